@@ -1,0 +1,282 @@
+//! Apps. Creating or patching one changes Postgres only; what runs changes by deployments.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use model::app::App;
+use model::app_status::AppStatus;
+use model::environment::Environment;
+use model::error::ErrorCode;
+use model::id::{AppId, EnvironmentId};
+use model::schema::{app_status, apps, environments, releases};
+use model::slug::Slug;
+use model::spec::{AppSpec, SPEC_VERSION};
+use model::stored::Stored;
+use model::{Error, Result, names, policy};
+
+use crate::audit::{Mutation, audit_insert};
+use crate::failure::{self, Failure, violates_unique};
+use crate::page::{Page, PageRequest};
+use crate::pool::Database;
+use crate::scope::{Actor, AppScope, EnvironmentScope};
+use crate::segment::Segment;
+
+/// An app with what is known of it live.
+#[derive(Debug, Clone, Queryable)]
+pub struct AppRow {
+    /// The app.
+    pub app: App,
+    /// Slug of its environment.
+    pub environment: String,
+    /// Number of the release that the last verdict left live.
+    pub live_release: Option<i32>,
+    /// What a worker saw last.
+    pub status: Option<AppStatus>,
+}
+
+/// What an app is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppDraft {
+    /// How it will run.
+    pub spec: AppSpec,
+    /// How many replicas.
+    pub replicas: i32,
+}
+
+/// Apps that are not removed, with their environment, live release and status.
+macro_rules! app_rows {
+    () => {
+        apps::table
+            .inner_join(environments::table)
+            .left_join(app_status::table)
+            .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
+            .filter(apps::removed_at.is_null())
+            .select((
+                App::as_select(),
+                environments::slug,
+                releases::number.nullable(),
+                Option::<AppStatus>::as_select(),
+            ))
+    };
+}
+
+/// Makes an app. Refused where the slug is taken in its environment or the spec breaks a rule.
+pub async fn app_create(
+    database: &Database,
+    scope: &EnvironmentScope,
+    slug: &Slug,
+    draft: &AppDraft,
+    actor: &Actor,
+) -> Result<AppRow> {
+    check(draft)?;
+    let mut connection = database.connection().await?;
+    let organization = scope.organization.organization();
+    let made = connection
+        .transaction(async |connection| {
+            let environment = environment_of(connection, scope).await?;
+            let id = AppId::new();
+            let app = diesel::insert_into(apps::table)
+                .values((
+                    apps::id.eq(id),
+                    apps::organization_id.eq(organization),
+                    apps::environment_id.eq(environment.id),
+                    apps::slug.eq(slug.as_str()),
+                    apps::service_name.eq(names::service_name(slug.as_str(), id)),
+                    apps::spec.eq(Stored(draft.spec.clone())),
+                    apps::spec_version.eq(SPEC_VERSION),
+                    apps::replicas.eq(draft.replicas),
+                ))
+                .returning(App::as_returning())
+                .get_result(connection)
+                .await
+                .map_err(|error| {
+                    if violates_unique(&error, "apps_slug") {
+                        Failure::Refused(Error::new(
+                            ErrorCode::AlreadyExists,
+                            format!("an app {slug} exists in this environment; choose another slug"),
+                        ))
+                    } else {
+                        Failure::Postgres(error)
+                    }
+                })?;
+            audit_insert(connection, actor, Mutation {
+                organization: Some(organization),
+                action: "app.create",
+                object: app.id.to_string(),
+                before: None,
+                after: Some(audited(&app)),
+            })
+            .await?;
+            Ok::<_, Failure>(AppRow {
+                app,
+                environment: environment.slug,
+                live_release: None,
+                status: None,
+            })
+        })
+        .await?;
+    Ok(made)
+}
+
+/// One app with its live status.
+pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
+    let mut connection = database.connection().await?;
+    let mut query = app_rows!()
+        .filter(apps::organization_id.eq(scope.organization.organization()))
+        .into_boxed();
+    query = match &scope.environment {
+        Segment::Id(id) => query.filter(environments::id.eq(*id)),
+        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
+    };
+    query = match &scope.app {
+        Segment::Id(id) => query.filter(apps::id.eq(*id)),
+        Segment::Slug(slug) => query.filter(apps::slug.eq(slug)),
+    };
+    query
+        .first(&mut connection)
+        .await
+        .optional()
+        .map_err(failure::postgres)?
+        .ok_or_else(|| Error::not_found("app"))
+}
+
+/// The apps of an environment, oldest first.
+pub async fn app_list(
+    database: &Database,
+    scope: &EnvironmentScope,
+    page: PageRequest,
+) -> Result<Page<AppRow>> {
+    let mut connection = database.connection().await?;
+    let environment = environment_of(&mut connection, scope).await?;
+    let mut query = app_rows!()
+        .filter(apps::organization_id.eq(scope.organization.organization()))
+        .filter(apps::environment_id.eq(environment.id))
+        .order(apps::id)
+        .limit(page.fetch())
+        .into_boxed();
+    if let Some(cursor) = page.after {
+        query = query.filter(apps::id.gt(AppId::from(cursor.0)));
+    }
+    let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
+    Ok(Page::new(rows, page, |row: &AppRow| row.app.id.as_uuid()))
+}
+
+/// Changes what the app's next release will be. `change` gets the draft as it is.
+pub async fn app_update(
+    database: &Database,
+    scope: &AppScope,
+    change: impl FnOnce(AppDraft) -> Result<AppDraft> + Send,
+    actor: &Actor,
+) -> Result<()> {
+    let mut connection = database.connection().await?;
+    // An `FnOnce` cannot be called by the async closure that a transaction takes.
+    let mut change = Some(change);
+    connection
+        .transaction(async |connection| {
+            let app = app_lock(connection, scope).await?;
+            let draft = AppDraft { spec: app.spec.0.clone(), replicas: app.replicas };
+            let draft = match change.take() {
+                Some(change) => change(draft)?,
+                None => draft,
+            };
+            check(&draft)?;
+            let updated = diesel::update(apps::table.find(app.id))
+                .set((
+                    apps::spec.eq(Stored(draft.spec)),
+                    apps::spec_version.eq(SPEC_VERSION),
+                    apps::replicas.eq(draft.replicas),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .returning(App::as_returning())
+                .get_result(connection)
+                .await?;
+            audit_insert(connection, actor, Mutation {
+                organization: Some(app.organization_id),
+                action: "app.update",
+                object: app.id.to_string(),
+                before: Some(audited(&app)),
+                after: Some(audited(&updated)),
+            })
+            .await?;
+            Ok::<_, Failure>(())
+        })
+        .await?;
+    Ok(())
+}
+
+/// Locks the app of this path for the rest of the transaction. A removed app is not found; one
+/// that is being removed takes no more changes.
+pub(crate) async fn app_lock(
+    connection: &mut AsyncPgConnection,
+    scope: &AppScope,
+) -> Result<App, Failure> {
+    let organization = scope.organization.organization();
+    let environment = environments::table
+        .filter(environments::organization_id.eq(organization))
+        .select(environments::id)
+        .into_boxed();
+    let environment = match &scope.environment {
+        Segment::Id(id) => environment.filter(environments::id.eq(*id)),
+        Segment::Slug(slug) => environment.filter(environments::slug.eq(slug.clone())),
+    };
+    let found = match &scope.app {
+        Segment::Id(id) => {
+            apps::table
+                .filter(apps::organization_id.eq(organization))
+                .filter(apps::environment_id.eq_any(environment))
+                .filter(apps::removed_at.is_null())
+                .filter(apps::id.eq(*id))
+                .select(App::as_select())
+                .for_no_key_update()
+                .first(connection)
+                .await
+        }
+        Segment::Slug(slug) => {
+            apps::table
+                .filter(apps::organization_id.eq(organization))
+                .filter(apps::environment_id.eq_any(environment))
+                .filter(apps::removed_at.is_null())
+                .filter(apps::slug.eq(slug))
+                .select(App::as_select())
+                .for_no_key_update()
+                .first(connection)
+                .await
+        }
+    };
+    let app = found.optional()?.ok_or_else(|| Error::not_found("app"))?;
+    if app.removal_requested_at.is_some() {
+        return Err(Failure::Refused(Error::new(
+            ErrorCode::BeingRemoved,
+            format!("the app {} is being removed and takes no more changes", app.slug),
+        )));
+    }
+    Ok(app)
+}
+
+async fn environment_of(
+    connection: &mut AsyncPgConnection,
+    scope: &EnvironmentScope,
+) -> Result<Environment, Failure> {
+    let query = environments::table
+        .filter(environments::organization_id.eq(scope.organization.organization()))
+        .select(Environment::as_select())
+        .into_boxed();
+    let query = match &scope.environment {
+        Segment::Id(id) => query.filter(environments::id.eq(EnvironmentId::from(id.as_uuid()))),
+        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
+    };
+    let found = query.first(connection).await.optional()?;
+    Ok(found.ok_or_else(|| Error::not_found("environment"))?)
+}
+
+fn check(draft: &AppDraft) -> Result<()> {
+    let violations = policy::check(&draft.spec);
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+}
+
+/// What the audit log keeps of an app: the spec with the values of its environment left out,
+/// because people put passwords there.
+fn audited(app: &App) -> serde_json::Value {
+    let mut spec = app.spec.0.clone();
+    spec.env.values_mut().for_each(|value| "…".clone_into(value));
+    serde_json::json!({ "slug": app.slug, "replicas": app.replicas, "spec": spec })
+}

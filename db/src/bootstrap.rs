@@ -1,0 +1,168 @@
+//! Setting an installation up: roles, database, settings, subnet pools, the first operator token.
+//! Every step is idempotent. Done by `worker bootstrap`, as an administrator of the cluster;
+//! nothing else in Skep connects as one.
+
+use std::net::Ipv4Addr;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use ipnet::{IpNet, Ipv4Net};
+use model::platform::Platform;
+use model::schema::{platform, subnet_pools, tokens};
+use model::{Error, Result};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::failure;
+use crate::tokens::{NewToken, token_insert};
+
+/// The role that owns the schema and runs migrations.
+pub const OWNER: &str = "skep_owner";
+/// The role of API processes: no superuser, no bypass of row security.
+pub const API: &str = "skep_api";
+/// The role of workers.
+pub const WORKER: &str = "skep_worker";
+
+/// A role's name with the password that it gets (`None`: the cluster's own authentication decides).
+pub type Role<'a> = (&'a str, Option<&'a SecretString>);
+
+/// Makes the roles and the database where they are missing.
+pub async fn bootstrap_cluster(
+    admin: &SecretString,
+    database: &str,
+    roles: &[Role<'_>],
+) -> Result<()> {
+    let mut connection = connect(admin).await?;
+    for (role, password) in roles {
+        let exists = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS found";
+        if !found(&mut connection, exists, role).await? {
+            let attributes = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION NOCREATEDB";
+            let create = format!("CREATE ROLE %1$I {attributes}");
+            run_formatted(&mut connection, &create, role, "").await?;
+        }
+        if let Some(password) = password {
+            let alter = "ALTER ROLE %1$I PASSWORD %2$L";
+            run_formatted(&mut connection, alter, role, password.expose_secret()).await?;
+        }
+    }
+    let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS found";
+    if !found(&mut connection, exists, database).await? {
+        run_formatted(&mut connection, "CREATE DATABASE %1$I OWNER %2$I", database, OWNER).await?;
+    }
+    Ok(())
+}
+
+/// Writes the installation's settings, and the pools where there are none yet.
+pub async fn bootstrap_settings(
+    owner: &SecretString,
+    settings: &Platform,
+    pools: &[Ipv4Net],
+) -> Result<()> {
+    let mut connection = connect(owner).await?;
+    connection
+        .transaction(async |connection| {
+            diesel::insert_into(platform::table)
+                .values(settings)
+                .on_conflict(platform::id)
+                .do_update()
+                .set((settings, platform::updated_at.eq(diesel::dsl::now)))
+                .execute(connection)
+                .await?;
+            let present: i64 = subnet_pools::table.count().get_result(connection).await?;
+            if present == 0 {
+                for pool in pools {
+                    pool_insert(connection, pool.trunc()).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+        .map_err(failure::postgres)
+}
+
+/// Makes an operator's token: the first one, or another one where `even_if_present`.
+pub async fn bootstrap_operator_token(
+    owner: &SecretString,
+    name: &str,
+    even_if_present: bool,
+) -> Result<Option<NewToken>> {
+    let mut connection = connect(owner).await?;
+    connection
+        .transaction(async |connection| {
+            let present: i64 = tokens::table
+                .filter(tokens::organization_id.is_null())
+                .filter(tokens::revoked_at.is_null())
+                .count()
+                .get_result(connection)
+                .await?;
+            if present > 0 && !even_if_present {
+                return Ok(None);
+            }
+            token_insert(connection, None, name).await.map(Some)
+        })
+        .await
+        .map_err(failure::postgres)
+}
+
+async fn pool_insert(
+    connection: &mut AsyncPgConnection,
+    pool: Ipv4Net,
+) -> diesel::QueryResult<()> {
+    let start: Ipv4Addr = pool.network();
+    diesel::insert_into(subnet_pools::table)
+        .values((
+            subnet_pools::id.eq(Uuid::now_v7()),
+            subnet_pools::range.eq(IpNet::from(pool)),
+            subnet_pools::cursor.eq(IpNet::from(Ipv4Net::from(start))),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn connect(url: &SecretString) -> Result<AsyncPgConnection> {
+    AsyncPgConnection::establish(url.expose_secret())
+        .await
+        .map_err(|error| Error::unavailable("the database", error))
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+#[derive(QueryableByName)]
+struct Statement {
+    #[diesel(sql_type = Text)]
+    statement: String,
+}
+
+async fn found(connection: &mut AsyncPgConnection, query: &str, name: &str) -> Result<bool> {
+    let found: Found = diesel::sql_query(query)
+        .bind::<Text, _>(name)
+        .get_result(connection)
+        .await
+        .map_err(failure::postgres)?;
+    Ok(found.found)
+}
+
+/// Runs a statement whose names and literals Postgres itself has quoted: DDL takes no parameters.
+async fn run_formatted(
+    connection: &mut AsyncPgConnection,
+    template: &str,
+    first: &str,
+    second: &str,
+) -> Result<()> {
+    // The template's own spelling of `format` decides which argument is a name and which a literal.
+    let Statement { statement } = diesel::sql_query("SELECT format($1, $2, $3) AS statement")
+        .bind::<Text, _>(template)
+        .bind::<Text, _>(first)
+        .bind::<Text, _>(second)
+        .get_result(connection)
+        .await
+        .map_err(failure::postgres)?;
+    diesel::sql_query(statement).execute(connection).await.map_err(failure::postgres)?;
+    Ok(())
+}

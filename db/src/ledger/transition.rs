@@ -1,0 +1,269 @@
+//! Transitions: a deployment's step to its next status, with everything that has to change in the
+//! same transaction: the event, the evidence, what is live, and the wake-up of whoever waits.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use model::deployment::{Deployment, Kind};
+use model::evidence::Evidence;
+use model::id::{DeploymentId, OrganizationId, ReleaseId};
+use model::reason::Reason;
+use model::schema::{
+    apps, deployment_events, deployment_evidence, deployments, outbox, releases,
+};
+use model::status::Status;
+use model::stored::Stored;
+use model::{Error, Result};
+
+use super::Claim;
+use crate::failure::{self, Failure};
+use crate::pool::Database;
+
+/// Moments that are stamped with Postgres's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Swarm has taken our spec.
+    pub applied: bool,
+    /// A replica became healthy.
+    pub progressed: bool,
+    /// `Some(true)`: every replica is healthy from now on; `Some(false)`: not any more.
+    pub healthy: Option<bool>,
+}
+
+/// [`Marks`] as assignments of Postgres's clock.
+macro_rules! stamps {
+    ($marks:expr) => {{
+        let marks: Marks = $marks;
+        (
+            marks.applied.then_some(deployments::applied_at.eq(diesel::dsl::now)),
+            marks.progressed.then_some(deployments::progressed_at.eq(diesel::dsl::now)),
+            (marks.healthy == Some(true)).then_some(deployments::healthy_since.eq(diesel::dsl::now)),
+            (marks.healthy == Some(false))
+                .then_some(deployments::healthy_since.eq(None::<DateTime<Utc>>)),
+        )
+    }};
+}
+
+/// What is live after a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Live {
+    /// The release that the service carries.
+    pub release: ReleaseId,
+    /// With this restart counter.
+    pub restart_counter: i64,
+    /// And this many replicas, all of them healthy.
+    pub replicas: i32,
+}
+
+/// A step of the state machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The status that it leads to.
+    pub to: Status,
+    /// What happened, for the timeline.
+    pub message: String,
+    /// Why, for ends and rollbacks.
+    pub reason: Option<Reason>,
+    /// Moments to stamp.
+    pub marks: Marks,
+    /// What was seen.
+    pub evidence: Option<Evidence>,
+    /// What is live now, for ends that know it.
+    pub live: Option<Live>,
+}
+
+/// Makes the step, if the deployment is still in `from` and the claim still ours. False: it is not,
+/// and nothing was written.
+pub async fn ledger_transition(
+    database: &Database,
+    claim: Claim,
+    from: Status,
+    transition: &Transition,
+) -> Result<bool> {
+    if !from.may_become(transition.to) {
+        return Err(Error::internal(format!(
+            "a deployment does not go from {from} to {}",
+            transition.to
+        )));
+    }
+    let mut connection = database.connection().await?;
+    let made = connection
+        .transaction(async |connection| {
+            let Some(deployment) = update(connection, claim, from, transition).await? else {
+                return Ok(false);
+            };
+            event_insert(connection, &deployment, transition).await?;
+            if let Some(evidence) = &transition.evidence {
+                evidence_upsert(connection, deployment.id, deployment.organization_id, evidence)
+                    .await?;
+            }
+            if transition.to.is_terminal() {
+                app_settle(connection, &deployment, transition).await?;
+                wake_next(connection, &deployment).await?;
+            }
+            Ok::<_, Failure>(true)
+        })
+        .await?;
+    Ok(made)
+}
+
+/// Stamps moments without a step. False: the claim is not ours any more.
+pub async fn ledger_mark(database: &Database, claim: Claim, marks: Marks) -> Result<bool> {
+    let mut connection = database.connection().await?;
+    let marked = diesel::update(
+        deployments::table
+            .filter(deployments::id.eq(claim.deployment))
+            .filter(deployments::fence.eq(claim.fence))
+            .filter(deployments::finished_at.is_null()),
+    )
+    .set((stamps!(marks), deployments::updated_at.eq(diesel::dsl::now)))
+    .execute(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
+    Ok(marked == 1)
+}
+
+async fn update(
+    connection: &mut AsyncPgConnection,
+    claim: Claim,
+    from: Status,
+    transition: &Transition,
+) -> Result<Option<Deployment>, Failure> {
+    let target = deployments::table
+        .filter(deployments::id.eq(claim.deployment))
+        .filter(deployments::fence.eq(claim.fence))
+        .filter(deployments::status.eq(from));
+    let reason = transition.reason.as_ref();
+    let updated = diesel::update(target)
+        .set((
+            deployments::status.eq(transition.to),
+            reason.map(|reason| deployments::reason_code.eq(reason.code)),
+            reason.map(|reason| deployments::reason.eq(&reason.sentence)),
+            transition.to.is_terminal().then_some(deployments::finished_at.eq(diesel::dsl::now)),
+            stamps!(transition.marks),
+            deployments::updated_at.eq(diesel::dsl::now),
+        ))
+        .returning(Deployment::as_returning())
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(updated)
+}
+
+async fn event_insert(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+    transition: &Transition,
+) -> diesel::QueryResult<()> {
+    diesel::insert_into(deployment_events::table)
+        .values((
+            deployment_events::organization_id.eq(deployment.organization_id),
+            deployment_events::deployment_id.eq(deployment.id),
+            deployment_events::status.eq(transition.to),
+            deployment_events::message.eq(&transition.message),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn evidence_upsert(
+    connection: &mut AsyncPgConnection,
+    deployment: DeploymentId,
+    organization: OrganizationId,
+    evidence: &Evidence,
+) -> diesel::QueryResult<()> {
+    let stored = Stored(evidence.clone());
+    diesel::insert_into(deployment_evidence::table)
+        .values((
+            deployment_evidence::deployment_id.eq(deployment),
+            deployment_evidence::organization_id.eq(organization),
+            deployment_evidence::evidence.eq(&stored),
+        ))
+        .on_conflict(deployment_evidence::deployment_id)
+        .do_update()
+        .set((
+            deployment_evidence::evidence.eq(&stored),
+            deployment_evidence::updated_at.eq(diesel::dsl::now),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Writes down on the app what the verdict found live.
+async fn app_settle(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+    transition: &Transition,
+) -> diesel::QueryResult<()> {
+    if let Some(live) = transition.live {
+        diesel::update(apps::table.find(deployment.app_id))
+            .set((
+                apps::live_release_id.eq(live.release),
+                apps::live_restart_counter.eq(live.restart_counter),
+                apps::live_replicas.eq(live.replicas),
+                apps::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(connection)
+            .await?;
+        // A release that was seen healthy with at least one replica is one to go back to.
+        if transition.to == Status::Succeeded && live.replicas > 0 {
+            diesel::update(
+                releases::table.find(live.release).filter(releases::stable_at.is_null()),
+            )
+            .set((
+                releases::stable_at.eq(diesel::dsl::now),
+                releases::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(connection)
+            .await?;
+        }
+    }
+    match (deployment.kind, transition.to, transition.live) {
+        (Kind::Remove, Status::Succeeded, _) => {
+            diesel::update(apps::table.find(deployment.app_id))
+                .set((
+                    apps::removed_at.eq(diesel::dsl::now),
+                    apps::live_release_id.eq(None::<ReleaseId>),
+                    apps::live_replicas.eq(None::<i32>),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(connection)
+                .await?;
+        }
+        // A scale that did not work must not be tried again by the next deployment.
+        (Kind::Scale, Status::RolledBack, Some(live)) => {
+            let unchanged = apps::table
+                .find(deployment.app_id)
+                .filter(apps::replicas.eq(deployment.replicas));
+            diesel::update(unchanged)
+                .set(apps::replicas.eq(live.replicas))
+                .execute(connection)
+                .await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The app is free: wakes a worker for the deployment that waits for it, if there is one.
+async fn wake_next(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+) -> diesel::QueryResult<()> {
+    let next: Option<DeploymentId> = deployments::table
+        .filter(deployments::app_id.eq(deployment.app_id))
+        .filter(deployments::status.eq(Status::Queued))
+        .select(deployments::id)
+        .first(connection)
+        .await
+        .optional()?;
+    if let Some(next) = next {
+        diesel::insert_into(outbox::table)
+            .values(outbox::deployment_id.eq(next))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}

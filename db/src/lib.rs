@@ -1,0 +1,33 @@
+//! Every SQL statement of Skep, one file per resource.
+//!
+//! Query functions are noun-first (`app_get`, `deployment_accept`) and take the scope that they
+//! are confined to as an argument: a tenant's rows cannot be asked for without an [`OrgScope`].
+//! Nothing in here knows of HTTP, AMQP or Docker.
+
+pub mod app_status;
+pub mod apps;
+pub mod audit;
+pub mod bootstrap;
+pub mod deployments;
+pub mod environments;
+mod failure;
+pub mod ledger;
+pub mod migrations;
+pub mod notifications;
+pub mod organizations;
+pub mod outbox;
+pub mod page;
+pub mod platform;
+pub mod pool;
+pub mod releases;
+pub mod scope;
+pub mod segment;
+pub mod subnets;
+pub mod tokens;
+pub mod work;
+
+pub use failure::Failure;
+pub use page::{Cursor, Page, PageRequest};
+pub use pool::Database;
+pub use scope::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope};
+pub use segment::Segment;

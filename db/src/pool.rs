@@ -1,0 +1,64 @@
+//! The pool of Postgres connections: bounded, with a time limit on every wait.
+
+use std::time::Duration;
+
+use deadpool::managed::Timeouts;
+use diesel::sql_query;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::{Error, Result};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::failure;
+
+/// How long a request waits for a connection before it is told that the database is not there.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// A connection out of the pool.
+pub type Connection = Object<AsyncPgConnection>;
+
+/// A handle on one database; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<AsyncPgConnection>,
+    url: SecretString,
+}
+
+impl Database {
+    /// A pool of at most `connections`; connects when it is first asked.
+    pub fn new(url: SecretString, connections: usize) -> Result<Self> {
+        // `Fast` trusts a connection that is not known to be closed, and saves one SELECT each
+        // checkout; a query on a connection that died meanwhile fails as `unavailable`.
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        let connector =
+            AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
+        let pool = Pool::builder(connector)
+            .max_size(connections)
+            .runtime(deadpool::Runtime::Tokio1)
+            .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { pool, url })
+    }
+
+    /// A connection; fails as `unavailable` within three seconds.
+    pub async fn connection(&self) -> Result<Connection> {
+        self.pool.get().await.map_err(failure::pool)
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<()> {
+        let mut connection = self.connection().await?;
+        sql_query("SELECT 1").execute(&mut connection).await.map_err(failure::postgres)?;
+        Ok(())
+    }
+
+    /// The URL, for the one connection that lives outside the pool (LISTEN).
+    pub(crate) const fn url(&self) -> &SecretString {
+        &self.url
+    }
+}

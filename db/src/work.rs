@@ -1,0 +1,109 @@
+//! What a worker needs to know to drive a deployment: read in one query when it takes it up, and
+//! never handed to a tenant.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use model::Result;
+use model::app::App;
+use model::deployment::Deployment;
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
+use model::network::Network;
+use model::release::Release;
+use model::schema::{apps, deployments, networks, releases};
+
+use crate::failure;
+use crate::pool::Database;
+
+/// A deployment with everything around it.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// As it was when it was read; its status moves on.
+    pub deployment: Deployment,
+    /// Its app.
+    pub app: App,
+    /// The release to make live; `None` for a removal.
+    pub release: Option<Release>,
+    /// The release that is live, or was before this deployment began.
+    pub live: Option<Release>,
+    /// The network of the app's environment.
+    pub network: Network,
+}
+
+/// Reads a deployment's work.
+pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
+    let mut connection = database.connection().await?;
+    let (deployment, app, release, network): (_, App, _, _) = deployments::table
+        .inner_join(apps::table.inner_join(
+            networks::table.on(networks::environment_id.eq(apps::environment_id)),
+        ))
+        .left_join(releases::table)
+        .filter(deployments::id.eq(id))
+        .select((
+            Deployment::as_select(),
+            App::as_select(),
+            Option::<Release>::as_select(),
+            Network::as_select(),
+        ))
+        .first(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    let live = match app.live_release_id {
+        Some(id) => Some(
+            releases::table
+                .find(id)
+                .select(Release::as_select())
+                .first(&mut connection)
+                .await
+                .map_err(failure::postgres)?,
+        ),
+        None => None,
+    };
+    Ok(Work { deployment, app, release, live, network })
+}
+
+/// Writes down which image a release runs. Once: a second worker that resolved the same release
+/// gets what the first one wrote.
+pub async fn release_resolve(
+    database: &Database,
+    release: ReleaseId,
+    resolved_image: &str,
+) -> Result<Release> {
+    let mut connection = database.connection().await?;
+    diesel::update(releases::table.find(release).filter(releases::resolved_image.is_null()))
+        .set((
+            releases::resolved_image.eq(resolved_image),
+            releases::updated_at.eq(diesel::dsl::now),
+        ))
+        .execute(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    releases::table
+        .find(release)
+        .select(Release::as_select())
+        .first(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}
+
+/// An app that has a service in Swarm, as the projection of live status needs it.
+#[derive(Debug, Clone, Queryable)]
+pub struct DeployedApp {
+    /// The app.
+    pub id: AppId,
+    /// Its tenant.
+    pub organization_id: OrganizationId,
+    /// Its Swarm service's name.
+    pub service_name: String,
+}
+
+/// The apps of these ids that are not removed.
+pub async fn deployed_apps(database: &Database, ids: &[AppId]) -> Result<Vec<DeployedApp>> {
+    let mut connection = database.connection().await?;
+    apps::table
+        .filter(apps::id.eq_any(ids))
+        .filter(apps::removed_at.is_null())
+        .select((apps::id, apps::organization_id, apps::service_name))
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}

@@ -1,0 +1,96 @@
+//! Deployments: one attempt to change what runs, of any kind, with its verdict.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::id::{AppId, DeploymentId, OrganizationId, ReleaseId, TokenId, WorkerId};
+use crate::reason::ReasonCode;
+use crate::schema::{deployment_events, deployments};
+use crate::status::Status;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What a deployment attempts.
+    pub enum Kind {
+        /// Make a new release live.
+        Deploy => "deploy",
+        /// Make an older release live again.
+        Rollback => "rollback",
+        /// Run the live release with another number of replicas.
+        Scale => "scale",
+        /// Remove the app from Swarm.
+        Remove => "remove",
+    }
+}
+
+/// A deployment's row.
+#[derive(Debug, Clone, Queryable, Selectable, Identifiable)]
+#[diesel(table_name = deployments)]
+pub struct Deployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its tenant.
+    pub organization_id: OrganizationId,
+    /// Its app.
+    pub app_id: AppId,
+    /// The release that it makes live; `None` for a removal.
+    pub release_id: Option<ReleaseId>,
+    /// What it attempts.
+    pub kind: Kind,
+    /// How far it is.
+    pub status: Status,
+    /// Why it ended so, or is being rolled back.
+    pub reason_code: Option<ReasonCode>,
+    /// The same in a sentence.
+    pub reason: Option<String>,
+    /// Replicas that should run.
+    pub replicas: i32,
+    /// Swarm's ForceUpdate counter: raised, it restarts tasks of an unchanged spec.
+    pub restart_counter: i64,
+    /// Whether an unchanged release is restarted.
+    pub force: bool,
+    /// Version of the release's spec.
+    pub spec_version: i16,
+    /// The token that asked for it.
+    pub requested_by: TokenId,
+    /// The newer deployment that asked this one to end.
+    pub superseded_by: Option<DeploymentId>,
+    /// Number of the claim that drives it; grows with every claim.
+    pub fence: i64,
+    /// The worker that drives it.
+    pub lease_owner: Option<WorkerId>,
+    /// Until when, by Postgres's clock.
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    /// When it was first claimed.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When Swarm took its spec.
+    pub applied_at: Option<DateTime<Utc>>,
+    /// When its newest replica became healthy.
+    pub progressed_at: Option<DateTime<Utc>>,
+    /// Since when every replica is healthy.
+    pub healthy_since: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When the row was changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One line of a deployment's timeline.
+#[derive(Debug, Clone, Queryable, Selectable, Identifiable)]
+#[diesel(table_name = deployment_events)]
+pub struct DeploymentEvent {
+    /// Position in the timeline.
+    pub id: i64,
+    /// Its tenant.
+    pub organization_id: OrganizationId,
+    /// Its deployment.
+    pub deployment_id: DeploymentId,
+    /// The status that was reached.
+    pub status: Status,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}

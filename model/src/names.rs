@@ -1,0 +1,64 @@
+//! The names and labels of Swarm objects. Names are global in a Swarm and end at 63 characters,
+//! so they are made from ids; labels tell people (and the reconciler) what is whose.
+
+use crate::id::{AppId, EnvironmentId, OrganizationId};
+
+/// Where the platform's health probe is mounted in a container.
+pub const PROBE_PATH: &str = "/skep-probe";
+
+/// Label: the installation. Nothing without our value of it is ever touched.
+pub const LABEL_PLATFORM: &str = "skep.platform";
+/// Label: the organization's id.
+pub const LABEL_ORGANIZATION: &str = "skep.organization";
+/// Label: the environment's id.
+pub const LABEL_ENVIRONMENT: &str = "skep.environment";
+/// Label: the app's id.
+pub const LABEL_APP: &str = "skep.app";
+/// Service label: the release that the service carries. Swaps back with the spec when Swarm
+/// rolls back, which is how a verdict can know.
+pub const LABEL_RELEASE: &str = "skep.release";
+/// Service label: the deployment that wrote the spec.
+pub const LABEL_DEPLOYMENT: &str = "skep.deployment";
+/// Container label: hash of what makes a task.
+pub const LABEL_SPEC: &str = "skep.spec";
+/// What a tenant's own label keys are prefixed with.
+pub const TENANT_LABEL_PREFIX: &str = "tenant.";
+
+/// Longest name of a Swarm object.
+pub const MAX_NAME: usize = 63;
+
+/// The name of an app's Swarm service: for people first, unique by the id.
+pub fn service_name(slug: &str, app: AppId) -> String {
+    let id = app.to_string();
+    let unique = id.trim_start_matches("app_");
+    let readable = &slug[..slug.len().min(MAX_NAME - 1 - unique.len())];
+    format!("{}-{unique}", readable.trim_end_matches('-'))
+}
+
+/// The name of an environment's network: `org-{organization}-network` for `production`.
+pub fn network_name(
+    organization: OrganizationId,
+    environment: EnvironmentId,
+    environment_slug: &str,
+) -> String {
+    if environment_slug == crate::environment::PRODUCTION {
+        format!("org-{}-network", organization.to_string().trim_start_matches("org_"))
+    } else {
+        format!("env-{}-network", environment.to_string().trim_start_matches("env_"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_and_differ() {
+        let slug = format!("{}-b", "a".repeat(38));
+        let (one, two) = (service_name(&slug, AppId::new()), service_name(&slug, AppId::new()));
+        assert!(one.len() <= MAX_NAME && one != two);
+        let organization = OrganizationId::new();
+        let name = network_name(organization, EnvironmentId::new(), "production");
+        assert!(name.len() <= MAX_NAME && name.starts_with("org-0"));
+    }
+}

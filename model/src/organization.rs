@@ -1,0 +1,23 @@
+//! Organizations: the tenants.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::id::OrganizationId;
+use crate::schema::organizations;
+
+/// A tenant.
+#[derive(Debug, Clone, Queryable, Selectable, Identifiable, Insertable)]
+#[diesel(table_name = organizations)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Unique in the installation.
+    pub slug: String,
+    /// For people.
+    pub name: String,
+    /// When the row was made.
+    pub created_at: DateTime<Utc>,
+    /// When the row was changed last.
+    pub updated_at: DateTime<Utc>,
+}

@@ -1,0 +1,241 @@
+//! The tables as diesel sees them. Held equal to the migrated database by the test
+//! `schema_matches`.
+
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    platform (id) {
+        id -> Int2,
+        name -> Text,
+        endpoint_mode -> Text,
+        local_images -> Bool,
+        cpu_reservation_ratio -> Float4,
+        memory_reservation_ratio -> Float4,
+        tenants_on_managers -> Bool,
+        network_mtu -> Nullable<Int4>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    organizations (id) {
+        id -> Uuid,
+        slug -> Text,
+        name -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    tokens (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        name -> Text,
+        secret_hash -> Bytea,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    environments (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        slug -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    subnet_pools (id) {
+        id -> Uuid,
+        range -> Cidr,
+        cursor -> Inet,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    networks (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        environment_id -> Uuid,
+        name -> Text,
+        subnet -> Cidr,
+        mtu -> Nullable<Int4>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    apps (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        environment_id -> Uuid,
+        slug -> Text,
+        service_name -> Text,
+        spec -> Jsonb,
+        spec_version -> Int2,
+        replicas -> Int4,
+        last_release -> Int4,
+        live_release_id -> Nullable<Uuid>,
+        live_restart_counter -> Int8,
+        live_replicas -> Nullable<Int4>,
+        removal_requested_at -> Nullable<Timestamptz>,
+        removed_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    releases (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        app_id -> Uuid,
+        number -> Int4,
+        spec -> Jsonb,
+        spec_version -> Int2,
+        resolved_image -> Nullable<Text>,
+        stable_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    deployments (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        app_id -> Uuid,
+        release_id -> Nullable<Uuid>,
+        kind -> Text,
+        status -> Text,
+        reason_code -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        replicas -> Int4,
+        restart_counter -> Int8,
+        force -> Bool,
+        spec_version -> Int2,
+        requested_by -> Uuid,
+        superseded_by -> Nullable<Uuid>,
+        fence -> Int8,
+        lease_owner -> Nullable<Uuid>,
+        lease_expires_at -> Nullable<Timestamptz>,
+        started_at -> Nullable<Timestamptz>,
+        applied_at -> Nullable<Timestamptz>,
+        progressed_at -> Nullable<Timestamptz>,
+        healthy_since -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    deployment_events (id) {
+        id -> Int8,
+        organization_id -> Uuid,
+        deployment_id -> Uuid,
+        status -> Text,
+        message -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    deployment_evidence (deployment_id) {
+        deployment_id -> Uuid,
+        organization_id -> Uuid,
+        evidence -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    app_status (app_id) {
+        app_id -> Uuid,
+        organization_id -> Uuid,
+        health -> Text,
+        cause -> Nullable<Text>,
+        release_id -> Nullable<Uuid>,
+        desired -> Int4,
+        running -> Int4,
+        tasks -> Jsonb,
+        since -> Timestamptz,
+        observed_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    outbox (id) {
+        id -> Int8,
+        deployment_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    idempotency_keys (token_id, route, key) {
+        token_id -> Uuid,
+        route -> Text,
+        key -> Text,
+        request_hash -> Bytea,
+        deployment_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    audit_log (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        token_id -> Nullable<Uuid>,
+        action -> Text,
+        object -> Text,
+        before -> Nullable<Jsonb>,
+        after -> Nullable<Jsonb>,
+        request_id -> Text,
+        address -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+joinable!(tokens -> organizations (organization_id));
+joinable!(environments -> organizations (organization_id));
+joinable!(networks -> environments (environment_id));
+joinable!(apps -> environments (environment_id));
+joinable!(releases -> apps (app_id));
+joinable!(deployments -> apps (app_id));
+joinable!(deployments -> releases (release_id));
+joinable!(deployment_events -> deployments (deployment_id));
+joinable!(deployment_evidence -> deployments (deployment_id));
+joinable!(app_status -> apps (app_id));
+
+allow_tables_to_appear_in_same_query!(
+    platform,
+    organizations,
+    tokens,
+    environments,
+    subnet_pools,
+    networks,
+    apps,
+    releases,
+    deployments,
+    deployment_events,
+    deployment_evidence,
+    app_status,
+    outbox,
+    idempotency_keys,
+    audit_log,
+);

@@ -1,0 +1,149 @@
+//! The app spec: everything that a release freezes about how an app runs. Replicas are not in it
+//! (they belong to the app), nor is anything that the platform decides by itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health_check::HealthCheck;
+use crate::text_enum::text_enum;
+use crate::update_policy::{Deadlines, UpdatePolicy};
+
+/// Version of the stored form of [`AppSpec`]. A worker never claims a deployment whose spec is
+/// newer than what it knows.
+pub const SPEC_VERSION: i16 = 1;
+
+text_enum! {
+    /// How the name of an app resolves inside its network.
+    pub enum EndpointMode {
+        /// One virtual address, balanced by IPVS. Idle TCP connections drop after 900 s.
+        Vip => "vip",
+        /// The addresses of the replicas, in turn.
+        Dnsrr => "dnsrr",
+    }
+}
+
+text_enum! {
+    /// When Swarm restarts a task that ended.
+    pub enum RestartCondition {
+        /// Always.
+        Any => "any",
+        /// When it ended with an error.
+        OnFailure => "on-failure",
+        /// Never.
+        None => "none",
+    }
+}
+
+/// When and after how long a task is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// When.
+    pub condition: RestartCondition,
+    /// Seconds to wait (0–600). Swarm's delay is fixed, it does not grow.
+    pub delay_seconds: u32,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self { condition: RestartCondition::Any, delay_seconds: 5 }
+    }
+}
+
+/// A memory-backed directory inside the container; its content counts towards the memory limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    /// Absolute path inside the container.
+    pub path: String,
+    /// Size in MB (1–1024).
+    pub size_mb: u32,
+}
+
+/// How an app runs. PRODUCT.md, "App spec".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppSpec {
+    /// Image reference with tag or digest, as the tenant wrote it.
+    pub image: String,
+    /// Replaces the image's entrypoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Replaces the image's arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// User (and group) inside the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Working directory inside the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// The port that the app serves on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Further container ports. Nothing is published on hosts.
+    pub extra_ports: Vec<u16>,
+    /// CPU limit of a replica, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Memory limit of a replica, in MB (2^20 bytes).
+    pub memory_mb: u32,
+    /// Disk of a replica in GB (2^30 bytes): accounted, not enforced (Swarm cannot).
+    pub disk_gb: u32,
+    /// How a replica is asked whether it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// How tasks are replaced.
+    pub update_policy: UpdatePolicy,
+    /// How long each stage may take.
+    pub deadlines: Deadlines,
+    /// Constraints on nodes, from the allow-list of `policy`.
+    pub constraints: Vec<String>,
+    /// Signal that asks the process to end.
+    pub stop_signal: String,
+    /// Seconds between that signal and SIGKILL.
+    pub stop_grace_period_seconds: u32,
+    /// When an ended task is started again.
+    pub restart: RestartPolicy,
+    /// Runs a small init as process 1.
+    pub init: bool,
+    /// Makes the image's file system read-only.
+    pub read_only: bool,
+    /// Memory-backed directories.
+    pub tmpfs: Vec<Tmpfs>,
+    /// `None`: the platform's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_mode: Option<EndpointMode>,
+    /// The tenant's own labels, prefixed when they reach Swarm.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl AppSpec {
+    /// A spec of this image with PRODUCT.md's default in every other field.
+    pub fn of_image(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            command: None,
+            args: None,
+            user: None,
+            working_dir: None,
+            env: BTreeMap::new(),
+            port: None,
+            extra_ports: Vec::new(),
+            cpu_millis: 500,
+            memory_mb: 512,
+            disk_gb: 1,
+            health_check: None,
+            update_policy: UpdatePolicy::SAFE,
+            deadlines: Deadlines::default(),
+            constraints: Vec::new(),
+            stop_signal: "SIGTERM".into(),
+            stop_grace_period_seconds: 10,
+            restart: RestartPolicy::default(),
+            init: true,
+            read_only: false,
+            tmpfs: Vec::new(),
+            endpoint_mode: None,
+            labels: BTreeMap::new(),
+        }
+    }
+}
