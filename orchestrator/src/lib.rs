@@ -1,1 +1,2 @@
-//! Placeholder.
+//! Drives Swarm.
+pub mod swarm;

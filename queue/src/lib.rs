@@ -1,1 +1,31 @@
-//! Placeholder.
+//! RabbitMQ: the only crate that speaks AMQP.
+//!
+//! Postgres is the truth and the broker wakes: every message is an envelope of ids, published after
+//! the change it tells of was committed, confirmed by the broker, and safe to lose, to repeat and
+//! to receive late. No secret travels here.
+
+mod backoff;
+pub mod consumer;
+mod link;
+pub mod relay;
+mod topology;
+
+pub use consumer::{Consumer, Wakeup};
+pub use relay::{Relay, RelayHandle};
+
+/// What can go wrong between us and the broker; all of it is answered by connecting again.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The broker or the connection to it failed.
+    #[error("the broker failed")]
+    Amqp(#[from] lapin::Error),
+    /// The broker did not answer in time.
+    #[error("the broker did not answer within {0:?}")]
+    TimedOut(std::time::Duration),
+    /// The broker returned or refused a message.
+    #[error("the broker did not take the message: {0}")]
+    Refused(&'static str),
+    /// The broker ended the consumer.
+    #[error("the broker ended the consumer")]
+    Ended,
+}

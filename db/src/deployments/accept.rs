@@ -216,8 +216,6 @@ struct Superseded {
     status: Status,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
     release_id: Option<ReleaseId>,
-    #[diesel(sql_type = sql_types::SmallInt)]
-    spec_version: i16,
     #[diesel(sql_type = sql_types::BigInt)]
     restart_counter: i64,
 }
@@ -238,7 +236,7 @@ async fn supersede(
              updated_at = now()
          WHERE app_id = $1
            AND status IN ('queued', 'provisioning', 'updating', 'verifying', 'rolling_back')
-         RETURNING id, status, release_id, spec_version, restart_counter",
+         RETURNING id, status, release_id, restart_counter",
     )
     .bind::<sql_types::Uuid, _>(app.id)
     .bind::<sql_types::Uuid, _>(by)

@@ -1,0 +1,54 @@
+//! Which image a release runs: the reference is resolved to a digest once, so that a tag which
+//! moves later moves nothing of ours.
+
+use model::image::ImageReference;
+use model::reason::{Reason, ReasonCode};
+
+use crate::swarm::{ImageLookup, Swarm, SwarmResult};
+
+/// What became of a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// `repository@sha256:…`, or a local image's id.
+    Resolved(String),
+    /// There is no such image for this tenant: trying again does not help.
+    Refused(Reason),
+    /// The registry did not answer: try again until the pull deadline.
+    Unanswered(String),
+}
+
+/// Asks the registry, and where the platform allows it, the daemon.
+pub(crate) async fn resolve_image(
+    swarm: &impl Swarm,
+    reference: &str,
+    local_images: bool,
+) -> SwarmResult<Resolution> {
+    let Some(image) = ImageReference::parse(reference) else {
+        return Ok(Resolution::Refused(Reason::new(
+            ReasonCode::ImageNotFound,
+            format!("{reference} is not an image reference with a tag or a digest"),
+        )));
+    };
+    let answer = swarm.image_in_registry(image.as_str()).await?;
+    if let ImageLookup::Digest(digest) = answer {
+        return Ok(Resolution::Resolved(image.at_digest(&digest)));
+    }
+    if local_images && let Some(id) = swarm.image_on_node(image.as_str()).await? {
+        return Ok(Resolution::Resolved(id));
+    }
+    Ok(match answer {
+        ImageLookup::Digest(digest) => Resolution::Resolved(image.at_digest(&digest)),
+        ImageLookup::NotFound => Resolution::Refused(Reason::new(
+            ReasonCode::ImageNotFound,
+            format!("the registry has no image {reference}: check its name and tag, or push it"),
+        )),
+        ImageLookup::Forbidden => Resolution::Refused(Reason::new(
+            ReasonCode::ImageForbidden,
+            format!(
+                "the registry does not hand out {reference}: it does not exist there, or needs \
+                 credentials"
+            ),
+        )),
+        ImageLookup::Unavailable(answer) => Resolution::Unanswered(answer),
+    })
+}

@@ -1,0 +1,124 @@
+//! Docker Swarm, as the orchestrator needs it: a trait in our own words, and the types that it
+//! speaks. `docker` is the real one (the only place that knows bollard); the seeded fault search
+//! brings a simulated one.
+//!
+//! Every call is one request to the daemon, bounded by [`CALL`], and safe to repeat.
+
+pub mod docker;
+mod observed;
+mod spec;
+
+use std::future::Future;
+use std::time::Duration;
+
+use model::evidence::MAX_LOG_LINES;
+
+pub use docker::DockerSwarm;
+pub use observed::{
+    Autopsy, ImageLookup, OverlayNetwork, Service, ServiceCount, Task, TaskState, UpdateState,
+};
+pub use spec::{
+    ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
+};
+
+/// The longest that one call may take. A worker begins none with less of its lease left.
+pub const CALL: Duration = Duration::from_secs(4);
+
+/// Most log lines that are read of a failed task.
+pub const LOG_LINES: usize = MAX_LOG_LINES;
+
+/// What Swarm answers when it does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SwarmError {
+    /// The object changed since it was read: read again, decide again.
+    #[error("the object was changed by someone else")]
+    OutOfSequence,
+    /// The name is taken.
+    #[error("the name {0} is taken")]
+    NameTaken(String),
+    /// There is no such object.
+    #[error("no such object: {0}")]
+    NotFound(String),
+    /// The spec is not acceptable; trying again does not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The daemon does not answer, is no manager, or failed: trying again may help.
+    #[error("the Docker daemon failed: {0}")]
+    Unavailable(String),
+}
+
+/// A result of Swarm's.
+pub type SwarmResult<T> = Result<T, SwarmError>;
+
+/// A Swarm that can be driven.
+pub trait Swarm: Send + Sync + 'static {
+    /// Makes sure that the daemon is a manager of a swarm, and initialises one where there is none.
+    fn ensure_initialised(&self) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// Whether the swarm has a node that is a worker.
+    fn has_workers(&self) -> impl Future<Output = SwarmResult<bool>> + Send;
+
+    /// The service of this name.
+    fn service(&self, name: &str) -> impl Future<Output = SwarmResult<Option<Service>>> + Send;
+
+    /// Creates a service.
+    fn service_create(&self, spec: &ServiceSpec) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// Gives a service a new spec, if it is still at `version`.
+    fn service_update(
+        &self,
+        id: &str,
+        version: u64,
+        spec: &ServiceSpec,
+    ) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// Removes a service. One that is gone already is fine.
+    fn service_remove(&self, name: &str) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// All tasks of a service that Swarm still remembers, those that ended included.
+    fn tasks(&self, service: &str) -> impl Future<Output = SwarmResult<Vec<Task>>> + Send;
+
+    /// Running and desired tasks of every service of this installation, in one call.
+    fn service_counts(
+        &self,
+        platform: &str,
+    ) -> impl Future<Output = SwarmResult<Vec<ServiceCount>>> + Send;
+
+    /// What a task that ended left behind: its last log lines (at most [`LOG_LINES`]) and what its
+    /// container tells. Parts that cannot be had any more are empty.
+    fn autopsy(&self, task: &Task) -> impl Future<Output = Autopsy> + Send;
+
+    /// The overlay network of this name, as the swarm (not one node) knows it.
+    fn network(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = SwarmResult<Option<OverlayNetwork>>> + Send;
+
+    /// Creates an overlay network. Success does not mean that it got its subnet: look again.
+    fn network_create(&self, spec: &NetworkSpec) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// Removes a network by id. One that is gone already is fine.
+    fn network_remove(&self, id: &str) -> impl Future<Output = SwarmResult<()>> + Send;
+
+    /// The id of the config of this name, created where there is none.
+    fn config_ensure(
+        &self,
+        spec: &ConfigSpec<'_>,
+    ) -> impl Future<Output = SwarmResult<String>> + Send;
+
+    /// Asks the registry which digest a reference stands for.
+    fn image_in_registry(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = SwarmResult<ImageLookup>> + Send;
+
+    /// The id of an image that the daemon has itself.
+    fn image_on_node(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = SwarmResult<Option<String>>> + Send;
+
+    /// Waits until something changes in the swarm's services, containers or nodes. A hint: it may
+    /// come late, twice or never.
+    fn changed(&self) -> impl Future<Output = SwarmResult<()>> + Send;
+}

@@ -1,0 +1,289 @@
+//! The real Swarm, through the Docker Engine API. The only place that knows bollard: what enters
+//! is our spec (`outgoing` renders it), what leaves is our types (`incoming` reads them).
+
+mod incoming;
+mod outgoing;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error as DockerError;
+use bollard::models::{LocalNodeState, NodeSpecRoleEnum, SwarmInitRequest};
+use bollard::query_parameters::{
+    EventsOptionsBuilder, InspectNetworkOptionsBuilder, ListConfigsOptionsBuilder,
+    ListNodesOptionsBuilder, ListServicesOptionsBuilder, ListTasksOptionsBuilder,
+    LogsOptionsBuilder, UpdateServiceOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::{StreamExt, TryStreamExt};
+use model::evidence::MAX_LOG_LINE;
+use model::names;
+use tokio::time::timeout;
+
+use super::{
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, NetworkSpec, OverlayNetwork, Service,
+    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+};
+
+/// A Docker daemon that is (or becomes) a manager.
+pub struct DockerSwarm {
+    docker: Docker,
+    advertise_address: Option<String>,
+}
+
+impl DockerSwarm {
+    /// Reaches the daemon at `host`, a `unix://` URL. `advertise_address` is used where a swarm has
+    /// to be initialised; without it the daemon finds its own.
+    pub fn connect(host: &str, advertise_address: Option<String>) -> SwarmResult<Self> {
+        if !host.starts_with("unix://") {
+            return Err(SwarmError::Refused(format!(
+                "DOCKER_HOST is {host}: only unix:// sockets are driven (plain TCP never will be)"
+            )));
+        }
+        let docker = Docker::connect_with_unix(host, CALL.as_secs(), API_DEFAULT_VERSION)
+            .map_err(|error| SwarmError::Unavailable(error.to_string()))?;
+        Ok(Self { docker, advertise_address })
+    }
+}
+
+/// Bounds a call and sorts its error.
+async fn call<T>(request: impl Future<Output = Result<T, DockerError>>) -> SwarmResult<T> {
+    match timeout(CALL, request).await {
+        Ok(answer) => answer.map_err(incoming::error),
+        Err(_) => Err(SwarmError::Unavailable(format!("no answer within {} s", CALL.as_secs()))),
+    }
+}
+
+/// `NotFound` as an answer.
+fn optional<T>(answer: SwarmResult<T>) -> SwarmResult<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(SwarmError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Swarm for DockerSwarm {
+    async fn ensure_initialised(&self) -> SwarmResult<()> {
+        let info = call(self.docker.info()).await?.swarm.unwrap_or_default();
+        match info.local_node_state {
+            Some(LocalNodeState::ACTIVE) if info.control_available == Some(true) => Ok(()),
+            Some(LocalNodeState::ACTIVE) => Err(SwarmError::Unavailable(
+                "this daemon is a worker of a swarm; point DOCKER_HOST at a manager".into(),
+            )),
+            Some(LocalNodeState::LOCKED) => Err(SwarmError::Unavailable(
+                "the swarm is locked; unlock it with `docker swarm unlock`".into(),
+            )),
+            _ => {
+                // Left out, the daemon chooses the address itself: it knows its interfaces, we may
+                // run on another machine.
+                let request = SwarmInitRequest {
+                    listen_addr: Some("0.0.0.0:2377".into()),
+                    advertise_addr: self.advertise_address.clone(),
+                    ..SwarmInitRequest::default()
+                };
+                let node = call(self.docker.init_swarm(request)).await.map_err(|error| {
+                    SwarmError::Unavailable(format!(
+                        "swarm init failed ({error}); set DOCKER_SWARM_ADVERTISE_ADDR to the \
+                         address that other nodes reach"
+                    ))
+                })?;
+                tracing::info!(node, "initialised a swarm on first use");
+                Ok(())
+            }
+        }
+    }
+
+    async fn has_workers(&self) -> SwarmResult<bool> {
+        let workers = HashMap::from([("role", vec!["worker"])]);
+        let options = ListNodesOptionsBuilder::new().filters(&workers).build();
+        let nodes = call(self.docker.list_nodes(Some(options))).await?;
+        Ok(nodes.iter().any(|node| {
+            node.spec.as_ref().and_then(|spec| spec.role) == Some(NodeSpecRoleEnum::WORKER)
+        }))
+    }
+
+    async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
+        let found = optional(call(self.docker.inspect_service(name, None)).await)?;
+        found.map(incoming::service).transpose()
+    }
+
+    async fn service_create(&self, spec: &ServiceSpec) -> SwarmResult<()> {
+        call(self.docker.create_service(outgoing::service(spec), None)).await.map_err(|error| {
+            match error {
+                SwarmError::NameTaken(_) => SwarmError::NameTaken(spec.name.clone()),
+                other => other,
+            }
+        })?;
+        Ok(())
+    }
+
+    async fn service_update(
+        &self,
+        id: &str,
+        version: u64,
+        spec: &ServiceSpec,
+    ) -> SwarmResult<()> {
+        // The API counts versions in 64 bits, bollard's option in 32.
+        let version = i32::try_from(version)
+            .map_err(|_| SwarmError::Refused(format!("version {version} exceeds bollard's i32")))?;
+        let options = UpdateServiceOptionsBuilder::new().version(version).build();
+        call(self.docker.update_service(id, outgoing::service(spec), options, None)).await?;
+        Ok(())
+    }
+
+    async fn service_remove(&self, name: &str) -> SwarmResult<()> {
+        optional(call(self.docker.delete_service(name)).await)?;
+        Ok(())
+    }
+
+    async fn tasks(&self, service: &str) -> SwarmResult<Vec<Task>> {
+        let filter = HashMap::from([("service", vec![service])]);
+        let options = ListTasksOptionsBuilder::new().filters(&filter).build();
+        match optional(call(self.docker.list_tasks(Some(options))).await)? {
+            Some(tasks) => tasks.into_iter().map(incoming::task).collect(),
+            // The filter resolves the name first; a removed service has no tasks that we could see.
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn service_counts(&self, platform: &str) -> SwarmResult<Vec<ServiceCount>> {
+        let label = format!("{}={platform}", names::LABEL_PLATFORM);
+        let filter = HashMap::from([("label", vec![label.as_str()])]);
+        let options = ListServicesOptionsBuilder::new().filters(&filter).status(true).build();
+        let services = call(self.docker.list_services(Some(options))).await?;
+        Ok(services.into_iter().filter_map(incoming::count).collect())
+    }
+
+    async fn autopsy(&self, task: &Task) -> Autopsy {
+        let mut autopsy = Autopsy { log: self.last_lines(task).await, ..Autopsy::default() };
+        let Some(container) = &task.container else { return autopsy };
+        // Only the node that ran it knows the container: elsewhere these parts stay empty.
+        let Ok(found) = call(self.docker.inspect_container(container, None)).await else {
+            return autopsy;
+        };
+        let state = found.state.unwrap_or_default();
+        autopsy.out_of_memory = state.oom_killed == Some(true);
+        autopsy.health = state
+            .health
+            .and_then(|health| health.log)
+            .and_then(|log| log.into_iter().rfind(|probe| probe.exit_code != Some(0)))
+            .and_then(|probe| probe.output)
+            .map(|output| output.trim().chars().take(500).collect())
+            .filter(|output: &String| !output.is_empty());
+        autopsy
+    }
+
+    async fn network(&self, name: &str) -> SwarmResult<Option<OverlayNetwork>> {
+        // The node keeps a stale local copy of a removed network for some seconds: ask the swarm.
+        let options = InspectNetworkOptionsBuilder::new().scope("swarm").build();
+        let found = optional(call(self.docker.inspect_network(name, Some(options))).await)?;
+        Ok(found.map(incoming::network))
+    }
+
+    async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {
+        match call(self.docker.create_network(outgoing::network(spec))).await {
+            // Another worker was faster; whoever looks next finds its network.
+            Ok(_) | Err(SwarmError::NameTaken(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn network_remove(&self, id: &str) -> SwarmResult<()> {
+        optional(call(self.docker.remove_network(id)).await)?;
+        Ok(())
+    }
+
+    async fn config_ensure(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
+        if let Some(id) = self.config_id(&spec.name).await? {
+            return Ok(id);
+        }
+        match call(self.docker.create_config(outgoing::config(spec))).await {
+            Ok(created) => Ok(created.id),
+            Err(SwarmError::NameTaken(_)) => self
+                .config_id(&spec.name)
+                .await?
+                .ok_or_else(|| SwarmError::NameTaken(spec.name.clone())),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
+        let answer =
+            timeout(CALL, self.docker.inspect_registry_image(reference, None)).await;
+        Ok(match answer {
+            Ok(Ok(found)) => match found.descriptor.digest {
+                Some(digest) => ImageLookup::Digest(digest),
+                None => ImageLookup::Unavailable("the registry named no digest".into()),
+            },
+            Ok(Err(error)) => incoming::lookup_error(error)?,
+            Err(_) => ImageLookup::Unavailable(format!(
+                "the registry did not answer within {} s",
+                CALL.as_secs()
+            )),
+        })
+    }
+
+    async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<String>> {
+        let found = optional(call(self.docker.inspect_image(reference)).await)?;
+        Ok(found.and_then(|image| image.id))
+    }
+
+    async fn changed(&self) -> SwarmResult<()> {
+        // Health probes flood exec_* events: only these say that something changed.
+        let filter = HashMap::from([
+            ("type", vec!["service", "container", "node"]),
+            (
+                "event",
+                vec!["create", "update", "remove", "start", "die", "health_status", "oom"],
+            ),
+        ]);
+        let options = EventsOptionsBuilder::new().filters(&filter).build();
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        match events.next().await {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(incoming::error(error)),
+            None => Err(SwarmError::Unavailable("the event stream ended".into())),
+        }
+    }
+}
+
+impl DockerSwarm {
+    async fn config_id(&self, name: &str) -> SwarmResult<Option<String>> {
+        // The name filter matches prefixes: compare.
+        let filter = HashMap::from([("name", vec![name])]);
+        let options = ListConfigsOptionsBuilder::new().filters(&filter).build();
+        let configs = call(self.docker.list_configs(Some(options))).await?;
+        let same = |config: &bollard::models::Config| {
+            config.spec.as_ref().and_then(|spec| spec.name.as_deref()) == Some(name)
+        };
+        Ok(configs.into_iter().find(same).and_then(|config| config.id))
+    }
+
+    /// The task's last log lines; none where its node or its container is gone.
+    async fn last_lines(&self, task: &Task) -> Vec<String> {
+        let options = LogsOptionsBuilder::new()
+            .stdout(true)
+            .stderr(true)
+            .tail(&LOG_LINES.to_string())
+            .build();
+        let stream = self.docker.task_logs(&task.id, Some(options));
+        let lines = stream
+            .map_ok(|line| {
+                let text = String::from_utf8_lossy(&line.into_bytes()).into_owned();
+                let text = text.trim_end_matches(['\r', '\n']);
+                // Postgres's text takes no NUL; a line is cut at a character.
+                text.chars().filter(|c| *c != '\0').take(MAX_LOG_LINE).collect::<String>()
+            })
+            .take(LOG_LINES)
+            .try_collect();
+        match timeout(Duration::from_secs(2), lines).await {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, task = task.id, "no log of the task");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+}

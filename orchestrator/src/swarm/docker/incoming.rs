@@ -1,0 +1,160 @@
+//! What the Engine API answers, as our types. Every field may be missing there; what we cannot do
+//! without makes the answer an error, and the rest an absence.
+
+use std::collections::BTreeMap;
+
+use bollard::errors::Error as DockerError;
+use bollard::models::{
+    NetworkInspect, Service as DockerService, ServiceUpdateStatus, ServiceUpdateStatusStateEnum,
+    Task as DockerTask, TaskState as DockerTaskState,
+};
+use model::names;
+
+use crate::swarm::{
+    ImageLookup, OverlayNetwork, Service, ServiceCount, SwarmError, SwarmResult, Task, TaskState,
+    UpdateState,
+};
+
+/// Sorts an error by what can be done about it.
+pub(super) fn error(error: DockerError) -> SwarmError {
+    match error {
+        DockerError::DockerResponseServerError { status_code, message } => match status_code {
+            // Swarm's own words, with status 500: the only sign of a lost race.
+            _ if message.contains("update out of sequence") => SwarmError::OutOfSequence,
+            404 => SwarmError::NotFound(message),
+            409 => SwarmError::NameTaken(message),
+            400 => SwarmError::Refused(message),
+            _ => SwarmError::Unavailable(message),
+        },
+        other => SwarmError::Unavailable(other.to_string()),
+    }
+}
+
+/// What a failed look-up says of the image. The daemon wraps the registry's words in statuses that
+/// differ between versions, so the words are read too.
+pub(super) fn lookup_error(error: DockerError) -> SwarmResult<ImageLookup> {
+    let DockerError::DockerResponseServerError { status_code, message } = error else {
+        return Err(self::error(error));
+    };
+    let text = message.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    Ok(if says(&["manifest unknown", "not found", "name unknown", "no such manifest"]) {
+        ImageLookup::NotFound
+    } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
+        // Public registries answer so for repositories that do not exist, too.
+        ImageLookup::Forbidden
+    } else if status_code == 404 {
+        ImageLookup::NotFound
+    } else if status_code == 401 || status_code == 403 {
+        ImageLookup::Forbidden
+    } else {
+        ImageLookup::Unavailable(message)
+    })
+}
+
+pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
+    let missing = |what: &str| SwarmError::Unavailable(format!("a service came without {what}"));
+    let spec = service.spec.ok_or_else(|| missing("a spec"))?;
+    let template = spec.task_template.unwrap_or_default();
+    let replicas = spec.mode.and_then(|mode| mode.replicated).and_then(|mode| mode.replicas);
+    Ok(Service {
+        id: service.id.ok_or_else(|| missing("an id"))?,
+        version: service
+            .version
+            .and_then(|version| version.index)
+            .ok_or_else(|| missing("a version"))?,
+        labels: spec.labels.unwrap_or_default().into_iter().collect(),
+        replicas: replicas.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
+        spec_hash: template
+            .container_spec
+            .and_then(|container| container.labels)
+            .and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
+        restart_counter: counter(template.force_update),
+        update: service.update_status.and_then(update),
+    })
+}
+
+fn update(status: ServiceUpdateStatus) -> Option<(UpdateState, String)> {
+    let state = match status.state? {
+        ServiceUpdateStatusStateEnum::EMPTY => return None,
+        ServiceUpdateStatusStateEnum::UPDATING => UpdateState::Updating,
+        ServiceUpdateStatusStateEnum::PAUSED => UpdateState::Paused,
+        ServiceUpdateStatusStateEnum::COMPLETED => UpdateState::Completed,
+        ServiceUpdateStatusStateEnum::ROLLBACK_STARTED => UpdateState::RollbackStarted,
+        ServiceUpdateStatusStateEnum::ROLLBACK_PAUSED => UpdateState::RollbackPaused,
+        ServiceUpdateStatusStateEnum::ROLLBACK_COMPLETED => UpdateState::RollbackCompleted,
+    };
+    Some((state, status.message.unwrap_or_default()))
+}
+
+pub(super) fn count(service: DockerService) -> Option<ServiceCount> {
+    let spec = service.spec?;
+    let status = service.service_status?;
+    let tasks = |count: Option<u64>| count.and_then(|count| i32::try_from(count).ok());
+    Some(ServiceCount {
+        name: spec.name?,
+        labels: spec.labels.unwrap_or_default().into_iter().collect(),
+        desired: tasks(status.desired_tasks).unwrap_or_default(),
+        running: tasks(status.running_tasks).unwrap_or_default(),
+    })
+}
+
+pub(super) fn task(task: DockerTask) -> SwarmResult<Task> {
+    let missing = |what: &str| SwarmError::Unavailable(format!("a task came without {what}"));
+    let status = task.status.unwrap_or_default();
+    let spec = task.spec.unwrap_or_default();
+    let container = status.container_status;
+    Ok(Task {
+        id: task.id.ok_or_else(|| missing("an id"))?,
+        slot: task.slot.unwrap_or_default(),
+        node: task.node_id.filter(|node| !node.is_empty()),
+        state: state(status.state),
+        desired: state(task.desired_state),
+        created_at: task.created_at,
+        error: status.err.filter(|error| !error.is_empty()),
+        exit_code: container.as_ref().and_then(|container| container.exit_code),
+        container: container
+            .and_then(|container| container.container_id)
+            .filter(|id| !id.is_empty()),
+        spec_hash: spec
+            .container_spec
+            .and_then(|container| container.labels)
+            .and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
+        restart_counter: counter(spec.force_update),
+    })
+}
+
+fn state(state: Option<DockerTaskState>) -> TaskState {
+    match state {
+        None | Some(DockerTaskState::NEW | DockerTaskState::ALLOCATED) => TaskState::New,
+        Some(DockerTaskState::PENDING) => TaskState::Pending,
+        Some(DockerTaskState::ASSIGNED) => TaskState::Assigned,
+        Some(DockerTaskState::ACCEPTED) => TaskState::Accepted,
+        Some(DockerTaskState::PREPARING) => TaskState::Preparing,
+        Some(DockerTaskState::READY) => TaskState::Ready,
+        Some(DockerTaskState::STARTING) => TaskState::Starting,
+        Some(DockerTaskState::RUNNING) => TaskState::Running,
+        Some(DockerTaskState::COMPLETE) => TaskState::Complete,
+        Some(DockerTaskState::SHUTDOWN) => TaskState::Shutdown,
+        Some(DockerTaskState::FAILED) => TaskState::Failed,
+        Some(DockerTaskState::REJECTED) => TaskState::Rejected,
+        Some(DockerTaskState::REMOVE) => TaskState::Removed,
+        Some(DockerTaskState::ORPHANED) => TaskState::Orphaned,
+    }
+}
+
+fn counter(force_update: Option<u64>) -> i64 {
+    force_update.and_then(|count| i64::try_from(count).ok()).unwrap_or_default()
+}
+
+pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {
+    let subnets = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let options = network.options.unwrap_or_default();
+    let labels: BTreeMap<_, _> = network.labels.unwrap_or_default().into_iter().collect();
+    OverlayNetwork {
+        id: network.id.unwrap_or_default(),
+        subnets: subnets.into_iter().filter_map(|config| config.subnet).collect(),
+        encrypted: options.contains_key("encrypted"),
+        labels,
+    }
+}

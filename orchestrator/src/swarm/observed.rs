@@ -1,0 +1,215 @@
+//! What Swarm tells, in our own types. Observed, never written back: a spec that was read is not a
+//! spec to send (bollard drops the health check of one).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use model::names;
+
+/// A service as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Swarm's id.
+    pub id: String,
+    /// Version to update from.
+    pub version: u64,
+    /// Service labels: they swap back with the spec.
+    pub labels: BTreeMap<String, String>,
+    /// Replicas that Swarm keeps up.
+    pub replicas: i32,
+    /// Container label `skep.spec`: hash of what makes its tasks.
+    pub spec_hash: Option<String>,
+    /// Swarm's ForceUpdate counter.
+    pub restart_counter: i64,
+    /// How its last update goes; `None` after a creation, and after an update that changed no task.
+    pub update: Option<(UpdateState, String)>,
+}
+
+impl Service {
+    /// The value of one of our labels.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    /// Whether the service belongs to this installation and app.
+    pub fn belongs_to(&self, platform: &str, app: &str) -> bool {
+        self.label(names::LABEL_PLATFORM) == Some(platform)
+            && self.label(names::LABEL_APP) == Some(app)
+    }
+}
+
+/// Swarm's UpdateStatus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateState {
+    /// Tasks are being replaced.
+    Updating,
+    /// Too many new tasks failed; Swarm stopped.
+    Paused,
+    /// Every task was replaced and watched.
+    Completed,
+    /// The previous spec is coming back.
+    RollbackStarted,
+    /// It failed too; Swarm stopped.
+    RollbackPaused,
+    /// The previous spec is back.
+    RollbackCompleted,
+}
+
+impl UpdateState {
+    /// Whether Swarm took (or takes) the spec back.
+    pub const fn is_rollback(self) -> bool {
+        match self {
+            Self::RollbackStarted | Self::RollbackPaused | Self::RollbackCompleted => true,
+            Self::Updating | Self::Paused | Self::Completed => false,
+        }
+    }
+
+    /// Swarm's own word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Updating => "updating",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::RollbackStarted => "rollback_started",
+            Self::RollbackPaused => "rollback_paused",
+            Self::RollbackCompleted => "rollback_completed",
+        }
+    }
+}
+
+/// Swarm's task states, in the order in which a task passes them. States only move forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskState {
+    /// Waits for an address.
+    New,
+    /// Waits for a node.
+    Pending,
+    /// Has a node.
+    Assigned,
+    /// The node took it.
+    Accepted,
+    /// Its image and networks are fetched.
+    Preparing,
+    /// May start.
+    Ready,
+    /// Starts; with a health check, until that says yes.
+    Starting,
+    /// Runs, and is healthy where it has a health check.
+    Running,
+    /// Ended by itself, without an error.
+    Complete,
+    /// Was ended on purpose.
+    Shutdown,
+    /// Ended with an error.
+    Failed,
+    /// Its node would not have it.
+    Rejected,
+    /// Its service went away.
+    Removed,
+    /// Its node was lost.
+    Orphaned,
+}
+
+impl TaskState {
+    /// Swarm's own word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Pending => "pending",
+            Self::Assigned => "assigned",
+            Self::Accepted => "accepted",
+            Self::Preparing => "preparing",
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Shutdown => "shutdown",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Removed => "removed",
+            Self::Orphaned => "orphaned",
+        }
+    }
+
+    /// Whether the task has ended.
+    pub fn is_over(self) -> bool {
+        self > Self::Running
+    }
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Swarm's id.
+    pub id: String,
+    /// Its slot: the place of a replica.
+    pub slot: i64,
+    /// The node that it was given.
+    pub node: Option<String>,
+    /// Its state.
+    pub state: TaskState,
+    /// The state that Swarm wants it in.
+    pub desired: TaskState,
+    /// When it was made, by Swarm's clock.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Swarm's error text.
+    pub error: Option<String>,
+    /// Exit code of its process.
+    pub exit_code: Option<i64>,
+    /// Its container, once there is one.
+    pub container: Option<String>,
+    /// Container label `skep.spec`.
+    pub spec_hash: Option<String>,
+    /// Swarm's ForceUpdate counter.
+    pub restart_counter: i64,
+}
+
+/// What a task that ended left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Autopsy {
+    /// Last log lines, oldest first.
+    pub log: Vec<String>,
+    /// The last output of its health check.
+    pub health: Option<String>,
+    /// Whether the kernel killed it for memory.
+    pub out_of_memory: bool,
+}
+
+/// Running and desired tasks of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCount {
+    /// Swarm's name of the service.
+    pub name: String,
+    /// Its service labels.
+    pub labels: BTreeMap<String, String>,
+    /// Tasks that should run.
+    pub desired: i32,
+    /// Tasks that do.
+    pub running: i32,
+}
+
+/// An overlay network as the swarm knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlayNetwork {
+    /// Swarm's id.
+    pub id: String,
+    /// Its subnets; none where Swarm could not allocate what was asked (it says nothing else).
+    pub subnets: Vec<String>,
+    /// Whether traffic between nodes is encrypted.
+    pub encrypted: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a registry says of a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageLookup {
+    /// It is this digest.
+    Digest(String),
+    /// There is no such image.
+    NotFound,
+    /// The registry does not hand it out.
+    Forbidden,
+    /// The registry did not answer, or not in a way that decides.
+    Unavailable(String),
+}

@@ -1,0 +1,163 @@
+//! The outbox relay: publishes what was committed, and forgets it only when the broker has
+//! confirmed. Every process that writes to the outbox runs one.
+//!
+//! It is woken inside the process, after the commit, and sweeps slowly besides: a process that died
+//! between its commit and its publish is covered by everybody else's sweep. (Postgres's NOTIFY would
+//! wake the others too, but it serialises commits, and accepts have to be many.)
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use db::Database;
+use db::outbox::{OutboxBatch, OutboxRow, outbox_take};
+use futures::future::try_join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation};
+use model::envelope::Envelope;
+use model::error::chain;
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::BrokerError;
+use crate::backoff::Backoff;
+use crate::link::{Link, within};
+use crate::topology::Topology;
+
+/// Most messages between two confirmations.
+const BATCH: i64 = 200;
+/// How often the outbox is looked into without having been told.
+const SWEEP: Duration = Duration::from_secs(1);
+/// AMQP's delivery mode for messages that survive a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// The relay of a process.
+pub struct Relay {
+    database: Database,
+    url: SecretString,
+    topology: Topology,
+    handle: RelayHandle,
+}
+
+/// Wakes the relay and tells whether it reaches the broker.
+#[derive(Clone, Default)]
+pub struct RelayHandle {
+    wake: Arc<Notify>,
+    connected: Arc<AtomicBool>,
+}
+
+impl RelayHandle {
+    /// Something was committed to the outbox. Many calls while the relay works are one.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Whether the broker answered last time.
+    pub fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+}
+
+impl Relay {
+    /// Starts the relay on a task of its own; it ends with `shutdown`.
+    pub fn start(
+        database: Database,
+        url: SecretString,
+        queue_prefix: &str,
+        shutdown: CancellationToken,
+    ) -> RelayHandle {
+        let handle = RelayHandle::default();
+        let topology = Topology::new(queue_prefix);
+        let relay = Self { database, url, topology, handle: handle.clone() };
+        tokio::spawn(async move {
+            shutdown.run_until_cancelled(relay.run()).await;
+        });
+        handle
+    }
+
+    async fn run(self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let lost = self.relay(&mut backoff).await;
+            self.handle.connected.store(false, Ordering::Relaxed);
+            let pause = backoff.pause();
+            tracing::warn!(error = %chain(&*lost), ?pause, "the relay lost the broker; it connects again");
+            sleep(pause).await;
+        }
+    }
+
+    /// Relays until something fails.
+    async fn relay(&self, backoff: &mut Backoff) -> Box<dyn std::error::Error + Send + Sync> {
+        let link = match self.open().await {
+            Ok(link) => link,
+            Err(error) => return error.into(),
+        };
+        self.handle.connected.store(true, Ordering::Relaxed);
+        backoff.reset();
+        loop {
+            match self.drain(&link.channel).await {
+                Ok(()) => {}
+                Err(error) => return error,
+            }
+            if !link.connected() {
+                return BrokerError::Ended.into();
+            }
+            tokio::select! {
+                () = self.handle.wake.notified() => {}
+                () = sleep(SWEEP) => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Link, BrokerError> {
+        let link = Link::open(&self.url, "skep relay").await?;
+        within(async {
+            // Without it the broker confirms nothing and a lost message goes unnoticed.
+            link.channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            self.topology.declare(&link.channel).await
+        })
+        .await?;
+        Ok(link)
+    }
+
+    /// Publishes batch after batch until the outbox has no more than we could not take.
+    async fn drain(
+        &self,
+        channel: &Channel,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        loop {
+            let batch: OutboxBatch = outbox_take(&self.database, BATCH).await?;
+            let ids: Vec<i64> = batch.rows().iter().map(|row| row.id).collect();
+            within(try_join_all(batch.rows().iter().map(|row| self.publish(channel, row)))).await?;
+            batch.confirmed(&ids).await?;
+            if ids.len() < BATCH as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn publish(&self, channel: &Channel, row: &OutboxRow) -> Result<(), BrokerError> {
+        let payload = serde_json::to_vec(&Envelope::new(row.deployment))
+            .map_err(|_| BrokerError::Refused("its envelope could not be written"))?;
+        let confirmation = channel
+            .basic_publish(
+                "".into(),
+                self.topology.deployments.as_str().into(),
+                BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() },
+                &payload,
+                BasicProperties::default()
+                    .with_delivery_mode(PERSISTENT)
+                    .with_content_type("application/json".into()),
+            )
+            .await?
+            .await?;
+        match confirmation {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) => Err(BrokerError::Refused("no queue takes it")),
+            Confirmation::Nack(_) => Err(BrokerError::Refused("it was rejected")),
+            Confirmation::NotRequested => Err(BrokerError::Refused("confirms are off")),
+        }
+    }
+}
