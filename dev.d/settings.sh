@@ -14,8 +14,8 @@ role_url() {
 
 api_url() { printf 'http://127.0.0.1:%s' "$api_port"; }
 
-# For the process that is started next: call it in a subshell.
-settings_export() {
+# What `worker bootstrap` writes into Postgres, where API and worker read it. For a subshell.
+platform_settings_export() {
   # Several checkouts may share an external Swarm: the platform's name tells whose services are whose.
   export SKEP_PLATFORM="dev-$instance_id"
   # A kernel without IPVS has no virtual addresses for services.
@@ -24,12 +24,11 @@ settings_export() {
   export SKEP_LOCAL_IMAGES=allow
   # Many small apps on a small machine: reserve a twentieth of what they may use.
   export SKEP_CPU_RESERVATION_RATIO=0.05
-  export SKEP_LOG_FORMAT=text
 }
 
+# For the process that is started next: call it in a subshell.
 api_settings_export() {
-  settings_export
-  export DATABASE_URL SKEP_LISTEN
+  export DATABASE_URL SKEP_LISTEN SKEP_LOG_FORMAT=text
   DATABASE_URL=$(role_url skep_api)
   SKEP_LISTEN="127.0.0.1:$api_port"
   # The process that reads tenants' input has no business with Docker.
@@ -37,8 +36,7 @@ api_settings_export() {
 }
 
 worker_settings_export() {
-  settings_export
-  export DATABASE_URL
+  export DATABASE_URL SKEP_LOG_FORMAT=text
   DATABASE_URL=$(role_url skep_worker)
   unset SKEP_DEV_ADMIN_URL
 }

@@ -29,7 +29,8 @@ up() {
 bootstrap() {
   local started
   started=$(now)
-  "$(built worker)" bootstrap --admin-url "$SKEP_DEV_ADMIN_URL" --database skep --operator-token-file "$operator_token_file" \
+  (platform_settings_export &&
+    "$(built worker)" bootstrap --admin-url "$SKEP_DEV_ADMIN_URL" --database skep --operator-token-file "$operator_token_file") \
     >"$log_dir/bootstrap.log" 2>&1 9>&- </dev/null ||
     fail_with_log bootstrap "worker bootstrap" "./dev reset starts with an empty database"
   step bootstrap "roles, database skep, migrations" "$started"

@@ -12,7 +12,7 @@ use crate::stored::Stored;
 pub const KEPT_RELEASES: i32 = 10;
 
 /// A release's row.
-#[derive(Debug, Clone, Queryable, Selectable, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Identifiable)]
 #[diesel(table_name = releases)]
 pub struct Release {
     /// Its id.

@@ -1,2 +1,31 @@
-//! Placeholder.
-fn main() {}
+//! The worker: drives deployments on Docker Swarm, and sets an installation up. Thin: what it does
+//! is in `orchestrator` and `db`.
+
+mod bootstrap;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use model::error::chain;
+
+use crate::settings::{Command, Settings};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    settings.log.start();
+    let outcome = match settings.command {
+        Command::Run(run) => run::run(run).await,
+        Command::Migrate(migrate) => bootstrap::migrate(migrate).await,
+        Command::Bootstrap(bootstrap) => bootstrap::bootstrap(bootstrap).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = chain(&*error), "the worker failed");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -309,8 +309,17 @@ async fn target_of(
                 .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
                 .execute(connection)
                 .await?;
-            let release = scaled_release(connection, app, superseded).await?;
-            Ok(target_release(&release, *replicas))
+            match running_release(connection, app, superseded).await? {
+                Some(release) => Ok(target_release(&release, *replicas)),
+                None => Err(Failure::Refused(Error::new(
+                    ErrorCode::NothingDeployed,
+                    format!(
+                        "nothing of {} is deployed: deploy it first, or set replicas with PATCH \
+                         for the first deployment",
+                        app.slug
+                    ),
+                ))),
+            }
         }
         DeploymentRequest::Remove => {
             diesel::update(apps::table.find(app.id))
@@ -320,7 +329,13 @@ async fn target_of(
                 ))
                 .execute(connection)
                 .await?;
-            Ok(Target { release: None, number: None, replicas: 0, spec_version: SPEC_VERSION })
+            // A removal first runs what is there with no replicas, so that it ends when every task
+            // has, and not when Swarm has merely forgotten them.
+            let release = running_release(connection, app, superseded).await?;
+            Ok(release.map_or(
+                Target { release: None, number: None, replicas: 0, spec_version: SPEC_VERSION },
+                |release| target_release(&release, 0),
+            ))
         }
     }
 }
@@ -334,29 +349,21 @@ fn target_release(release: &Release, replicas: i32) -> Target {
     }
 }
 
-/// The release that a scale runs: the one on its way in (scaling must not undo a deployment that
-/// it supersedes), else the live one.
-async fn scaled_release(
+/// The release that the service runs: the one on its way in (scaling must not undo a deployment
+/// that it supersedes), else the live one.
+async fn running_release(
     connection: &mut AsyncPgConnection,
     app: &App,
     superseded: &[Superseded],
-) -> Result<Release, Failure> {
+) -> Result<Option<Release>, Failure> {
     let coming = superseded
         .iter()
         .filter(|older| older.status != Status::RollingBack)
         .max_by_key(|older| older.id)
         .and_then(|older| older.release_id);
-    let Some(id) = coming.or(app.live_release_id) else {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::NothingDeployed,
-            format!(
-                "nothing of {} is deployed: deploy it first, or set replicas with PATCH for the \
-                 first deployment",
-                app.slug
-            ),
-        )));
-    };
-    Ok(releases::table.find(id).select(Release::as_select()).first(connection).await?)
+    let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
+    let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
+    Ok(Some(release))
 }
 
 fn allowed(spec: &AppSpec) -> Result<()> {

@@ -1,0 +1,198 @@
+//! Access: what a request may touch, made out of its token and its path. Every handler under /v1
+//! takes one of these, and every query of `db` takes what is inside: a handler cannot be written
+//! without stating what it reaches.
+//!
+//! What lies outside of a token's organization is not found; it is not forbidden, because that
+//! would tell that it exists.
+
+use std::sync::Arc;
+
+use db::organizations::organization_find;
+use db::tokens::TokenHolder;
+use db::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment};
+use model::Error;
+use model::error::ErrorCode;
+use model::id::{DeploymentId, OrganizationId};
+use model::slug::Slug;
+use poem::{FromRequest, Request, RequestBody};
+use poem_openapi::SecurityScheme;
+use poem_openapi::auth::Bearer;
+
+use crate::middleware::RequestId;
+use crate::problem::Problem;
+use crate::state::State;
+
+/// What a request may touch, who asks, and the process's state.
+pub struct Access<S> {
+    /// What it may touch.
+    pub scope: S,
+    /// Who asks.
+    pub actor: Actor,
+    /// The state of the process.
+    pub state: Arc<State>,
+    /// Path of the thing that the scope names, as the caller wrote it.
+    pub path: String,
+}
+
+/// Reaches the whole installation: operators only.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "operator_access")]
+pub struct OperatorAccess(pub Access<OperatorScope>);
+
+/// Reaches the organization in the path: its own tokens, and operators.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "org_access")]
+pub struct OrgAccess(pub Access<OrgScope>);
+
+/// Reaches the organization in the path, for an operator: what tenants may not do themselves.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "operator_org_access")]
+pub struct OperatorOrgAccess(pub Access<(OperatorScope, OrgScope)>);
+
+/// Reaches the environment in the path.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "environment_access")]
+pub struct EnvironmentAccess(pub Access<EnvironmentScope>);
+
+/// Reaches the app in the path.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "app_access")]
+pub struct AppAccess(pub Access<AppScope>);
+
+/// The deployment's id in the path, after the app.
+pub struct DeploymentInPath(pub DeploymentId);
+
+/// The release's number in the path, after the app.
+pub struct ReleaseInPath(pub i32);
+
+/// Where things stand among a path's variables.
+const ORGANIZATION: &str = "param0";
+const ENVIRONMENT: &str = "param1";
+const APP: &str = "param2";
+const BELOW_APP: &str = "param3";
+
+async fn operator_access(
+    request: &Request,
+    bearer: Bearer,
+) -> poem::Result<Access<OperatorScope>> {
+    let (holder, actor, state) = authenticated(request, &bearer).await?;
+    let scope = operator(&holder)?;
+    Ok(Access { scope, actor, state, path: "/v1".into() })
+}
+
+async fn org_access(request: &Request, bearer: Bearer) -> poem::Result<Access<OrgScope>> {
+    let (holder, actor, state) = authenticated(request, &bearer).await?;
+    let (scope, path) = organization(request, &holder, &state).await?;
+    Ok(Access { scope, actor, state, path })
+}
+
+async fn operator_org_access(
+    request: &Request,
+    bearer: Bearer,
+) -> poem::Result<Access<(OperatorScope, OrgScope)>> {
+    let (holder, actor, state) = authenticated(request, &bearer).await?;
+    // First the wall: to a foreign token the organization is not there.
+    let (scope, path) = organization(request, &holder, &state).await?;
+    Ok(Access { scope: (operator(&holder)?, scope), actor, state, path })
+}
+
+async fn environment_access(
+    request: &Request,
+    bearer: Bearer,
+) -> poem::Result<Access<EnvironmentScope>> {
+    let OrgAccess(Access { scope: organization, actor, state, path }) =
+        OrgAccess(org_access(request, bearer).await?);
+    let (environment, text) = segment(request, ENVIRONMENT, "environment")?;
+    let path = format!("{path}/environments/{text}");
+    Ok(Access { scope: EnvironmentScope { organization, environment }, actor, state, path })
+}
+
+async fn app_access(request: &Request, bearer: Bearer) -> poem::Result<Access<AppScope>> {
+    let Access { scope, actor, state, path } = environment_access(request, bearer).await?;
+    let (app, text) = segment(request, APP, "app")?;
+    let EnvironmentScope { organization, environment } = scope;
+    let path = format!("{path}/apps/{text}");
+    Ok(Access { scope: AppScope { organization, environment, app }, actor, state, path })
+}
+
+async fn authenticated(
+    request: &Request,
+    bearer: &Bearer,
+) -> Result<(TokenHolder, Actor, Arc<State>), Problem> {
+    let state = request
+        .data::<Arc<State>>()
+        .ok_or_else(|| Error::internal("a request without the process's state"))?;
+    let holder = state.authentication.holder(&bearer.token).await?;
+    let actor = Actor {
+        token: holder.token,
+        request_id: RequestId::of(request).to_owned(),
+        address: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
+    };
+    Ok((holder, actor, Arc::clone(state)))
+}
+
+fn operator(holder: &TokenHolder) -> Result<OperatorScope, Error> {
+    match holder.organization {
+        None => Ok(OperatorScope::granted()),
+        Some(_) => Err(Error::new(
+            ErrorCode::Forbidden,
+            "only an operator's token may do this; this one belongs to an organization",
+        )),
+    }
+}
+
+async fn organization(
+    request: &Request,
+    holder: &TokenHolder,
+    state: &State,
+) -> Result<(OrgScope, String), Error> {
+    let (wanted, text) = segment::<OrganizationId>(request, ORGANIZATION, "organization")?;
+    let path = format!("/v1/organizations/{text}");
+    let scope = match &holder.organization {
+        None => {
+            organization_find(&state.database, OperatorScope::granted(), &wanted).await?
+        }
+        Some((id, slug)) => {
+            let own = match &wanted {
+                Segment::Id(wanted) => wanted == id,
+                Segment::Slug(wanted) => wanted == slug,
+            };
+            if !own {
+                return Err(Error::not_found("organization"));
+            }
+            OrgScope::granted(*id)
+        }
+    };
+    Ok((scope, path))
+}
+
+/// A slug or an id out of the path. What can be neither names nothing; it must not reach Postgres,
+/// which takes no NUL.
+fn segment<Id: std::str::FromStr>(
+    request: &Request,
+    variable: &str,
+    what: &str,
+) -> Result<(Segment<Id>, String), Error> {
+    let text = request.raw_path_param(variable).unwrap_or_default();
+    let segment = Segment::from(text);
+    match &segment {
+        Segment::Slug(slug) if slug.parse::<Slug>().is_err() => Err(Error::not_found(what)),
+        Segment::Slug(_) | Segment::Id(_) => Ok((segment, text.to_owned())),
+    }
+}
+
+impl<'a> FromRequest<'a> for DeploymentInPath {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let text = request.raw_path_param(BELOW_APP).unwrap_or_default();
+        let id = text.parse().map_err(|_| Problem::from(Error::not_found("deployment")))?;
+        Ok(Self(id))
+    }
+}
+
+impl<'a> FromRequest<'a> for ReleaseInPath {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let text = request.raw_path_param(BELOW_APP).unwrap_or_default();
+        let number = text.parse().map_err(|_| Problem::from(Error::not_found("release")))?;
+        Ok(Self(number))
+    }
+}

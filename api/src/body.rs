@@ -1,0 +1,123 @@
+//! Request bodies: bounded, JSON, checked against the document's schema, then against the rules
+//! across fields, then parsed. Whatever is wrong comes out as violations, all of them at once.
+
+use model::Error;
+use model::error::Violation;
+use poem::error::ReadBodyError;
+use poem::http::header::CONTENT_LENGTH;
+use poem::{Request, RequestBody};
+use poem_openapi::error::ContentTypeError;
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::ParseFromJSON;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use crate::document::document;
+use crate::problem::Problem;
+
+/// Most bytes of a body.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// The body of a request.
+pub struct Body<T> {
+    /// What it says.
+    pub value: T,
+    bytes: Vec<u8>,
+}
+
+impl<T> Body<T> {
+    /// SHA-256 of the bytes that were sent.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+}
+
+impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: None,
+            content: vec![MetaMediaType {
+                content_type: Json::<T>::CONTENT_TYPE,
+                schema: T::schema_ref(),
+            }],
+            required: true,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let length = request.header(CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
+        if length.is_some_and(|length| length > MAX_BODY) {
+            return Err(ReadBodyError::PayloadTooLarge.into());
+        }
+        let bytes = body.take()?.into_bytes_limit(MAX_BODY).await?.to_vec();
+        if bytes.is_empty() {
+            // Where every field has a default, `curl -X POST` without a body is a whole request.
+            let value = read(Value::Object(serde_json::Map::new())).map_err(Problem::from)?;
+            return Ok(Self { value, bytes });
+        }
+        match request.content_type() {
+            Some(media_type) if Json::<T>::check_content_type(media_type) => {}
+            Some(_) | None => return Err(ContentTypeError::ExpectContentType.into()),
+        }
+        let json = serde_json::from_slice(&bytes).map_err(|error| {
+            let rule = format!("must be JSON; it is not at line {}, column {}",
+                error.line(), error.column());
+            Problem::from(Error::invalid(vec![Violation::new("body", rule)]))
+        })?;
+        Ok(Self { value: read(json).map_err(Problem::from)?, bytes })
+    }
+}
+
+/// Reads a value that came from outside.
+pub(crate) fn read<T: ParseFromJSON + Validate>(json: Value) -> Result<T, Error> {
+    let name = T::name();
+    let schema = document().schema(&name).ok_or_else(|| {
+        Error::internal(format!("the schema of {name} is missing from the document"))
+    })?;
+    let violations = schema.check(&json);
+    if !violations.is_empty() {
+        return Err(Error::invalid(violations));
+    }
+    let value = T::parse_from_json(Some(json)).map_err(|_| {
+        // The parser's text may repeat the value, which may be a password: it is not told.
+        tracing::warn!(schema = %name, "a body passed the schema's check and not the parser");
+        Error::invalid(vec![Violation::new("body", "must fit its schema in /openapi.json")])
+    })?;
+    value.validate().map_err(|errors| Error::invalid(violations_of(errors)))?;
+    Ok(value)
+}
+
+/// The rules that were broken. Rules carry their field's path and a text without the value:
+/// `ValidationErrors` itself would print the value.
+fn violations_of(errors: ValidationErrors) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (field, kind) in errors.into_errors() {
+        match kind {
+            ValidationErrorsKind::Field(rules) => found.extend(rules.into_iter().map(|rule| {
+                let words = rule.message.unwrap_or(rule.code);
+                Violation::new(field.clone(), words)
+            })),
+            ValidationErrorsKind::Struct(inner) => found.extend(violations_of(*inner)),
+            ValidationErrorsKind::List(list) => {
+                found.extend(list.into_values().flat_map(|inner| violations_of(*inner)));
+            }
+        }
+    }
+    found.sort_by(|one, other| one.field.cmp(&other.field));
+    found
+}

@@ -1,0 +1,82 @@
+//! Which deployments change, as Postgres notifies: one listening connection for all requests that
+//! wait. A hint only: whoever waits looks into the table now and then besides, because a lost
+//! connection loses what was said meanwhile.
+
+use std::time::Duration;
+
+use db::Database;
+use db::notifications::listen;
+use futures::StreamExt as _;
+use model::id::DeploymentId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Changes that a slow waiter may be behind before it is told to look anyway.
+const BEHIND: usize = 256;
+/// Pause before a lost connection is opened again: it doubles up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Tells of deployments that change.
+pub struct Changes(Sender<DeploymentId>);
+
+/// Hears of deployments that change, from the moment it was made.
+pub struct Hearing(Receiver<DeploymentId>);
+
+impl Changes {
+    /// Starts to listen, on a task of its own that ends with `shutdown`.
+    pub fn start(database: Database, shutdown: CancellationToken) -> Self {
+        let (sender, _) = tokio::sync::broadcast::channel(BEHIND);
+        let told = sender.clone();
+        tokio::spawn(async move {
+            shutdown.run_until_cancelled(tell(database, told)).await;
+        });
+        Self(sender)
+    }
+
+    /// Starts to hear. Do so before the first look, or a change in between is missed.
+    pub fn hear(&self) -> Hearing {
+        Hearing(self.0.subscribe())
+    }
+}
+
+impl Hearing {
+    /// Returns when this deployment may have changed.
+    pub async fn changed(&mut self, id: DeploymentId) {
+        loop {
+            match self.0.recv().await {
+                Ok(changed) if changed != id => {}
+                // Told, or too far behind to know.
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                // The process ends; the waiter's own time limit ends its wait.
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+async fn tell(database: Database, told: Sender<DeploymentId>) {
+    let (shortest, longest) = PAUSE;
+    let mut pause = shortest;
+    loop {
+        let lost = match listen(&database).await {
+            Ok(mut listener) => {
+                pause = shortest;
+                let mut changes = Box::pin(listener.changes());
+                loop {
+                    match changes.next().await {
+                        // Nobody may be hearing: that is no error.
+                        Some(Ok(id)) => _ = told.send(id),
+                        Some(Err(error)) => break error.chain(),
+                        None => break "the connection ended".to_owned(),
+                    }
+                }
+            }
+            Err(error) => error.chain(),
+        };
+        tracing::warn!(error = %lost, ?pause, "lost the notifications of Postgres; listening again");
+        sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}

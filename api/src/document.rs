@@ -1,0 +1,126 @@
+//! The OpenAPI document: what poem-openapi derives from the handlers, finished where it falls short
+//! (`finish`), and what the process itself reads out of it: the schemas of request bodies, the rules
+//! of parameters, and the routes.
+
+mod finish;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+pub use routes::Routes;
+
+use crate::endpoints;
+use crate::schema::Schema;
+
+/// The document and what is read out of it.
+pub struct Document {
+    text: String,
+    schemas: BTreeMap<String, Schema>,
+    parameters: BTreeMap<String, String>,
+    routes: Routes,
+}
+
+/// The document of this build.
+pub fn document() -> &'static Document {
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(Document::new);
+    &DOCUMENT
+}
+
+impl Document {
+    fn new() -> Self {
+        // What poem-openapi printed is JSON; were it not, the snapshot test would be the first to see.
+        let printed = serde_json::from_str(&endpoints::service().spec()).unwrap_or_default();
+        let document = finish::finish(printed);
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let mut schemas = BTreeMap::new();
+        for name in finish::request_schemas(&document) {
+            let reference = serde_json::json!({ "$ref": format!("#/components/schemas/{name}") });
+            schemas.extend(Schema::read(&document, &reference).map(|schema| (name, schema)));
+        }
+        let parameters = parameters(&document);
+        let routes = Routes::of(&document);
+        Self { text, schemas, parameters, routes }
+    }
+
+    /// The document as JSON, indented.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The schema of a request's body, by its name in the document.
+    pub fn schema(&self, name: &str) -> Option<&Schema> {
+        self.schemas.get(name)
+    }
+
+    /// What a query or header parameter must be.
+    pub fn parameter_rule(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+}
+
+fn parameters(document: &Value) -> BTreeMap<String, String> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(_, path)| path.as_object().into_iter().flatten());
+    let parameters = operations
+        .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten());
+    parameters
+        .filter_map(|parameter| {
+            let schema = Schema::read(document, &parameter["schema"])?;
+            Some((parameter["name"].as_str()?.to_owned(), schema.rule().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_body_has_a_schema_that_can_check_it() {
+        let value: Value = serde_json::from_str(document().text()).unwrap();
+        let names = finish::request_schemas(&value);
+        assert!(!names.is_empty());
+        for name in names.iter().filter(|name| !document().schemas.contains_key(*name)) {
+            panic!("{name} has a form that schema.rs does not read");
+        }
+    }
+
+    #[test]
+    fn parameters_have_rules_in_words() {
+        assert_eq!(document().parameter_rule("limit"), Some("an integer from 1 to 100"));
+        assert_eq!(document().parameter_rule("wait"), Some("an integer from 0 to 60"));
+        let rule = document().parameter_rule("Idempotency-Key");
+        assert_eq!(rule, Some("a text of 1 to 255 characters of visible ASCII"));
+    }
+
+    #[test]
+    fn every_operation_says_who_may_and_how_it_fails() {
+        let value: Value = serde_json::from_str(document().text()).unwrap();
+        for (path, operations) in value["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let name = format!("{method} {path}");
+                assert!(operation["operationId"].is_string(), "{name}");
+                assert!(operation["summary"].is_string(), "{name}");
+                assert_eq!(operation["security"].is_array(), path.starts_with("/v1"), "{name}");
+                if path.starts_with("/v1") {
+                    for status in ["401", "404", "500", "503"] {
+                        assert!(operation["responses"][status].is_object(), "{name} {status}");
+                    }
+                }
+                for variable in path.split('/').filter_map(|part| part.strip_prefix('{')) {
+                    let variable = variable.trim_end_matches('}');
+                    let parameters = operation["parameters"].as_array().unwrap();
+                    assert!(parameters.iter().any(|p| p["name"] == variable), "{name}");
+                }
+            }
+        }
+    }
+}

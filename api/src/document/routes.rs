@@ -1,0 +1,113 @@
+//! The routes as the document has them: for the log's labels, for `Allow`, and for the query
+//! parameters that a route knows.
+
+use std::collections::BTreeMap;
+
+use poem::http::Method;
+use serde_json::Value;
+
+/// Paths that are served and not documented, each by GET only.
+pub const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs"];
+
+/// All routes.
+pub struct Routes(Vec<Route>);
+
+/// One path and the methods that it takes.
+pub struct Route {
+    template: String,
+    /// Names of the query parameters, by method in capitals.
+    methods: BTreeMap<String, Vec<String>>,
+}
+
+impl Routes {
+    pub(super) fn of(document: &Value) -> Self {
+        let mut routes: Vec<Route> = document["paths"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(template, operations)| Route {
+                template: template.clone(),
+                methods: operations
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(method, operation)| (method.to_uppercase(), query_names(operation)))
+                    .collect(),
+            })
+            .collect();
+        routes.extend(UNDOCUMENTED.iter().map(|path| Route {
+            template: (*path).to_owned(),
+            methods: BTreeMap::from([("GET".to_owned(), Vec::new())]),
+        }));
+        Self(routes)
+    }
+
+    /// The route that serves this path.
+    pub fn find(&self, path: &str) -> Option<&Route> {
+        self.0.iter().find(|route| route.serves(path))
+    }
+}
+
+impl Route {
+    fn serves(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        let fits = self.template.split('/').all(|part| {
+            let variable = part.starts_with('{');
+            parts.next().is_some_and(|given| given == part || variable && !given.is_empty())
+        });
+        fits && parts.next().is_none()
+    }
+
+    /// The path with its variables' names.
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// Value of the header `Allow`.
+    pub fn allow(&self) -> String {
+        let mut methods: Vec<&str> = self.methods.keys().map(String::as_str).collect();
+        if self.methods.contains_key("GET") {
+            methods.push("HEAD");
+        }
+        methods.join(", ")
+    }
+
+    /// The query parameters that this method knows here.
+    pub fn query(&self, method: &Method) -> Option<&[String]> {
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        self.methods.get(method).map(Vec::as_slice)
+    }
+}
+
+fn query_names(operation: &Value) -> Vec<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters
+        .filter(|parameter| parameter["in"] == "query")
+        .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_finds_its_route() {
+        let routes = Routes::of(&json!({ "paths": {
+            "/v1/apps": { "get": { "parameters": [{ "in": "query", "name": "limit" }] },
+                "post": {} },
+            "/v1/apps/{app}": { "delete": {} },
+        } }));
+        let route = routes.find("/v1/apps").unwrap();
+        assert_eq!(route.allow(), "GET, POST, HEAD");
+        assert_eq!(route.query(&Method::HEAD), Some(&["limit".to_owned()][..]));
+        assert_eq!(routes.find("/v1/apps/web").unwrap().template(), "/v1/apps/{app}");
+        assert_eq!(routes.find("/v1/apps/web").unwrap().allow(), "DELETE");
+        for none in ["/v1/apps/", "/v1", "/v1/apps/web/x", "/"] {
+            assert!(routes.find(none).is_none(), "{none}");
+        }
+        assert!(routes.find("/docs").is_some());
+    }
+}

@@ -1,0 +1,94 @@
+//! A request's id, its line in the log, and the headers of every answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use model::id::AuditId;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+use poem::{Endpoint, Request, Response};
+
+use crate::document::document;
+
+/// Longest id that a caller may choose, in characters.
+const MAX_LENGTH: usize = 64;
+
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request: the caller's, where it is sane, or one of ours.
+#[derive(Debug, Clone)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id of this request.
+    pub fn of(request: &Request) -> &str {
+        request.data::<Self>().map_or("", |id| &id.0)
+    }
+
+    fn chosen(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(&HEADER)?.to_str().ok()?;
+        let sane = (1..=MAX_LENGTH).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        sane.then(|| Self(text.into()))
+    }
+
+    fn made() -> Self {
+        // The random part and order by time of an id of ours, under another prefix.
+        let id = AuditId::new().to_string();
+        Self(id.replace(AuditId::PREFIX, "req").into())
+    }
+}
+
+/// Gives the request its id, answers with it, logs one line.
+pub(super) async fn traced<E>(next: Arc<E>, mut request: Request) -> poem::Result<Response>
+where
+    E: Endpoint<Output = Response>,
+{
+    let started = Instant::now();
+    let id = RequestId::chosen(request.headers()).unwrap_or_else(RequestId::made);
+    request.set_data(id.clone());
+    let method = request.method().clone();
+    let path = request.uri().path();
+    let route = document().routes().find(path).map_or("-", |route| route.template());
+    let tenants = path.starts_with("/v1/");
+    let mut response = next.get_response(request).await;
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert(HEADER.clone(), id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if tenants {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    tracing::info!(
+        %method,
+        route,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_secs_f64() * 1000.0,
+        request_id = &*id.0,
+        "request"
+    );
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(text: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER.clone(), HeaderValue::from_str(text).unwrap());
+        RequestId::chosen(&headers).map(|id| id.0.to_string())
+    }
+
+    #[test]
+    fn a_sane_id_is_kept() {
+        assert_eq!(chosen("trace-1"), Some("trace-1".into()));
+        for bad in ["", "a b", &"x".repeat(65), "\u{7f}ä"] {
+            let bytes: Vec<u8> = bad.bytes().filter(|byte| *byte != 0x7f).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER.clone(), HeaderValue::from_bytes(&bytes).unwrap());
+            assert!(RequestId::chosen(&headers).is_none(), "{bad}");
+        }
+        assert!(RequestId::made().0.starts_with("req_"));
+    }
+}

@@ -1,0 +1,274 @@
+//! Problem details (RFC 9457): the one form of every error that leaves this process.
+//!
+//! Handlers return [`Problem`]; the middleware `problems` turns it, and everything that the
+//! framework itself refuses, into an answer that carries the request's id.
+
+mod translate;
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+
+use model::Error;
+use model::error::{ErrorCode, Violation};
+use poem::error::ResponseError;
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{Body, Response};
+use poem_openapi::registry::{
+    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry,
+};
+use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::{ApiResponse, Object};
+
+pub(crate) use translate::translate;
+
+use crate::word::Word;
+
+/// The media type of problems.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// The HTTP status that a code is sent with.
+pub const fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::AlreadyExists
+        | ErrorCode::InUse
+        | ErrorCode::NothingDeployed
+        | ErrorCode::NotDeployable
+        | ErrorCode::BeingRemoved
+        | ErrorCode::SubnetsExhausted => StatusCode::CONFLICT,
+        ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What a code means, in a few words that never change with the occasion.
+pub const fn title_of(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Invalid => "The request breaks a rule",
+        ErrorCode::Unauthenticated => "No valid token was given",
+        ErrorCode::Forbidden => "The token does not reach this",
+        ErrorCode::NotFound => "There is no such thing",
+        ErrorCode::MethodNotAllowed => "The path does not take this method",
+        ErrorCode::AlreadyExists => "The name is taken",
+        ErrorCode::InUse => "It is still in use",
+        ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
+        ErrorCode::NotDeployable => "The release cannot be deployed",
+        ErrorCode::BeingRemoved => "The app is being removed",
+        ErrorCode::SubnetsExhausted => "The platform has no subnet left",
+        ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",
+        ErrorCode::TooLarge => "The body is too large",
+        ErrorCode::UnsupportedMediaType => "The body is not of a media type that is taken",
+        ErrorCode::Overloaded => "Too many requests are in progress",
+        ErrorCode::Unavailable => "A part of the platform does not answer",
+        ErrorCode::TimedOut => "The request took too long",
+        ErrorCode::Internal => "The platform failed",
+    }
+}
+
+/// An error on its way out.
+#[derive(Debug)]
+pub struct Problem(Error);
+
+impl Problem {
+    /// The error inside.
+    pub fn error(&self) -> &Error {
+        &self.0
+    }
+
+    /// The answer to the request of this id.
+    pub fn respond(&self, request_id: &str) -> Response {
+        let status = status_of(self.0.code);
+        let document = ProblemDocument {
+            kind: format!("/docs#problem-{}", self.0.code),
+            title: title_of(self.0.code).to_owned(),
+            status: status.as_u16(),
+            detail: self.0.message.clone(),
+            code: Word(self.0.code),
+            violations: self.0.violations.iter().map(ViolationObject::from).collect(),
+            request_id: request_id.to_owned(),
+        };
+        let mut response = Response::builder()
+            .status(status)
+            .content_type(MEDIA_TYPE)
+            .body(Body::from_string(document.to_json_string()));
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let headers = response.headers_mut();
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let headers = response.headers_mut();
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Problem {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        status_of(self.0.code)
+    }
+
+    fn as_response(&self) -> Response {
+        self.respond("")
+    }
+}
+
+/// Every status that an operation can fail with, for the OpenAPI document; `document` removes
+/// those that a given operation cannot.
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        let mut statuses = BTreeMap::new();
+        for code in ErrorCode::ALL {
+            // No operation of the document answers this: the router does.
+            if *code != ErrorCode::MethodNotAllowed {
+                statuses.insert(status_of(*code).as_u16(), title_of(*code));
+            }
+        }
+        let responses = statuses
+            .into_iter()
+            .map(|(status, description)| MetaResponse {
+                description,
+                status: Some(status),
+                status_range: None,
+                content: vec![MetaMediaType {
+                    content_type: MEDIA_TYPE,
+                    schema: ProblemDocument::schema_ref(),
+                }],
+                headers: match status {
+                    401 => vec![text_header("WWW-Authenticate", "`Bearer`")],
+                    503 => vec![text_header("Retry-After", "Seconds to wait")],
+                    _ => Vec::new(),
+                },
+            })
+            .collect();
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemDocument::register(registry);
+    }
+}
+
+fn text_header(name: &str, description: &str) -> MetaHeader {
+    let schema: MetaSchemaRef = String::schema_ref();
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: true,
+        deprecated: false,
+        schema,
+    }
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Object)]
+#[oai(rename = "Problem")]
+struct ProblemDocument {
+    /// Where the code is explained.
+    #[oai(rename = "type")]
+    kind: String,
+    /// What the code means; the same each time.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time, and what to do.
+    detail: String,
+    /// The stable code, for programs.
+    code: Word<ErrorCode>,
+    /// The fields at fault; empty where no field is.
+    violations: Vec<ViolationObject>,
+    /// Finds the request in the platform's log.
+    request_id: String,
+}
+
+/// One broken rule.
+#[derive(Debug, Object)]
+#[oai(rename = "Violation")]
+struct ViolationObject {
+    /// Path of the field, dotted; the name of a parameter; or `body`.
+    field: String,
+    /// The rule that it breaks.
+    rule: String,
+}
+
+impl From<&Violation> for ViolationObject {
+    fn from(violation: &Violation) -> Self {
+        Self { field: violation.field.clone(), rule: violation.rule.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_an_error_status_and_its_own_title() {
+        let mut titles = std::collections::BTreeSet::new();
+        for code in ErrorCode::ALL {
+            let status = status_of(*code);
+            assert!(status.is_client_error() || status.is_server_error(), "{code}");
+            assert!(titles.insert(title_of(*code)), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_internal_error_says_nothing_internal() {
+        let error = Error::internal("password=hunter2 was refused");
+        let response = Problem::from(error).respond("req_1");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.content_type(), Some(MEDIA_TYPE));
+        let body = response.into_body().into_string().await.unwrap();
+        assert!(!body.contains("hunter2"), "{body}");
+        assert!(body.contains("req_1"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn violations_name_field_and_rule() {
+        let error = Error::invalid(vec![Violation::new("cpu", "a number from 0.5 to 16")]);
+        let body = Problem::from(error).respond("r").into_body();
+        let body: serde_json::Value = body.into_json().await.unwrap();
+        assert_eq!(body["code"], "invalid");
+        assert_eq!(body["type"], "/docs#problem-invalid");
+        assert_eq!(body["violations"][0]["field"], "cpu");
+        assert_eq!(body["violations"][0]["rule"], "a number from 0.5 to 16");
+    }
+
+    #[test]
+    fn what_the_client_needs_to_know_is_in_headers() {
+        let missing = Error::new(ErrorCode::Unauthenticated, "who?");
+        let response = Problem::from(missing).respond("r");
+        assert_eq!(response.header(header::WWW_AUTHENTICATE), Some("Bearer"));
+        let response = Problem::from(Error::unavailable("x", "y")).respond("r");
+        assert_eq!(response.header(header::RETRY_AFTER), Some("1"));
+    }
+}

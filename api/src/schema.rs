@@ -1,0 +1,355 @@
+//! Checks a JSON value against a schema of the OpenAPI document, and says of every field that does
+//! not fit where it is and what would.
+//!
+//! poem-openapi's own parser stops at the first fault, names Rust types instead of fields, and
+//! repeats the value that it was given. It still runs after this, on values that fit.
+
+use std::collections::BTreeMap;
+
+use model::error::Violation;
+use model::slug::{SLUG_PATTERN, SLUG_RULE};
+use regex::Regex;
+use serde_json::{Map, Value};
+
+/// Most violations that one answer lists: a body of nonsense must not make a larger answer.
+const MAX_VIOLATIONS: usize = 50;
+
+/// Longest name of an unknown field that is repeated, in characters.
+const MAX_NAME: usize = 80;
+
+/// Patterns of the document in words.
+const PATTERNS: &[(&str, &str)] = &[
+    (SLUG_PATTERN, SLUG_RULE),
+    // Control characters would break logs, terminals and (NUL) Postgres.
+    (r"^[^\x00-\x1f\x7f]*$", "without control characters"),
+    ("^[!-~]*$", "of visible ASCII"),
+];
+
+/// A schema, ready to check values with.
+#[derive(Debug)]
+pub struct Schema {
+    kind: Kind,
+    rule: String,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Object {
+        required: Vec<String>,
+        properties: BTreeMap<String, Schema>,
+        /// What a property of another name must be; `None`: there may be none.
+        others: Option<Box<Schema>>,
+        at_most: Option<usize>,
+    },
+    List { items: Box<Schema>, least: usize, most: usize },
+    Text { least: usize, most: usize, pattern: Option<Regex>, words: Vec<String> },
+    Number { integer: bool, least: f64, most: f64 },
+    Boolean,
+    Any,
+}
+
+impl Schema {
+    /// Reads a schema of the document; `None` where the schema is not of the forms that ours have.
+    pub fn read(document: &Value, schema: &Value) -> Option<Self> {
+        let map = resolved(document, schema)?;
+        let kind = match map.get("type").and_then(Value::as_str) {
+            Some("object") => read_object(document, &map)?,
+            Some("array") => Kind::List {
+                items: Box::new(Self::read(document, map.get("items")?)?),
+                least: size(&map, "minItems").unwrap_or(0),
+                most: size(&map, "maxItems").unwrap_or(usize::MAX),
+            },
+            Some("string") => Kind::Text {
+                least: size(&map, "minLength").unwrap_or(0),
+                most: size(&map, "maxLength").unwrap_or(usize::MAX),
+                pattern: match map.get("pattern").and_then(Value::as_str) {
+                    Some(pattern) => Some(Regex::new(pattern).ok()?),
+                    None => None,
+                },
+                words: texts(&map, "enum"),
+            },
+            Some(name @ ("integer" | "number")) => read_number(&map, name == "integer"),
+            Some("boolean") => Kind::Boolean,
+            _ => Kind::Any,
+        };
+        let rule = rule_of(&kind);
+        Some(Self { kind, rule })
+    }
+
+    /// What fits, as a sentence fragment that completes "must be …".
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Everything in `value` that does not fit.
+    pub fn check(&self, value: &Value) -> Vec<Violation> {
+        let mut found = Vec::new();
+        self.visit(value, &mut String::new(), &mut found);
+        found
+    }
+
+    fn visit(&self, value: &Value, path: &mut String, found: &mut Vec<Violation>) {
+        if found.len() >= MAX_VIOLATIONS {
+            return;
+        }
+        match (&self.kind, value) {
+            (Kind::Object { .. }, Value::Object(object)) => self.visit_object(object, path, found),
+            (Kind::List { items, least, most }, Value::Array(list)) => {
+                if !(*least..=*most).contains(&list.len()) {
+                    found.push(violation(path, &self.rule));
+                }
+                for (index, item) in list.iter().enumerate() {
+                    within(path, &index.to_string(), |path| items.visit(item, path, found));
+                }
+            }
+            _ if self.fits(value) => {}
+            _ => found.push(violation(path, &self.rule)),
+        }
+    }
+
+    fn visit_object(
+        &self,
+        object: &Map<String, Value>,
+        path: &mut String,
+        found: &mut Vec<Violation>,
+    ) {
+        let Kind::Object { required, properties, others, at_most } = &self.kind else { return };
+        for name in required {
+            if object.get(name).is_none_or(Value::is_null) {
+                within(path, name, |path| found.push(violation(path, "is required")));
+            }
+        }
+        if at_most.is_some_and(|most| object.len() > most) {
+            found.push(violation(path, &self.rule));
+        }
+        for (name, value) in object {
+            // A required one that is null has been told; any other null says the default.
+            match (properties.get(name), others) {
+                (Some(_), _) if value.is_null() => {}
+                (Some(schema), _) => within(path, name, |path| schema.visit(value, path, found)),
+                (None, Some(schema)) => {
+                    within(path, name, |path| schema.visit(value, path, found));
+                }
+                (None, None) if found.len() < MAX_VIOLATIONS => {
+                    let name: String = name.chars().take(MAX_NAME).collect();
+                    within(path, &name, |path| found.push(violation(path, "is not a known field")));
+                }
+                (None, None) => return,
+            }
+        }
+    }
+
+    fn fits(&self, value: &Value) -> bool {
+        match (&self.kind, value) {
+            (Kind::Any, _) | (Kind::Boolean, Value::Bool(_)) => true,
+            (Kind::Text { least, most, pattern, words }, Value::String(text)) => {
+                (*least..=*most).contains(&text.chars().count())
+                    && pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+                    && (words.is_empty() || words.contains(text))
+            }
+            (Kind::Number { integer, least, most }, Value::Number(number)) => {
+                (!integer || number.is_i64() || number.is_u64())
+                    && number.as_f64().is_some_and(|number| (*least..=*most).contains(&number))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A schema with its `$ref` and `allOf` written out.
+fn resolved(document: &Value, schema: &Value) -> Option<Map<String, Value>> {
+    let own = schema.as_object()?;
+    let mut map = Map::new();
+    if let Some(reference) = own.get("$ref").and_then(Value::as_str) {
+        map = resolved(document, document.pointer(reference.strip_prefix('#')?)?)?;
+    }
+    for part in own.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        map.extend(resolved(document, part)?);
+    }
+    map.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Some(map)
+}
+
+fn read_object(document: &Value, map: &Map<String, Value>) -> Option<Kind> {
+    let mut properties = BTreeMap::new();
+    for (name, schema) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        properties.insert(name.clone(), Schema::read(document, schema)?);
+    }
+    let others = match map.get("additionalProperties") {
+        Some(schema @ Value::Object(_)) => Some(Box::new(Schema::read(document, schema)?)),
+        _ => None,
+    };
+    let at_most = size(map, "maxProperties");
+    Some(Kind::Object { required: texts(map, "required"), properties, others, at_most })
+}
+
+fn read_number(map: &Map<String, Value>, integer: bool) -> Kind {
+    let (least, most) = match map.get("format").and_then(Value::as_str) {
+        Some("uint16") => (0.0, f64::from(u16::MAX)),
+        Some("uint32") => (0.0, f64::from(u32::MAX)),
+        Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        _ => (f64::MIN, f64::MAX),
+    };
+    let bound = |name| map.get(name).and_then(Value::as_f64);
+    Kind::Number {
+        integer,
+        least: bound("minimum").unwrap_or(least),
+        most: bound("maximum").unwrap_or(most),
+    }
+}
+
+fn size(map: &Map<String, Value>, name: &str) -> Option<usize> {
+    map.get(name).and_then(Value::as_u64).and_then(|size| usize::try_from(size).ok())
+}
+
+fn texts(map: &Map<String, Value>, name: &str) -> Vec<String> {
+    let list = map.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn rule_of(kind: &Kind) -> String {
+    match kind {
+        Kind::Object { at_most: Some(most), .. } => format!("an object of at most {most} entries"),
+        Kind::Object { .. } => "an object".into(),
+        Kind::List { items, least, most } => {
+            format!("a list of {}{}", counted(*least, *most, "entries, each "), items.rule())
+        }
+        Kind::Text { words, .. } if !words.is_empty() => format!("one of {}", words.join(", ")),
+        Kind::Text { least, most, pattern, .. } => match pattern {
+            Some(pattern) if pattern.as_str() == SLUG_PATTERN => SLUG_RULE.into(),
+            Some(pattern) => {
+                let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
+                let words = known.map_or_else(|| format!("that matches {pattern}"), |known| {
+                    known.1.to_owned()
+                });
+                format!("a text {}{words}", counted_of(*least, *most))
+            }
+            None => format!("a text {}", counted_of(*least, *most)).trim_end().to_owned(),
+        },
+        Kind::Number { integer, least, most } => {
+            let noun = if *integer { "an integer" } else { "a number" };
+            match (least.is_finite() && *least > f64::MIN, *most < f64::MAX) {
+                (true, true) => format!("{noun} from {least} to {most}"),
+                (true, false) => format!("{noun} of at least {least}"),
+                (false, true) => format!("{noun} of at most {most}"),
+                (false, false) => noun.into(),
+            }
+        }
+        Kind::Boolean => "true or false".into(),
+        Kind::Any => "JSON".into(),
+    }
+}
+
+fn counted(least: usize, most: usize, noun: &str) -> String {
+    match (least, most) {
+        (0, usize::MAX) => String::new(),
+        (0, most) => format!("at most {most} {noun}"),
+        (least, usize::MAX) => format!("at least {least} {noun}"),
+        (least, most) => format!("{least} to {most} {noun}"),
+    }
+}
+
+fn counted_of(least: usize, most: usize) -> String {
+    let count = counted(least, most, "characters ");
+    if count.is_empty() { count } else { format!("of {count}") }
+}
+
+fn violation(path: &str, rule: &str) -> Violation {
+    Violation::new(if path.is_empty() { "body" } else { path }, rule)
+}
+
+/// Runs `visit` with `name` at the end of the path.
+fn within(path: &mut String, name: &str, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+    visit(path);
+    path.truncate(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(value: &Value) -> Vec<(String, String)> {
+        let document = json!({ "components": { "schemas": {
+            "Size": { "type": "integer", "format": "uint32" },
+            "Thing": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": false,
+                "properties": {
+                    "name": { "type": "string", "pattern": SLUG_PATTERN },
+                    "share": { "type": "number", "minimum": 0.5, "maximum": 16.0 },
+                    "size": { "allOf": [
+                        { "$ref": "#/components/schemas/Size" }, { "maximum": 3.0 } ] },
+                    "words": { "type": "array", "maxItems": 2, "items": { "type": "string" } },
+                    "order": { "type": "string", "enum": ["up", "down"] },
+                    "env": { "type": "object", "additionalProperties": { "type": "string" } },
+                    "inner": { "type": "object", "additionalProperties": false, "properties": {
+                        "on": { "type": "boolean" } } },
+                },
+            },
+        } } });
+        let schema = json!({ "$ref": "#/components/schemas/Thing" });
+        let schema = Schema::read(&document, &schema).unwrap();
+        let found = schema.check(value).into_iter();
+        found.map(|violation| (violation.field, violation.rule)).collect()
+    }
+
+    fn fault(value: Value) -> (String, String) {
+        let mut thing = json!({ "name": "a" });
+        thing.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        let found = faults(&thing);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn what_fits_passes() {
+        let all = json!({
+            "name": "web", "share": 0.5, "size": 3, "words": ["a"], "order": "up",
+            "env": { "A": "b" }, "inner": { "on": true },
+        });
+        assert_eq!(faults(&all), []);
+        assert_eq!(faults(&json!({ "name": "web", "share": null, "inner": null })), []);
+    }
+
+    #[test]
+    fn each_fault_names_the_field_and_the_rule() {
+        let told = |field: &str, rule: &str| (field.to_owned(), rule.to_owned());
+        assert_eq!(fault(json!({ "name": null })), told("name", "is required"));
+        assert_eq!(fault(json!({ "name": "A" })), told("name", SLUG_RULE));
+        assert_eq!(fault(json!({ "share": 0.4 })), told("share", "a number from 0.5 to 16"));
+        assert_eq!(fault(json!({ "size": 4 })), told("size", "an integer from 0 to 3"));
+        assert_eq!(fault(json!({ "size": 1.5 })), told("size", "an integer from 0 to 3"));
+        assert_eq!(fault(json!({ "words": ["a", 1] })), told("words.1", "a text"));
+        assert_eq!(
+            fault(json!({ "words": ["a", "b", "c"] })),
+            told("words", "a list of at most 2 entries, each a text")
+        );
+        assert_eq!(fault(json!({ "order": "left" })), told("order", "one of up, down"));
+        assert_eq!(fault(json!({ "env": { "A": 1 } })), told("env.A", "a text"));
+        assert_eq!(fault(json!({ "env": { "A": null } })), told("env.A", "a text"));
+        assert_eq!(fault(json!({ "inner": { "on": 1 } })), told("inner.on", "true or false"));
+        assert_eq!(
+            fault(json!({ "inner": { "off": 1 } })),
+            told("inner.off", "is not a known field")
+        );
+        assert_eq!(fault(json!({ "nmae": 1 })), told("nmae", "is not a known field"));
+        assert_eq!(faults(&json!([])), [told("body", "an object")]);
+    }
+
+    #[test]
+    fn nonsense_makes_no_endless_answer() {
+        let nonsense: Map<String, Value> =
+            (0..10_000).map(|n| (format!("{n}{}", "x".repeat(500)), Value::Null)).collect();
+        let found = faults(&Value::Object(nonsense));
+        assert_eq!(found.len(), MAX_VIOLATIONS);
+        assert!(found.iter().all(|(field, _)| field.len() <= MAX_NAME));
+    }
+}

@@ -1,0 +1,201 @@
+//! Update policies and deadlines. A preset fills in what is not said.
+
+use model::update_policy::{FailureAction, UpdateOrder};
+use poem_openapi::{Enum, Object};
+
+use crate::word::Word;
+
+/// A named set of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "UpdatePreset", rename_all = "snake_case")]
+pub enum Preset {
+    /// One task at a time, 10 s apart, each watched for 15 s.
+    Safe,
+    /// One task at a time without a pause, each watched for 5 s.
+    Fast,
+}
+
+impl Preset {
+    const fn values(self) -> model::update_policy::UpdatePolicy {
+        match self {
+            Self::Safe => model::update_policy::UpdatePolicy::SAFE,
+            Self::Fast => model::update_policy::UpdatePolicy::FAST,
+        }
+    }
+}
+
+/// How tasks are replaced. Each field overrides the preset's.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
+pub struct UpdatePolicy {
+    /// What fills in the fields that are not given; `safe` where it is not given itself. An answer
+    /// names it where the values are exactly a preset's.
+    #[oai(skip_serializing_if_is_none)]
+    pub preset: Option<Preset>,
+    /// Tasks replaced at once.
+    #[oai(
+        skip_serializing_if_is_none,
+        validator(minimum(value = "1"), maximum(value = "100"))
+    )]
+    pub parallelism: Option<u32>,
+    /// Seconds between two batches.
+    #[oai(skip_serializing_if_is_none, validator(maximum(value = "600")))]
+    pub delay: Option<u32>,
+    /// Seconds for which a new task is watched, and for which all must be healthy before a
+    /// deployment succeeds; at least `delay` + 5.
+    #[oai(
+        skip_serializing_if_is_none,
+        validator(minimum(value = "5"), maximum(value = "900"))
+    )]
+    pub monitor: Option<u32>,
+    /// Share of new tasks that may fail before Swarm acts by itself. The platform's own verdict
+    /// tolerates none.
+    #[oai(
+        skip_serializing_if_is_none,
+        validator(minimum(value = "0"), maximum(value = "1"))
+    )]
+    pub max_failure_ratio: Option<f64>,
+    /// Which comes first.
+    #[oai(skip_serializing_if_is_none)]
+    pub order: Option<Word<UpdateOrder>>,
+    /// Swarm's own safety net, for when no worker is up.
+    #[oai(skip_serializing_if_is_none)]
+    pub failure_action: Option<Word<FailureAction>>,
+}
+
+impl From<UpdatePolicy> for model::update_policy::UpdatePolicy {
+    fn from(policy: UpdatePolicy) -> Self {
+        let preset = policy.preset.unwrap_or(Preset::Safe).values();
+        Self {
+            parallelism: policy.parallelism.unwrap_or(preset.parallelism),
+            delay_seconds: policy.delay.unwrap_or(preset.delay_seconds),
+            monitor_seconds: policy.monitor.unwrap_or(preset.monitor_seconds),
+            max_failure_ratio: policy
+                .max_failure_ratio
+                .map_or(preset.max_failure_ratio, |ratio| ratio as f32),
+            order: policy.order.map_or(preset.order, |word| word.0),
+            failure_action: policy.failure_action.map_or(preset.failure_action, |word| word.0),
+        }
+    }
+}
+
+impl From<model::update_policy::UpdatePolicy> for UpdatePolicy {
+    fn from(policy: model::update_policy::UpdatePolicy) -> Self {
+        let preset =
+            [Preset::Safe, Preset::Fast].into_iter().find(|preset| preset.values() == policy);
+        Self {
+            preset,
+            parallelism: Some(policy.parallelism),
+            delay: Some(policy.delay_seconds),
+            monitor: Some(policy.monitor_seconds),
+            max_failure_ratio: Some(shortest(policy.max_failure_ratio)),
+            order: Some(Word(policy.order)),
+            failure_action: Some(Word(policy.failure_action)),
+        }
+    }
+}
+
+/// The number that a person would write for this one: 0.3, not 0.30000001192092896.
+fn shortest(ratio: f32) -> f64 {
+    (f64::from(ratio) * 1e6).round() / 1e6
+}
+
+/// How long each stage of a deployment may take, in seconds.
+#[derive(Debug, Clone, PartialEq, Object)]
+pub struct Deadlines {
+    /// Until a node is found for a task.
+    #[oai(
+        default = "default_schedule",
+        validator(minimum(value = "10"), maximum(value = "1800"))
+    )]
+    pub schedule: u32,
+    /// Until the image is on the node.
+    #[oai(
+        default = "default_pull",
+        validator(minimum(value = "30"), maximum(value = "3600"))
+    )]
+    pub pull: u32,
+    /// Until a task that was started is healthy.
+    #[oai(
+        default = "default_healthy",
+        validator(minimum(value = "5"), maximum(value = "1800"))
+    )]
+    pub healthy: u32,
+    /// Between two replicas that become healthy.
+    #[oai(
+        default = "default_progress",
+        validator(minimum(value = "60"), maximum(value = "7200"))
+    )]
+    pub progress: u32,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        model::update_policy::Deadlines::default().into()
+    }
+}
+
+fn default_schedule() -> u32 {
+    Deadlines::default().schedule
+}
+
+fn default_pull() -> u32 {
+    Deadlines::default().pull
+}
+
+fn default_healthy() -> u32 {
+    Deadlines::default().healthy
+}
+
+fn default_progress() -> u32 {
+    Deadlines::default().progress
+}
+
+impl From<Deadlines> for model::update_policy::Deadlines {
+    fn from(deadlines: Deadlines) -> Self {
+        Self {
+            schedule_seconds: deadlines.schedule,
+            pull_seconds: deadlines.pull,
+            healthy_seconds: deadlines.healthy,
+            progress_seconds: deadlines.progress,
+        }
+    }
+}
+
+impl From<model::update_policy::Deadlines> for Deadlines {
+    fn from(deadlines: model::update_policy::Deadlines) -> Self {
+        Self {
+            schedule: deadlines.schedule_seconds,
+            pull: deadlines.pull_seconds,
+            healthy: deadlines.healthy_seconds,
+            progress: deadlines.progress_seconds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(policy: UpdatePolicy) -> model::update_policy::UpdatePolicy {
+        policy.into()
+    }
+
+    #[test]
+    fn a_preset_fills_in_what_is_not_said() {
+        let safe = model::update_policy::UpdatePolicy::SAFE;
+        let fast = model::update_policy::UpdatePolicy::FAST;
+        assert_eq!(model(UpdatePolicy::default()), safe);
+        let policy = UpdatePolicy { preset: Some(Preset::Fast), ..UpdatePolicy::default() };
+        assert_eq!(model(policy.clone()), fast);
+        let policy = UpdatePolicy { parallelism: Some(3), ..policy };
+        assert_eq!(model(policy).parallelism, 3);
+    }
+
+    #[test]
+    fn an_answer_names_the_preset_that_it_is() {
+        let answer = UpdatePolicy::from(model::update_policy::UpdatePolicy::FAST);
+        assert_eq!(answer.preset, Some(Preset::Fast));
+        assert_eq!(answer.max_failure_ratio, Some(0.3));
+        assert_eq!(model(answer), model::update_policy::UpdatePolicy::FAST);
+    }
+}

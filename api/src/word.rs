@@ -1,0 +1,99 @@
+//! The closed word lists of `model` as OpenAPI enums. The words come from `model`'s own tables, so
+//! that the document, the parser and Postgres cannot disagree.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use serde_json::Value;
+
+/// A word list of `model`.
+pub trait Words: Copy + Send + Sync + FromStr + 'static {
+    /// Its name in the OpenAPI document.
+    const NAME: &'static str;
+    /// What its words say about.
+    const ABOUT: &'static str;
+    /// Every word.
+    const ALL: &'static [Self];
+    /// The spelling.
+    fn text(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($($type:ty, $name:literal, $about:literal;)+) => {
+        $(impl Words for $type {
+            const NAME: &'static str = $name;
+            const ABOUT: &'static str = $about;
+            const ALL: &'static [Self] = <$type>::ALL;
+            fn text(self) -> &'static str {
+                self.as_str()
+            }
+        })+
+    };
+}
+
+words! {
+    model::error::ErrorCode, "ErrorCode", "Stable code of a problem.";
+    model::deployment::Kind, "DeploymentKind", "What a deployment attempts.";
+    model::status::Status, "DeploymentStatus", "How far a deployment is.";
+    model::reason::ReasonCode, "ReasonCode", "Why a deployment ended as it did.";
+    model::app_status::Health, "Health", "How an app does.";
+    model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
+        one virtual address, or the addresses of the replicas in turn.";
+    model::spec::RestartCondition, "RestartCondition", "When a task that ended is started again.";
+    model::update_policy::UpdateOrder, "UpdateOrder", "Which comes first when a task is replaced.";
+    model::update_policy::FailureAction, "FailureAction",
+        "What Swarm does by itself when too many new tasks fail.";
+}
+
+/// A word of such a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<T>(pub T);
+
+impl<T: Words> Type for Word<T> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        T::NAME.into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(T::NAME.to_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>(T::NAME.to_owned(), |_| MetaSchema {
+            description: Some(T::ABOUT),
+            enum_items: T::ALL.iter().map(|word| Value::from(word.text())).collect(),
+            ..MetaSchema::new("string")
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: Words> ParseFromJSON for Word<T> {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        value
+            .as_ref()
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+            .map(Self)
+            .ok_or_else(ParseError::expected_input)
+    }
+}
+
+impl<T: Words> ToJSON for Word<T> {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.text().into())
+    }
+}

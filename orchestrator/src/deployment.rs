@@ -1,0 +1,14 @@
+//! One deployment, driven to its verdict: observe → plan → act → transition, again and again.
+//!
+//! `observation` is what is seen, `plan` decides the next step from it (pure), `act` has one effect
+//! and can be run twice, `cause` finds out why, and `drive` holds the loop together under a lease.
+
+mod act;
+mod cause;
+mod drive;
+mod observation;
+mod plan;
+mod target;
+
+pub(crate) use cause::record;
+pub use drive::{Driver, Drove};

@@ -1,0 +1,179 @@
+//! Acts: each has one effect on Swarm (or resolves one fact), and can be run twice.
+
+use std::sync::Arc;
+
+use db::work::{Work, release_resolve};
+use model::deployment::Deployment;
+use model::platform::Platform;
+use model::reason::{Reason, ReasonCode};
+use model::{Error, names};
+
+use super::observation::{Memory, Observation};
+use super::target::Target;
+use crate::image::{Resolution, resolve_image};
+use crate::network::{NetworkError, ensure_network};
+use crate::probe::{MountedProbe, ensure_probe};
+use crate::render::{self, Rendering};
+use crate::swarm::{Swarm, SwarmError};
+
+/// What an act came to.
+#[derive(Debug)]
+pub(super) enum Acted {
+    /// It is done: look again.
+    Done,
+    /// Swarm has the spec.
+    Applied,
+    /// It cannot be done, for a reason that trying again does not change.
+    Impossible(Reason),
+    /// It could not be done now: look again in a moment.
+    NotNow(String),
+}
+
+/// Where acts act, and what they have found out so far.
+pub(super) struct Actor<S> {
+    pub(super) database: db::Database,
+    pub(super) swarm: Arc<S>,
+    pub(super) platform: Arc<Platform>,
+    /// Swarm's id of the environment's network, once it was made sure of.
+    pub(super) network: Option<String>,
+    /// The probe's config, likewise.
+    pub(super) probe: Option<MountedProbe>,
+}
+
+impl<S: Swarm> Actor<S> {
+    /// Resolves the release's image and writes it down.
+    pub(super) async fn resolve(&self, work: &mut Work) -> Result<Acted, Error> {
+        let Some(release) = &work.release else { return Ok(Acted::Done) };
+        let reference = &release.spec.0.image;
+        match resolve_image(&*self.swarm, reference, self.platform.local_images).await {
+            Ok(Resolution::Resolved(image)) => {
+                work.release = Some(release_resolve(&self.database, release.id, &image).await?);
+                Ok(Acted::Done)
+            }
+            Ok(Resolution::Refused(reason)) => Ok(Acted::Impossible(reason)),
+            Ok(Resolution::Unanswered(answer)) => Ok(Acted::NotNow(format!(
+                "the registry did not say what {reference} is: {answer}"
+            ))),
+            Err(error) => Ok(Acted::NotNow(error.to_string())),
+        }
+    }
+
+    /// Makes sure of the environment's network.
+    pub(super) async fn ensure_network(&mut self, work: &Work) -> Acted {
+        match ensure_network(&*self.swarm, &self.platform.name, &work.network).await {
+            Ok(id) => {
+                self.network = Some(id);
+                Acted::Done
+            }
+            Err(NetworkError::Unusable(sentence)) => {
+                Acted::Impossible(Reason::new(ReasonCode::NetworkUnavailable, sentence))
+            }
+            Err(NetworkError::Swarm(SwarmError::Refused(message))) => {
+                Acted::Impossible(Reason::new(
+                    ReasonCode::NetworkUnavailable,
+                    format!("Swarm refused the network {}: {message}", work.network.name),
+                ))
+            }
+            Err(error) => Acted::NotNow(error.to_string()),
+        }
+    }
+
+    /// Makes sure of the platform's health probe.
+    pub(super) async fn ensure_probe(&mut self) -> Acted {
+        match ensure_probe(&*self.swarm, &self.platform.name).await {
+            Ok(probe) => {
+                self.probe = Some(probe);
+                Acted::Done
+            }
+            Err(error) => Acted::NotNow(error.to_string()),
+        }
+    }
+
+    /// Gives the service this target's spec: creates it where there is none.
+    pub(super) async fn apply(
+        &self,
+        work: &Work,
+        target: &Target<'_>,
+        seen: &Observation<'_>,
+        deployment: &Deployment,
+    ) -> Acted {
+        let (Some(image), Some(network)) = (&target.release.resolved_image, &self.network) else {
+            return Acted::NotNow("the image or the network is not known yet".into());
+        };
+        if let Some(service) = &seen.service
+            && !service.belongs_to(&self.platform.name, &work.app.id.to_string())
+        {
+            return Acted::Impossible(Reason::new(
+                ReasonCode::ChangedOutside,
+                format!(
+                    "a service {} is in the swarm that is not this app's; remove it there",
+                    work.app.service_name
+                ),
+            ));
+        }
+        let has_workers = match self.swarm.has_workers().await {
+            Ok(has_workers) => has_workers,
+            Err(error) => return Acted::NotNow(error.to_string()),
+        };
+        let check = &target.release.spec.0.health_check;
+        let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
+        let spec = render::service(&Rendering {
+            platform: &self.platform,
+            app: &work.app,
+            release: target.release,
+            image,
+            deployment: deployment.id,
+            replicas: target.replicas,
+            restart_counter: target.restart_counter,
+            network,
+            probe: self.probe.as_ref().filter(|_| needs_probe),
+            has_workers,
+        });
+        let applied = match &seen.service {
+            Some(service) => self.swarm.service_update(&service.id, service.version, &spec).await,
+            None => self.swarm.service_create(&spec).await,
+        };
+        match applied {
+            Ok(()) => Acted::Applied,
+            Err(SwarmError::Refused(message)) => Acted::Impossible(Reason::new(
+                ReasonCode::SpecRefused,
+                format!("Swarm refused v{}: {message}", target.release.number),
+            )),
+            // Somebody else was faster, or the answer to our own first try was lost: look again.
+            Err(SwarmError::OutOfSequence | SwarmError::NameTaken(_)) => Acted::Done,
+            Err(SwarmError::NotFound(message)) => Acted::NotNow(format!(
+                "Swarm lost sight of what the spec refers to ({message})"
+            )),
+            Err(error @ SwarmError::Unavailable(_)) => Acted::NotNow(error.to_string()),
+        }
+    }
+
+    /// Takes the service away, if it is ours.
+    pub(super) async fn remove_service(&self, work: &Work, seen: &Observation<'_>) -> Acted {
+        let app = work.app.id.to_string();
+        let ours = seen
+            .service
+            .as_ref()
+            .is_some_and(|service| service.belongs_to(&self.platform.name, &app));
+        if !ours {
+            return Acted::Impossible(Reason::new(
+                ReasonCode::ChangedOutside,
+                format!(
+                    "the service {} is not labelled as this app's ({}={app}); it was left alone",
+                    work.app.service_name,
+                    names::LABEL_APP
+                ),
+            ));
+        }
+        match self.swarm.service_remove(&work.app.service_name).await {
+            Ok(()) => Acted::Done,
+            Err(error) => Acted::NotNow(error.to_string()),
+        }
+    }
+}
+
+/// Remembers which tasks were there before our spec was.
+pub(super) fn remember_before(memory: &mut Memory, seen: &[String]) {
+    memory.before = seen.iter().cloned().collect();
+    memory.most_running = 0;
+}

@@ -1,0 +1,369 @@
+//! The drive: observe, plan, act, transition, until the verdict; under a lease, and ready to be
+//! interrupted anywhere. Whoever claims the deployment next observes and goes on from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Database;
+use db::ledger::{Claim, Marks, Transition, ledger_mark, ledger_read, ledger_transition};
+use db::work::{Work, work_read};
+use model::Error;
+use model::deployment::Deployment;
+use model::platform::Platform;
+use model::reason::{Reason, ReasonCode};
+use model::status::Status;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::act::{Acted, Actor, remember_before};
+use super::cause::find_cause;
+use super::observation::{Memory, Observation};
+use super::plan::{Blame, Prepared, Step, applied, plan};
+use super::target::Target;
+use crate::lease::Lease;
+use crate::swarm::{Swarm, SwarmError};
+
+/// Pause after a failure of Postgres or Swarm.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How a drive ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drove {
+    /// With a verdict.
+    Ended(Status),
+    /// This worker stops; another one goes on.
+    HandedOver,
+    /// The claim is another worker's by now.
+    Lost,
+}
+
+/// Drives claimed deployments.
+pub struct Driver<S> {
+    /// The ledger.
+    pub database: Database,
+    /// The swarm.
+    pub swarm: Arc<S>,
+    /// The installation's settings.
+    pub platform: Arc<Platform>,
+}
+
+impl<S: Swarm> Driver<S> {
+    /// Drives one claim to its end. `claimed_at`: before the claim was sent.
+    pub async fn drive(
+        &self,
+        claim: Claim,
+        claimed_at: Instant,
+        stop: &CancellationToken,
+    ) -> Drove {
+        let lease = Lease::hold(self.database.clone(), claim, claimed_at);
+        let mut drive = Drive {
+            claim,
+            lease,
+            actor: Actor {
+                database: self.database.clone(),
+                swarm: Arc::clone(&self.swarm),
+                platform: Arc::clone(&self.platform),
+                network: None,
+                probe: None,
+            },
+            memory: Memory::default(),
+            complained: None,
+        };
+        let mut work = None;
+        while !stop.is_cancelled() {
+            match drive.step(&mut work).await {
+                Ok(Progress::Look) => {}
+                Ok(Progress::Wait(pause)) => {
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+                Ok(Progress::Over(drove)) => return drove,
+                Err(error) => {
+                    tracing::warn!(
+                        deployment = %claim.deployment,
+                        error = error.chain(),
+                        "a step failed; it is decided again"
+                    );
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+        Drove::HandedOver
+    }
+}
+
+/// What a step came to.
+enum Progress {
+    /// Look again at once.
+    Look,
+    /// Look again after this.
+    Wait(Duration),
+    /// It is over.
+    Over(Drove),
+}
+
+/// One claim being driven.
+struct Drive<S> {
+    claim: Claim,
+    lease: Lease,
+    actor: Actor<S>,
+    memory: Memory,
+    /// What was complained about last, so that a daemon that is down fills no log.
+    complained: Option<String>,
+}
+
+impl<S: Swarm> Drive<S> {
+    async fn step(&mut self, work: &mut Option<Work>) -> Result<Progress, Error> {
+        if !self.lease.allows_a_call() {
+            return self.without_lease().await;
+        }
+        let work = match work {
+            Some(work) => work,
+            None => work.insert(work_read(&self.actor.database, self.claim.deployment).await?),
+        };
+        let Some((deployment, now)) = ledger_read(&self.actor.database, self.claim).await? else {
+            return Ok(Progress::Over(Drove::Lost));
+        };
+        if deployment.status.is_terminal() {
+            return Ok(Progress::Over(Drove::Ended(deployment.status)));
+        }
+        let (service, tasks) = match self.look(&work.app.service_name).await {
+            Ok(seen) => seen,
+            Err(error) => return Ok(self.not_now(error.to_string())),
+        };
+        self.memory.note(&tasks, now);
+        let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
+        let prepared =
+            Prepared { network: self.actor.network.is_some(), probe: self.actor.probe.is_some() };
+        let step = plan(work, &seen, prepared);
+        if !matches!(step, Step::Wait(_)) {
+            tracing::debug!(deployment = %seen.deployment.id, ?step, "next");
+        }
+        match step {
+            Step::Wait(pause) => Ok(Progress::Wait(pause)),
+            Step::Mark(marks) => {
+                let running = seen.service.as_ref().map_or(0, |service| seen.running(service));
+                self.memory.most_running = self.memory.most_running.max(running);
+                self.mark(marks).await
+            }
+            Step::Go(transition) => {
+                let from = seen.deployment.status;
+                self.transition(from, transition).await
+            }
+            Step::GoBack(blame) => {
+                let transition = self.going_back(work, &seen, &blame).await;
+                let from = seen.deployment.status;
+                self.transition(from, transition).await
+            }
+            Step::GiveUp(blame) => {
+                let transition = self.giving_up(work, &seen, &blame).await;
+                let from = seen.deployment.status;
+                self.transition(from, transition).await
+            }
+            Step::Apply(target) => {
+                let acted =
+                    self.actor.apply(work, &target, &seen, &seen.deployment).await;
+                let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
+                let deployment = seen.deployment;
+                if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
+                    remember_before(&mut self.memory, &before);
+                }
+                self.settle(&deployment, acted).await
+            }
+            Step::RemoveService => {
+                let acted = self.actor.remove_service(work, &seen).await;
+                let deployment = seen.deployment;
+                self.settle(&deployment, acted).await
+            }
+            Step::ResolveImage => {
+                let deployment = seen.deployment;
+                let acted = self.actor.resolve(work).await?;
+                let acted = registry_deadline(work, &deployment, now, acted);
+                self.settle(&deployment, acted).await
+            }
+            Step::EnsureNetwork => {
+                let deployment = seen.deployment;
+                let acted = self.actor.ensure_network(work).await;
+                self.settle(&deployment, acted).await
+            }
+            Step::EnsureProbe => {
+                let deployment = seen.deployment;
+                let acted = self.actor.ensure_probe().await;
+                self.settle(&deployment, acted).await
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        service: &str,
+    ) -> Result<(Option<crate::swarm::Service>, Vec<crate::swarm::Task>), SwarmError> {
+        let found = self.actor.swarm.service(service).await?;
+        let tasks = match &found {
+            Some(service) => self.actor.swarm.tasks(&service.id).await?,
+            None => Vec::new(),
+        };
+        Ok((found, tasks))
+    }
+
+    /// Too little of the lease is left for a call: its renewal decides.
+    async fn without_lease(&self) -> Result<Progress, Error> {
+        Ok(match ledger_read(&self.actor.database, self.claim).await? {
+            Some(_) => Progress::Wait(AGAIN),
+            None => Progress::Over(Drove::Lost),
+        })
+    }
+
+    /// Goes on from what an act came to.
+    async fn settle(&mut self, deployment: &Deployment, acted: Acted) -> Result<Progress, Error> {
+        match acted {
+            Acted::Done => Ok(Progress::Look),
+            Acted::NotNow(why) => Ok(self.not_now(why)),
+            Acted::Applied => match (deployment.status, applied("Swarm has the spec")) {
+                (Status::Provisioning, Step::Go(transition)) => {
+                    self.transition(Status::Provisioning, transition).await
+                }
+                _ => {
+                    let marks = Marks { applied: true, healthy: Some(false), ..Marks::default() };
+                    self.mark(marks).await
+                }
+            },
+            Acted::Impossible(reason) => {
+                let to = match deployment.status {
+                    Status::Provisioning => Status::Failed,
+                    Status::RollingBack => Status::Stuck,
+                    _ => Status::RollingBack,
+                };
+                let transition = Transition {
+                    to,
+                    message: reason.sentence.clone(),
+                    reason: Some(reason),
+                    marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
+                    evidence: None,
+                    live: None,
+                };
+                self.transition(deployment.status, transition).await
+            }
+        }
+    }
+
+    async fn going_back(
+        &self,
+        work: &Work,
+        seen: &Observation<'_>,
+        blame: &Blame,
+    ) -> Transition {
+        let Some(release) = &work.release else {
+            return unexplained(Status::RollingBack, blame);
+        };
+        let (reason, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let goal = match Target::before(work) {
+            Some(before) => format!("v{} comes back", before.release.number),
+            None => "it is stopped: no release was stable before".into(),
+        };
+        Transition {
+            to: Status::RollingBack,
+            message: format!("{}; {goal}", reason.sentence),
+            reason: Some(reason),
+            marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
+            evidence: Some(evidence),
+            live: None,
+        }
+    }
+
+    async fn giving_up(
+        &self,
+        work: &Work,
+        seen: &Observation<'_>,
+        blame: &Blame,
+    ) -> Transition {
+        let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
+            return unexplained(Status::Stuck, blame);
+        };
+        let (cause, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
+        let sentence =
+            format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);
+        Transition {
+            to: Status::Stuck,
+            message: sentence.clone(),
+            reason: Some(Reason::new(cause.code, sentence)),
+            marks: Marks::default(),
+            evidence: Some(evidence),
+            live: None,
+        }
+    }
+
+    async fn transition(
+        &mut self,
+        from: Status,
+        transition: Transition,
+    ) -> Result<Progress, Error> {
+        if !ledger_transition(&self.actor.database, self.claim, from, &transition).await? {
+            return Ok(Progress::Over(Drove::Lost));
+        }
+        self.complained = None;
+        tracing::info!(
+            deployment = %self.claim.deployment,
+            from = %from,
+            to = %transition.to,
+            message = transition.message,
+            "transition"
+        );
+        Ok(if transition.to.is_terminal() {
+            Progress::Over(Drove::Ended(transition.to))
+        } else {
+            Progress::Look
+        })
+    }
+
+    async fn mark(&self, marks: Marks) -> Result<Progress, Error> {
+        Ok(if ledger_mark(&self.actor.database, self.claim, marks).await? {
+            Progress::Look
+        } else {
+            Progress::Over(Drove::Lost)
+        })
+    }
+
+    fn not_now(&mut self, why: String) -> Progress {
+        if self.complained.as_ref() != Some(&why) {
+            tracing::warn!(deployment = %self.claim.deployment, why, "not now; tried again");
+            self.complained = Some(why);
+        }
+        Progress::Wait(AGAIN)
+    }
+}
+
+/// A registry that does not answer is waited for as long as a pull may take.
+fn registry_deadline(
+    work: &Work,
+    deployment: &Deployment,
+    now: chrono::DateTime<chrono::Utc>,
+    acted: Acted,
+) -> Acted {
+    let (Acted::NotNow(why), Some(release)) = (&acted, &work.release) else { return acted };
+    let limit = i64::from(release.spec.0.deadlines.pull_seconds);
+    let waited = now - deployment.started_at.unwrap_or(now);
+    if waited.num_seconds() < limit {
+        return acted;
+    }
+    Acted::Impossible(Reason::new(
+        ReasonCode::RegistryUnavailable,
+        format!("for {limit} s {why}"),
+    ))
+}
+
+/// Removals have no release to explain by.
+fn unexplained(to: Status, blame: &Blame) -> Transition {
+    let sentence = format!("the app could not be removed: {blame:?}");
+    Transition {
+        to,
+        message: sentence.clone(),
+        reason: Some(Reason::new(ReasonCode::ProgressDeadline, sentence)),
+        marks: Marks::default(),
+        evidence: None,
+        live: None,
+    }
+}

@@ -1,0 +1,1 @@
+//! The plan as a table: what is seen, and what comes next.

@@ -1,0 +1,59 @@
+//! Targets: which release, restart counter and number of replicas a service should carry. A
+//! deployment has two: what it was asked for, and what it goes back to.
+
+use db::ledger::Live;
+use db::work::Work;
+use model::names;
+use model::release::Release;
+
+use crate::swarm::Service;
+
+/// What a service should carry.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Target<'a> {
+    pub(super) release: &'a Release,
+    pub(super) restart_counter: i64,
+    pub(super) replicas: i32,
+}
+
+impl<'a> Target<'a> {
+    /// What the deployment was asked to make live; `None` for a removal.
+    pub(super) fn wanted(work: &'a Work) -> Option<Self> {
+        Some(Self {
+            release: work.release.as_ref()?,
+            restart_counter: work.deployment.restart_counter,
+            replicas: work.deployment.replicas,
+        })
+    }
+
+    /// What was live before, and is gone back to when the wanted release fails.
+    pub(super) fn before(work: &'a Work) -> Option<Self> {
+        let release = work.live.as_ref().filter(|release| release.stable_at.is_some())?;
+        Some(Self {
+            release,
+            restart_counter: work.app.live_restart_counter,
+            replicas: work.app.live_replicas.unwrap_or(work.deployment.replicas),
+        })
+    }
+
+    /// Whether the live service is this one, whoever wrote it.
+    pub(super) fn is_carried_by(&self, service: &Service) -> bool {
+        service.label(names::LABEL_RELEASE) == Some(&*self.release.id.to_string())
+            && service.restart_counter == self.restart_counter
+            && service.replicas == self.replicas
+    }
+
+    /// How long every replica has to run before this is believed to be live.
+    pub(super) fn window(&self) -> chrono::Duration {
+        chrono::Duration::seconds(i64::from(self.release.spec.0.update_policy.monitor_seconds))
+    }
+
+    /// What the app's row says after this was found live.
+    pub(super) const fn live(&self) -> Live {
+        Live {
+            release: self.release.id,
+            restart_counter: self.restart_counter,
+            replicas: self.replicas,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `worker run`: the runner, the projection of live status and the outbox relay, until a signal.
+
+use std::sync::Arc;
+
+use db::Database;
+use model::id::WorkerId;
+use orchestrator::swarm::DockerSwarm;
+use orchestrator::{Projection, Runner};
+use queue::{Consumer, Relay};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Run;
+
+pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
+    let database = Database::new(settings.database_url, settings.database_connections)?;
+    db::migrations::schema_check(&database).await?;
+    let platform = Arc::new(db::platform::platform_get(&database).await?);
+    let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?;
+    let swarm = Arc::new(swarm);
+    let stop = CancellationToken::new();
+    // The relay goes on while the runner hands over: that wakes other workers.
+    let relay_stop = CancellationToken::new();
+    let relay = Relay::start(
+        database.clone(),
+        settings.amqp_url.clone(),
+        &settings.queue_prefix,
+        relay_stop.clone(),
+    );
+    let wakeups =
+        Consumer::start(settings.amqp_url, &settings.queue_prefix, settings.slots, stop.clone());
+    let worker = WorkerId::new();
+    let runner = Runner {
+        worker,
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+        slots: usize::from(settings.slots.max(1)),
+        relay,
+    };
+    let projection = Projection { database, swarm, platform };
+    tracing::info!(%worker, slots = settings.slots, "driving");
+    let running = tokio::spawn(runner.run(wakeups, stop.clone()));
+    let projecting = tokio::spawn(projection.run(stop.clone()));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: what is in progress is handed over");
+    stop.cancel();
+    running.await?;
+    projecting.await?;
+    relay_stop.cancel();
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Settings: flags and environment variables, with their help. Nothing else reads the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::Ipv4Net;
+use model::platform::Platform;
+use model::spec::EndpointMode;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+/// Drives deployments on Docker Swarm, and sets an installation of Skep up.
+#[derive(Parser)]
+#[command(name = "worker", version)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Logging.
+#[derive(Args)]
+pub(crate) struct Log {
+    /// Which log lines are written: a level, or tracing's filter syntax
+    #[arg(long, env = "SKEP_LOG", default_value = "info", global = true)]
+    log: String,
+    /// How log lines are written (on standard error)
+    #[arg(long, env = "SKEP_LOG_FORMAT", default_value = "json", global = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+impl Log {
+    pub(crate) fn start(&self) {
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(&self.log))
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Json => lines.json().init(),
+            LogFormat::Text => lines.init(),
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Take deployments out of the queue and drive them on Swarm
+    Run(Run),
+    /// Bring the database's schema up to this version
+    Migrate(Migrate),
+    /// Make roles, database, schema, settings and the first operator token; safe to repeat
+    Bootstrap(Box<Bootstrap>),
+}
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Database URL, as the role skep_worker
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretString,
+    /// Most connections to the database
+    #[arg(long, env = "SKEP_DATABASE_CONNECTIONS", default_value_t = 8)]
+    pub(crate) database_connections: usize,
+    /// RabbitMQ URL
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    pub(crate) amqp_url: SecretString,
+    /// What the names of the queues start with
+    #[arg(long, env = "SKEP_QUEUE_PREFIX", default_value = "skep")]
+    pub(crate) queue_prefix: String,
+    /// The Docker daemon of a Swarm manager: a unix:// socket
+    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    pub(crate) docker_host: String,
+    /// Address that other nodes reach this one by, where a swarm is initialised; found by the
+    /// daemon when left out
+    #[arg(long, env = "DOCKER_SWARM_ADVERTISE_ADDR")]
+    pub(crate) advertise_address: Option<String>,
+    /// Deployments driven at once
+    #[arg(long, env = "SKEP_SLOTS", default_value_t = 16)]
+    pub(crate) slots: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct Migrate {
+    /// Database URL, as the role skep_owner
+    #[arg(long, env = "SKEP_OWNER_DATABASE_URL", hide_env_values = true)]
+    pub(crate) owner_database_url: SecretString,
+}
+
+#[derive(Args)]
+pub(crate) struct Bootstrap {
+    /// URL of any database of the cluster, as a superuser
+    #[arg(long, env = "SKEP_ADMIN_DATABASE_URL", hide_env_values = true)]
+    pub(crate) admin_url: SecretString,
+    /// Name of Skep's database, which is made where there is none
+    #[arg(long, env = "SKEP_DATABASE", default_value = "skep")]
+    pub(crate) database: String,
+    /// Password of the role skep_owner; left out, the cluster's own authentication decides
+    #[arg(long, env = "SKEP_OWNER_PASSWORD", hide_env_values = true)]
+    pub(crate) owner_password: Option<SecretString>,
+    /// Password of the role skep_api
+    #[arg(long, env = "SKEP_API_PASSWORD", hide_env_values = true)]
+    pub(crate) api_password: Option<SecretString>,
+    /// Password of the role skep_worker
+    #[arg(long, env = "SKEP_WORKER_PASSWORD", hide_env_values = true)]
+    pub(crate) worker_password: Option<SecretString>,
+    /// Write an operator token into this file (mode 0600) if the file is not there yet; without it
+    /// the first one is printed, once
+    #[arg(long)]
+    pub(crate) operator_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) platform: PlatformSettings,
+}
+
+/// Settings of the installation. They are written into the database, where API and workers read
+/// them; a later bootstrap changes them.
+#[derive(Args)]
+pub(crate) struct PlatformSettings {
+    /// Name of this installation: labels its objects in Swarm (a-z, 0-9 and hyphen, at most 30)
+    #[arg(long, env = "SKEP_PLATFORM", default_value = "skep")]
+    platform: String,
+    /// How apps' names resolve unless they say: vip needs IPVS on every node
+    #[arg(long, env = "SKEP_ENDPOINT_MODE", default_value = "vip")]
+    endpoint_mode: EndpointModeSetting,
+    /// Whether apps may run images that no registry has, only the node (for development)
+    #[arg(long, env = "SKEP_LOCAL_IMAGES", default_value = "deny")]
+    local_images: Permission,
+    /// Share of the CPU limit that is reserved on the node, 0 to 1
+    #[arg(long, env = "SKEP_CPU_RESERVATION_RATIO", default_value_t = 0.1)]
+    cpu_reservation_ratio: f32,
+    /// Share of the memory limit that is reserved on the node, 0 to 1
+    #[arg(long, env = "SKEP_MEMORY_RESERVATION_RATIO", default_value_t = 0.5)]
+    memory_reservation_ratio: f32,
+    /// Whether tenants' tasks may run on managers though the swarm has workers
+    #[arg(long, env = "SKEP_TENANTS_ON_MANAGERS", default_value = "deny")]
+    tenants_on_managers: Permission,
+    /// MTU of the nodes' network, in bytes, for new overlay networks; Docker's 1500 when left out
+    #[arg(long, env = "SKEP_NETWORK_MTU")]
+    network_mtu: Option<i32>,
+    /// Ranges that overlay networks are carved from, separated by commas; only the first bootstrap
+    /// reads it
+    #[arg(long, env = "SKEP_SUBNET_POOLS", value_delimiter = ',', default_value = "10.64.0.0/12")]
+    pub(crate) subnet_pools: Vec<Ipv4Net>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EndpointModeSetting {
+    Vip,
+    Dnsrr,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Permission {
+    Allow,
+    Deny,
+}
+
+impl PlatformSettings {
+    pub(crate) fn platform(&self) -> Platform {
+        Platform {
+            name: self.platform.clone(),
+            endpoint_mode: match self.endpoint_mode {
+                EndpointModeSetting::Vip => EndpointMode::Vip,
+                EndpointModeSetting::Dnsrr => EndpointMode::Dnsrr,
+            },
+            local_images: self.local_images == Permission::Allow,
+            cpu_reservation_ratio: self.cpu_reservation_ratio,
+            memory_reservation_ratio: self.memory_reservation_ratio,
+            tenants_on_managers: self.tenants_on_managers == Permission::Allow,
+            network_mtu: self.network_mtu,
+        }
+    }
+}
