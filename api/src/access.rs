@@ -23,47 +23,47 @@ use crate::problem::Problem;
 use crate::state::State;
 
 /// What a request may touch, who asks, and the process's state.
-pub struct Access<S> {
+pub(crate) struct Access<S> {
     /// What it may touch.
-    pub scope: S,
+    pub(crate) scope: S,
     /// Who asks.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// The state of the process.
-    pub state: Arc<State>,
+    pub(crate) state: Arc<State>,
     /// Path of the thing that the scope names, as the caller wrote it.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// Reaches the whole installation: operators only.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "operator_access")]
-pub struct OperatorAccess(pub Access<OperatorScope>);
+pub(crate) struct OperatorAccess(pub(crate) Access<OperatorScope>);
 
 /// Reaches the organization in the path: its own tokens, and operators.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "org_access")]
-pub struct OrgAccess(pub Access<OrgScope>);
+pub(crate) struct OrgAccess(pub(crate) Access<OrgScope>);
 
 /// Reaches the organization in the path, for an operator: what tenants may not do themselves.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "operator_org_access")]
-pub struct OperatorOrgAccess(pub Access<(OperatorScope, OrgScope)>);
+pub(crate) struct OperatorOrgAccess(pub(crate) Access<(OperatorScope, OrgScope)>);
 
 /// Reaches the environment in the path.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "environment_access")]
-pub struct EnvironmentAccess(pub Access<EnvironmentScope>);
+pub(crate) struct EnvironmentAccess(pub(crate) Access<EnvironmentScope>);
 
 /// Reaches the app in the path.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "token", checker = "app_access")]
-pub struct AppAccess(pub Access<AppScope>);
+pub(crate) struct AppAccess(pub(crate) Access<AppScope>);
 
 /// The deployment's id in the path, after the app.
-pub struct DeploymentInPath(pub DeploymentId);
+pub(crate) struct DeploymentInPath(pub(crate) DeploymentId);
 
 /// The release's number in the path, after the app.
-pub struct ReleaseInPath(pub i32);
+pub(crate) struct ReleaseInPath(pub(crate) i32);
 
 /// Where things stand among a path's variables.
 const ORGANIZATION: &str = "param0";
@@ -71,10 +71,7 @@ const ENVIRONMENT: &str = "param1";
 const APP: &str = "param2";
 const BELOW_APP: &str = "param3";
 
-async fn operator_access(
-    request: &Request,
-    bearer: Bearer,
-) -> poem::Result<Access<OperatorScope>> {
+async fn operator_access(request: &Request, bearer: Bearer) -> poem::Result<Access<OperatorScope>> {
     let (holder, actor, state) = authenticated(request, &bearer).await?;
     let scope = operator(&holder)?;
     Ok(Access { scope, actor, state, path: "/v1".into() })
@@ -100,8 +97,7 @@ async fn environment_access(
     request: &Request,
     bearer: Bearer,
 ) -> poem::Result<Access<EnvironmentScope>> {
-    let OrgAccess(Access { scope: organization, actor, state, path }) =
-        OrgAccess(org_access(request, bearer).await?);
+    let Access { scope: organization, actor, state, path } = org_access(request, bearer).await?;
     let (environment, text) = segment(request, ENVIRONMENT, "environment")?;
     let path = format!("{path}/environments/{text}");
     Ok(Access { scope: EnvironmentScope { organization, environment }, actor, state, path })
@@ -131,13 +127,13 @@ async fn authenticated(
     Ok((holder, actor, Arc::clone(state)))
 }
 
-fn operator(holder: &TokenHolder) -> Result<OperatorScope, Error> {
+fn operator(holder: &TokenHolder) -> Result<OperatorScope, Problem> {
     match holder.organization {
         None => Ok(OperatorScope::granted()),
-        Some(_) => Err(Error::new(
-            ErrorCode::Forbidden,
-            "only an operator's token may do this; this one belongs to an organization",
-        )),
+        Some(_) => {
+            let message = "only an operator's token may do this; this one is an organization's";
+            Err(Error::new(ErrorCode::Forbidden, message).into())
+        }
     }
 }
 
@@ -145,20 +141,18 @@ async fn organization(
     request: &Request,
     holder: &TokenHolder,
     state: &State,
-) -> Result<(OrgScope, String), Error> {
+) -> Result<(OrgScope, String), Problem> {
     let (wanted, text) = segment::<OrganizationId>(request, ORGANIZATION, "organization")?;
     let path = format!("/v1/organizations/{text}");
     let scope = match &holder.organization {
-        None => {
-            organization_find(&state.database, OperatorScope::granted(), &wanted).await?
-        }
+        None => organization_find(&state.database, OperatorScope::granted(), &wanted).await?,
         Some((id, slug)) => {
             let own = match &wanted {
                 Segment::Id(wanted) => wanted == id,
                 Segment::Slug(wanted) => wanted == slug,
             };
             if !own {
-                return Err(Error::not_found("organization"));
+                return Err(Error::not_found("organization").into());
             }
             OrgScope::granted(*id)
         }
@@ -172,11 +166,11 @@ fn segment<Id: std::str::FromStr>(
     request: &Request,
     variable: &str,
     what: &str,
-) -> Result<(Segment<Id>, String), Error> {
+) -> Result<(Segment<Id>, String), Problem> {
     let text = request.raw_path_param(variable).unwrap_or_default();
     let segment = Segment::from(text);
     match &segment {
-        Segment::Slug(slug) if slug.parse::<Slug>().is_err() => Err(Error::not_found(what)),
+        Segment::Slug(slug) if slug.parse::<Slug>().is_err() => Err(Error::not_found(what).into()),
         Segment::Slug(_) | Segment::Id(_) => Ok((segment, text.to_owned())),
     }
 }

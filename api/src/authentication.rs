@@ -19,7 +19,7 @@ const KEPT: u64 = 10_000;
 const SECRET_DIGITS: usize = 64;
 
 /// Finds the holders of tokens.
-pub struct Authentication {
+pub(crate) struct Authentication {
     database: Database,
     /// By hash: the secrets themselves are not kept. `None`: nobody holds it.
     answers: Cache<[u8; 32], Option<TokenHolder>>,
@@ -27,13 +27,13 @@ pub struct Authentication {
 
 impl Authentication {
     /// Looks tokens up in this database.
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         let answers = Cache::builder().max_capacity(KEPT).time_to_live(BELIEVED).build();
         Self { database, answers }
     }
 
     /// The holder of this token; an error with code `unauthenticated` where there is none.
-    pub async fn holder(&self, token: &str) -> Result<TokenHolder> {
+    pub(crate) async fn holder(&self, token: &str) -> Result<TokenHolder> {
         // What cannot be one of ours costs no look-up and no place in the cache.
         let digits = token.strip_prefix(TOKEN_PREFIX).unwrap_or_default();
         if digits.len() != SECRET_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -19,18 +19,18 @@ use crate::document::document;
 use crate::problem::Problem;
 
 /// Most bytes of a body.
-pub const MAX_BODY: usize = 256 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// The body of a request.
-pub struct Body<T> {
+pub(crate) struct Body<T> {
     /// What it says.
-    pub value: T,
+    pub(crate) value: T,
     bytes: Vec<u8>,
 }
 
 impl<T> Body<T> {
     /// SHA-256 of the bytes that were sent.
-    pub fn hash(&self) -> [u8; 32] {
+    pub(crate) fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.bytes).into()
     }
 }
@@ -75,8 +75,11 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
             Some(_) | None => return Err(ContentTypeError::ExpectContentType.into()),
         }
         let json = serde_json::from_slice(&bytes).map_err(|error| {
-            let rule = format!("must be JSON; it is not at line {}, column {}",
-                error.line(), error.column());
+            let rule = format!(
+                "must be JSON; it is not at line {}, column {}",
+                error.line(),
+                error.column()
+            );
             Problem::from(Error::invalid(vec![Violation::new("body", rule)]))
         })?;
         Ok(Self { value: read(json).map_err(Problem::from)?, bytes })
@@ -93,6 +96,12 @@ pub(crate) fn read<T: ParseFromJSON + Validate>(json: Value) -> Result<T, Error>
     if !violations.is_empty() {
         return Err(Error::invalid(violations));
     }
+    read_checked(json)
+}
+
+/// Reads a value that fits its schema; the rules across its fields are still to be checked.
+pub(crate) fn read_checked<T: ParseFromJSON + Validate>(json: Value) -> Result<T, Error> {
+    let name = T::name();
     let value = T::parse_from_json(Some(json)).map_err(|_| {
         // The parser's text may repeat the value, which may be a password: it is not told.
         tracing::warn!(schema = %name, "a body passed the schema's check and not the parser");

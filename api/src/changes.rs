@@ -19,14 +19,14 @@ const BEHIND: usize = 256;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// Tells of deployments that change.
-pub struct Changes(Sender<DeploymentId>);
+pub(crate) struct Changes(Sender<DeploymentId>);
 
 /// Hears of deployments that change, from the moment it was made.
-pub struct Hearing(Receiver<DeploymentId>);
+pub(crate) struct Hearing(Receiver<DeploymentId>);
 
 impl Changes {
     /// Starts to listen, on a task of its own that ends with `shutdown`.
-    pub fn start(database: Database, shutdown: CancellationToken) -> Self {
+    pub(crate) fn start(database: Database, shutdown: CancellationToken) -> Self {
         let (sender, _) = tokio::sync::broadcast::channel(BEHIND);
         let told = sender.clone();
         tokio::spawn(async move {
@@ -36,14 +36,14 @@ impl Changes {
     }
 
     /// Starts to hear. Do so before the first look, or a change in between is missed.
-    pub fn hear(&self) -> Hearing {
+    pub(crate) fn hear(&self) -> Hearing {
         Hearing(self.0.subscribe())
     }
 }
 
 impl Hearing {
     /// Returns when this deployment may have changed.
-    pub async fn changed(&mut self, id: DeploymentId) {
+    pub(crate) async fn changed(&mut self, id: DeploymentId) {
         loop {
             match self.0.recv().await {
                 Ok(changed) if changed != id => {}

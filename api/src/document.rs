@@ -10,13 +10,13 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub use routes::Routes;
+pub(crate) use routes::Routes;
 
 use crate::endpoints;
 use crate::schema::Schema;
 
 /// The document and what is read out of it.
-pub struct Document {
+pub(crate) struct Document {
     text: String,
     schemas: BTreeMap<String, Schema>,
     parameters: BTreeMap<String, String>,
@@ -24,7 +24,7 @@ pub struct Document {
 }
 
 /// The document of this build.
-pub fn document() -> &'static Document {
+pub(crate) fn document() -> &'static Document {
     static DOCUMENT: LazyLock<Document> = LazyLock::new(Document::new);
     &DOCUMENT
 }
@@ -46,22 +46,22 @@ impl Document {
     }
 
     /// The document as JSON, indented.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The schema of a request's body, by its name in the document.
-    pub fn schema(&self, name: &str) -> Option<&Schema> {
+    pub(crate) fn schema(&self, name: &str) -> Option<&Schema> {
         self.schemas.get(name)
     }
 
     /// What a query or header parameter must be.
-    pub fn parameter_rule(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter_rule(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
 
     /// The routes.
-    pub fn routes(&self) -> &Routes {
+    pub(crate) fn routes(&self) -> &Routes {
         &self.routes
     }
 }

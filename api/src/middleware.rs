@@ -14,11 +14,11 @@ mod request;
 
 use poem::{Endpoint, EndpointExt as _, Request, Response};
 
-pub use bounds::Bounds;
-pub use request::RequestId;
+pub(crate) use bounds::Bounds;
+pub(crate) use request::RequestId;
 
 /// Puts the whole of it around `routes`.
-pub fn around(
+pub(crate) fn around(
     routes: impl Endpoint<Output = Response> + 'static,
     bounds: Bounds,
 ) -> impl Endpoint<Output = Response> {

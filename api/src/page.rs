@@ -10,23 +10,23 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 /// One page of a list.
 #[derive(Debug, Object)]
 #[oai(rename = "Page")]
-pub struct PageObject<T: ParseFromJSON + ToJSON + Send + Sync> {
+pub(crate) struct PageObject<T: ParseFromJSON + ToJSON + Send + Sync> {
     /// The items.
-    pub items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// Where the next page starts: send it as `cursor`. `null`: this is the last page.
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 impl<T: ParseFromJSON + ToJSON + Send + Sync> PageObject<T> {
     /// The page of these rows.
-    pub fn of<R>(page: Page<R>, item: impl FnMut(R) -> T) -> Self {
+    pub(crate) fn of<R>(page: Page<R>, item: impl FnMut(R) -> T) -> Self {
         let next_cursor = page.next.map(|cursor| cursor.to_string());
         Self { items: page.items.into_iter().map(item).collect(), next_cursor }
     }
 }
 
 /// The page that a query asks for.
-pub fn page_request(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, Error> {
+pub(crate) fn page_request(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, Error> {
     let after = match cursor {
         Some(text) => Some(text.parse().map_err(|_| {
             let rule = "a next_cursor that this list gave out";

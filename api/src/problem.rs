@@ -25,10 +25,10 @@ pub(crate) use translate::translate;
 use crate::word::Word;
 
 /// The media type of problems.
-pub const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The HTTP status that a code is sent with.
-pub const fn status_of(code: ErrorCode) -> StatusCode {
+pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Invalid => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -51,7 +51,7 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
 }
 
 /// What a code means, in a few words that never change with the occasion.
-pub const fn title_of(code: ErrorCode) -> &'static str {
+pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Invalid => "The request breaks a rule",
         ErrorCode::Unauthenticated => "No valid token was given",
@@ -76,16 +76,16 @@ pub const fn title_of(code: ErrorCode) -> &'static str {
 
 /// An error on its way out.
 #[derive(Debug)]
-pub struct Problem(Error);
+pub(crate) struct Problem(Error);
 
 impl Problem {
     /// The error inside.
-    pub fn error(&self) -> &Error {
+    pub(crate) fn error(&self) -> &Error {
         &self.0
     }
 
     /// The answer to the request of this id.
-    pub fn respond(&self, request_id: &str) -> Response {
+    pub(crate) fn respond(&self, request_id: &str) -> Response {
         let status = status_of(self.0.code);
         let document = ProblemDocument {
             kind: format!("/docs#problem-{}", self.0.code),

@@ -27,9 +27,10 @@ const PATTERNS: &[(&str, &str)] = &[
 
 /// A schema, ready to check values with.
 #[derive(Debug)]
-pub struct Schema {
+pub(crate) struct Schema {
     kind: Kind,
     rule: String,
+    nullable: bool,
 }
 
 #[derive(Debug)]
@@ -41,16 +42,29 @@ enum Kind {
         others: Option<Box<Schema>>,
         at_most: Option<usize>,
     },
-    List { items: Box<Schema>, least: usize, most: usize },
-    Text { least: usize, most: usize, pattern: Option<Regex>, words: Vec<String> },
-    Number { integer: bool, least: f64, most: f64 },
+    List {
+        items: Box<Schema>,
+        least: usize,
+        most: usize,
+    },
+    Text {
+        least: usize,
+        most: usize,
+        pattern: Option<Regex>,
+        words: Vec<String>,
+    },
+    Number {
+        integer: bool,
+        least: f64,
+        most: f64,
+    },
     Boolean,
     Any,
 }
 
 impl Schema {
     /// Reads a schema of the document; `None` where the schema is not of the forms that ours have.
-    pub fn read(document: &Value, schema: &Value) -> Option<Self> {
+    pub(crate) fn read(document: &Value, schema: &Value) -> Option<Self> {
         let map = resolved(document, schema)?;
         let kind = match map.get("type").and_then(Value::as_str) {
             Some("object") => read_object(document, &map)?,
@@ -73,16 +87,17 @@ impl Schema {
             _ => Kind::Any,
         };
         let rule = rule_of(&kind);
-        Some(Self { kind, rule })
+        let nullable = map.get("nullable").is_some_and(|nullable| nullable == true);
+        Some(Self { kind, rule, nullable })
     }
 
     /// What fits, as a sentence fragment that completes "must be …".
-    pub fn rule(&self) -> &str {
+    pub(crate) fn rule(&self) -> &str {
         &self.rule
     }
 
     /// Everything in `value` that does not fit.
-    pub fn check(&self, value: &Value) -> Vec<Violation> {
+    pub(crate) fn check(&self, value: &Value) -> Vec<Violation> {
         let mut found = Vec::new();
         self.visit(value, &mut String::new(), &mut found);
         found
@@ -102,6 +117,7 @@ impl Schema {
                     within(path, &index.to_string(), |path| items.visit(item, path, found));
                 }
             }
+            (_, Value::Null) if self.nullable => {}
             _ if self.fits(value) => {}
             _ => found.push(violation(path, &self.rule)),
         }
@@ -219,9 +235,8 @@ fn rule_of(kind: &Kind) -> String {
             Some(pattern) if pattern.as_str() == SLUG_PATTERN => SLUG_RULE.into(),
             Some(pattern) => {
                 let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
-                let words = known.map_or_else(|| format!("that matches {pattern}"), |known| {
-                    known.1.to_owned()
-                });
+                let words = known
+                    .map_or_else(|| format!("that matches {pattern}"), |known| known.1.to_owned());
                 format!("a text {}{words}", counted_of(*least, *most))
             }
             None => format!("a text {}", counted_of(*least, *most)).trim_end().to_owned(),

@@ -14,133 +14,119 @@ use model::error::Violation;
 use model::spec::{EndpointMode, RestartCondition, RestartPolicy};
 use poem_openapi::Object;
 
-pub use health_check::{HealthCheck, HttpCheck, TcpCheck};
-pub use update_policy::{Deadlines, Preset, UpdatePolicy};
+pub(crate) use health_check::HealthCheck;
+pub(crate) use rules::rule;
+pub(crate) use update_policy::{Deadlines, UpdatePolicy};
 
 use crate::word::Word;
 
 /// How an app runs.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct AppSpec {
+pub(crate) struct AppSpec {
     /// Image reference with tag or digest: `[registry/]repository(:tag | @sha256:…)`.
     #[oai(validator(min_length = 1, max_length = 255))]
-    pub image: String,
+    pub(crate) image: String,
     /// Replaces the image's entrypoint.
     #[oai(skip_serializing_if_is_none, validator(min_items = 1, max_items = 64))]
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Replaces the image's arguments.
     #[oai(skip_serializing_if_is_none, validator(max_items = 64))]
-    pub args: Option<Vec<String>>,
+    pub(crate) args: Option<Vec<String>>,
     /// User name or id inside the container, with `:group` at will.
     #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 64))]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Working directory inside the container: an absolute path.
     #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 255))]
-    pub working_dir: Option<String>,
+    pub(crate) working_dir: Option<String>,
     /// Environment variables; values of at most 32 KiB in all. Names that start with `SKEP_` are
     /// the platform's.
     #[oai(default, validator(max_properties = 256))]
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// Container port that the app serves on. Nothing is published on hosts.
-    #[oai(
-        skip_serializing_if_is_none,
-        validator(minimum(value = "1"), maximum(value = "65535"))
-    )]
-    pub port: Option<u16>,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]
+    pub(crate) port: Option<u16>,
     /// Further container ports.
-    #[oai(
-        default,
-        validator(max_items = 64, minimum(value = "1"), maximum(value = "65535"))
-    )]
-    pub extra_ports: Vec<u16>,
+    #[oai(default, validator(max_items = 64, minimum(value = "1"), maximum(value = "65535")))]
+    pub(crate) extra_ports: Vec<u16>,
     /// CPU limit of a replica in cores, with at most three decimals.
-    #[oai(
-        default = "default_cpu",
-        validator(minimum(value = "0.5"), maximum(value = "16"))
-    )]
-    pub cpu: f64,
+    #[oai(default = "default_cpu", validator(minimum(value = "0.5"), maximum(value = "16")))]
+    pub(crate) cpu: f64,
     /// Memory limit of a replica in MB (2^20 bytes).
-    #[oai(
-        default = "default_memory",
-        validator(minimum(value = "256"), maximum(value = "32768"))
-    )]
-    pub memory: u32,
+    #[oai(default = "default_memory", validator(minimum(value = "256"), maximum(value = "32768")))]
+    pub(crate) memory: u32,
     /// Disk of a replica in GB (2^30 bytes): accounted and measured, not enforced.
-    #[oai(
-        default = "default_disk",
-        validator(minimum(value = "1"), maximum(value = "500"))
-    )]
-    pub disk: u32,
+    #[oai(default = "default_disk", validator(minimum(value = "1"), maximum(value = "500")))]
+    pub(crate) disk: u32,
     /// How a replica is asked whether it is well.
     #[oai(skip_serializing_if_is_none)]
-    pub health_check: Option<HealthCheck>,
+    pub(crate) health_check: Option<HealthCheck>,
     /// How tasks are replaced.
     #[oai(default)]
-    pub update_policy: UpdatePolicy,
+    pub(crate) update_policy: UpdatePolicy,
     /// How long each stage of a deployment may take.
     #[oai(default)]
-    pub deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     /// Which nodes it may run on.
     #[oai(default)]
-    pub placement: Placement,
+    pub(crate) placement: Placement,
     /// Signal that asks the process to end: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2,
     /// SIGWINCH or SIGKILL.
     #[oai(default = "default_stop_signal", validator(min_length = 1, max_length = 16))]
-    pub stop_signal: String,
+    pub(crate) stop_signal: String,
     /// Seconds between that signal and SIGKILL.
     #[oai(
         default = "default_stop_grace_period",
         validator(minimum(value = "1"), maximum(value = "300"))
     )]
-    pub stop_grace_period: u32,
+    pub(crate) stop_grace_period: u32,
     /// When a task that ended is started again.
     #[oai(default)]
-    pub restart: Restart,
+    pub(crate) restart: Restart,
     /// Runs a small init as process 1.
     #[oai(default = "default_init")]
-    pub init: bool,
+    pub(crate) init: bool,
     /// Makes the image's file system read-only.
     #[oai(default)]
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// Memory-backed directories.
     #[oai(default, validator(max_items = 64))]
-    pub tmpfs: Vec<Tmpfs>,
+    pub(crate) tmpfs: Vec<Tmpfs>,
     /// `null`: the platform's setting.
     #[oai(skip_serializing_if_is_none)]
-    pub endpoint_mode: Option<Word<EndpointMode>>,
+    pub(crate) endpoint_mode: Option<Word<EndpointMode>>,
     /// Your own labels.
     #[oai(default, validator(max_properties = 64))]
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Which nodes an app may run on.
 #[derive(Debug, Clone, Default, PartialEq, Object)]
-pub struct Placement {
+pub(crate) struct Placement {
     /// `node.labels.KEY`, `node.platform.os` or `node.platform.arch`, then `==` or `!=` and a value.
     #[oai(default, validator(max_items = 64))]
-    pub constraints: Vec<String>,
+    pub(crate) constraints: Vec<String>,
 }
 
 /// When and after how long a task is started again.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct Restart {
+pub(crate) struct Restart {
     /// When.
     #[oai(default = "default_restart_condition")]
-    pub condition: Word<RestartCondition>,
+    pub(crate) condition: Word<RestartCondition>,
     /// Seconds to wait.
     #[oai(default = "default_restart_delay", validator(maximum(value = "600")))]
-    pub delay: u32,
+    pub(crate) delay: u32,
 }
 
 /// A memory-backed directory; its content counts towards the memory limit.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct Tmpfs {
+pub(crate) struct Tmpfs {
     /// Absolute path inside the container.
     #[oai(validator(min_length = 1, max_length = 255))]
-    pub path: String,
+    pub(crate) path: String,
     /// Size in MB (2^20 bytes).
     #[oai(validator(minimum(value = "1"), maximum(value = "1024")))]
-    pub size: u32,
+    pub(crate) size: u32,
 }
 
 impl Default for Restart {

@@ -7,13 +7,13 @@ use crate::authentication::Authentication;
 use crate::changes::Changes;
 
 /// What all requests share.
-pub struct State {
+pub(crate) struct State {
     /// Postgres.
-    pub database: Database,
+    pub(crate) database: Database,
     /// Whose tokens are whose.
-    pub authentication: Authentication,
+    pub(crate) authentication: Authentication,
     /// Wakes the relay after an accept.
-    pub relay: RelayHandle,
+    pub(crate) relay: RelayHandle,
     /// Deployments that change.
-    pub changes: Changes,
+    pub(crate) changes: Changes,
 }

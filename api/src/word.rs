@@ -9,7 +9,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
 /// A word list of `model`.
-pub trait Words: Copy + Send + Sync + FromStr + 'static {
+pub(crate) trait Words: Copy + Send + Sync + FromStr + 'static {
     /// Its name in the OpenAPI document.
     const NAME: &'static str;
     /// What its words say about.
@@ -49,7 +49,7 @@ words! {
 
 /// A word of such a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Word<T>(pub T);
+pub(crate) struct Word<T>(pub(crate) T);
 
 impl<T: Words> Type for Word<T> {
     const IS_REQUIRED: bool = true;

@@ -31,6 +31,8 @@ pub struct AppRow {
     pub live_release: Option<i32>,
     /// What a worker saw last.
     pub status: Option<AppStatus>,
+    /// Number of the release that it saw.
+    pub status_release: Option<i32>,
 }
 
 /// What an app is made of.
@@ -42,6 +44,9 @@ pub struct AppDraft {
     pub replicas: i32,
 }
 
+// The release that a worker saw, beside the one that the last verdict left live.
+diesel::alias!(const SEEN: Alias<Seen> = releases as seen);
+
 /// Apps that are not removed, with their environment, live release and status.
 macro_rules! app_rows {
     () => {
@@ -49,12 +54,14 @@ macro_rules! app_rows {
             .inner_join(environments::table)
             .left_join(app_status::table)
             .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
+            .left_join(SEEN.on(app_status::release_id.eq(SEEN.field(releases::id).nullable())))
             .filter(apps::removed_at.is_null())
             .select((
                 App::as_select(),
                 environments::slug,
                 releases::number.nullable(),
                 Option::<AppStatus>::as_select(),
+                SEEN.field(releases::number).nullable(),
             ))
     };
 }
@@ -111,6 +118,7 @@ pub async fn app_create(
                 environment: environment.slug,
                 live_release: None,
                 status: None,
+                status_release: None,
             })
         })
         .await?;

@@ -8,7 +8,9 @@ use diesel_async::RunQueryDsl;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
 use model::id::DeploymentId;
-use model::schema::{deployment_events, deployment_evidence, deployments, releases};
+use model::schema::{
+    apps, deployment_events, deployment_evidence, deployments, environments, releases,
+};
 use model::stored::Stored;
 use model::{Error, Result};
 
@@ -19,6 +21,7 @@ use crate::failure;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::scope::AppScope;
+use crate::segment::Segment;
 
 /// A deployment with the number of its release.
 #[derive(Debug, Clone, Queryable)]
@@ -62,19 +65,30 @@ pub async fn deployment_list(
     Ok(Page::new(rows, page, |row: &DeploymentRow| row.deployment.id.as_uuid()))
 }
 
-/// One deployment of the organization: of an app that is removed, too, so that its removal can be
-/// followed to the end.
+/// One deployment of the app: of one that is removed, too, so that its removal can be followed to
+/// the end.
 pub async fn deployment_get(
     database: &Database,
-    scope: crate::OrgScope,
+    scope: &AppScope,
     id: DeploymentId,
 ) -> Result<DeploymentRow> {
     let mut connection = database.connection().await?;
-    deployments::table
+    let mut query = deployments::table
+        .inner_join(apps::table.inner_join(environments::table))
         .left_join(releases::table)
-        .filter(deployments::organization_id.eq(scope.organization()))
+        .filter(deployments::organization_id.eq(scope.organization.organization()))
         .filter(deployments::id.eq(id))
         .select((Deployment::as_select(), releases::number.nullable()))
+        .into_boxed();
+    query = match &scope.environment {
+        Segment::Id(id) => query.filter(environments::id.eq(*id)),
+        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
+    };
+    query = match &scope.app {
+        Segment::Id(id) => query.filter(apps::id.eq(*id)),
+        Segment::Slug(slug) => query.filter(apps::slug.eq(slug)),
+    };
+    query
         .first(&mut connection)
         .await
         .optional()
@@ -85,7 +99,7 @@ pub async fn deployment_get(
 /// One deployment with its timeline and evidence.
 pub async fn deployment_detail(
     database: &Database,
-    scope: crate::OrgScope,
+    scope: &AppScope,
     id: DeploymentId,
 ) -> Result<DeploymentDetail> {
     let row = deployment_get(database, scope, id).await?;

@@ -46,8 +46,12 @@ pub async fn schema_check(database: &Database) -> Result<()> {
         version: String,
     }
 
-    let embedded: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(Error::internal)?;
-    let newest = embedded.iter().map(|migration| migration.name().version().to_string()).max();
+    // In a block of its own: migrations are not Send, and the API awaits this in a request.
+    let newest = {
+        let embedded: Vec<Box<dyn Migration<Pg>>> =
+            MIGRATIONS.migrations().map_err(Error::internal)?;
+        embedded.iter().map(|migration| migration.name().version().to_string()).max()
+    };
     let mut connection = database.connection().await?;
     let applied: Vec<Applied> =
         diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY 1 DESC LIMIT 1")

@@ -17,12 +17,28 @@ use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::scope::AppScope;
 
+/// A release, and whether the last verdict left it live.
+#[derive(Debug, Clone)]
+pub struct ReleaseRow {
+    /// The release.
+    pub release: Release,
+    /// Whether it is live.
+    pub live: bool,
+}
+
+impl ReleaseRow {
+    fn of(release: Release, app: &App) -> Self {
+        let live = app.live_release_id == Some(release.id);
+        Self { release, live }
+    }
+}
+
 /// The releases of an app, newest first.
 pub async fn release_list(
     database: &Database,
     scope: &AppScope,
     page: PageRequest,
-) -> Result<Page<Release>> {
+) -> Result<Page<ReleaseRow>> {
     let app = app_get(database, scope).await?.app;
     let mut connection = database.connection().await?;
     let mut query = releases::table
@@ -35,11 +51,16 @@ pub async fn release_list(
         query = query.filter(releases::id.lt(model::id::ReleaseId::from(cursor.0)));
     }
     let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
-    Ok(Page::new(rows, page, |release: &Release| -> Uuid { release.id.as_uuid() }))
+    let rows = rows.into_iter().map(|release| ReleaseRow::of(release, &app)).collect();
+    Ok(Page::new(rows, page, |row: &ReleaseRow| -> Uuid { row.release.id.as_uuid() }))
 }
 
 /// One release of an app, by number.
-pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> Result<Release> {
+pub async fn release_get(
+    database: &Database,
+    scope: &AppScope,
+    number: i32,
+) -> Result<ReleaseRow> {
     let app = app_get(database, scope).await?.app;
     let mut connection = database.connection().await?;
     releases::table
@@ -50,6 +71,7 @@ pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> 
         .await
         .optional()
         .map_err(failure::postgres)?
+        .map(|release| ReleaseRow::of(release, &app))
         .ok_or_else(|| Error::not_found("release"))
 }
 

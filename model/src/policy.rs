@@ -161,17 +161,29 @@ fn check_health(check: &HealthCheck, found: &mut Findings) {
     );
     match &check.test {
         HealthTest::Http { port, path } => {
-            found.range("health_check.port", u32::from(*port), 1, 65_535, "a port from 1 to 65535");
+            found.range(
+                "health_check.http.port",
+                u32::from(*port),
+                1,
+                65_535,
+                "a port from 1 to 65535",
+            );
             let clean = |c: char| c.is_ascii_graphic();
             if !path.starts_with('/') || path.len() > 1024 || !path.chars().all(clean) {
                 found.add(
-                    "health_check.path",
+                    "health_check.http.path",
                     "starts with a slash; visible ASCII characters, at most 1024",
                 );
             }
         }
         HealthTest::Tcp { port } => {
-            found.range("health_check.port", u32::from(*port), 1, 65_535, "a port from 1 to 65535");
+            found.range(
+                "health_check.tcp.port",
+                u32::from(*port),
+                1,
+                65_535,
+                "a port from 1 to 65535",
+            );
         }
         HealthTest::Command { command } => {
             if command.is_empty() {

@@ -17,7 +17,8 @@ pub(crate) enum Resolution {
     Unanswered(String),
 }
 
-/// Asks the registry, and where the platform allows it, the daemon.
+/// Asks the registry. Where the platform allows local images, one that no registry knows is taken
+/// from the daemon, by its id.
 pub(crate) async fn resolve_image(
     swarm: &impl Swarm,
     reference: &str,
@@ -29,14 +30,13 @@ pub(crate) async fn resolve_image(
             format!("{reference} is not an image reference with a tag or a digest"),
         )));
     };
-    let answer = swarm.image_in_registry(image.as_str()).await?;
-    if let ImageLookup::Digest(digest) = answer {
-        return Ok(Resolution::Resolved(image.at_digest(&digest)));
+    if local_images
+        && let Some(local) = swarm.image_on_node(image.as_str()).await?
+        && !local.in_registry
+    {
+        return Ok(Resolution::Resolved(local.id));
     }
-    if local_images && let Some(id) = swarm.image_on_node(image.as_str()).await? {
-        return Ok(Resolution::Resolved(id));
-    }
-    Ok(match answer {
+    Ok(match swarm.image_in_registry(image.as_str()).await? {
         ImageLookup::Digest(digest) => Resolution::Resolved(image.at_digest(&digest)),
         ImageLookup::NotFound => Resolution::Refused(Reason::new(
             ReasonCode::ImageNotFound,

@@ -15,7 +15,7 @@ use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
 pub use observed::{
-    Autopsy, ImageLookup, OverlayNetwork, Service, ServiceCount, Task, TaskState, UpdateState,
+    Autopsy, ImageLookup, LocalImage, OverlayNetwork, Service, ServiceCount, Task, TaskState, UpdateState,
 };
 pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
@@ -112,11 +112,11 @@ pub trait Swarm: Send + Sync + 'static {
         reference: &str,
     ) -> impl Future<Output = SwarmResult<ImageLookup>> + Send;
 
-    /// The id of an image that the daemon has itself.
+    /// An image that the daemon has itself.
     fn image_on_node(
         &self,
         reference: &str,
-    ) -> impl Future<Output = SwarmResult<Option<String>>> + Send;
+    ) -> impl Future<Output = SwarmResult<Option<LocalImage>>> + Send;
 
     /// Waits until something changes in the swarm's services, containers or nodes. A hint: it may
     /// come late, twice or never.

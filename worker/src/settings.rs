@@ -1,5 +1,6 @@
 //! Settings: flags and environment variables, with their help. Nothing else reads the environment.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +41,7 @@ impl Log {
     pub(crate) fn start(&self) {
         let lines = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(&self.log))
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Json => lines.json().init(),

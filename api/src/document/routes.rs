@@ -7,13 +7,13 @@ use poem::http::Method;
 use serde_json::Value;
 
 /// Paths that are served and not documented, each by GET only.
-pub const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs"];
+pub(crate) const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs"];
 
 /// All routes.
-pub struct Routes(Vec<Route>);
+pub(crate) struct Routes(Vec<Route>);
 
 /// One path and the methods that it takes.
-pub struct Route {
+pub(crate) struct Route {
     template: String,
     /// Names of the query parameters, by method in capitals.
     methods: BTreeMap<String, Vec<String>>,
@@ -43,7 +43,7 @@ impl Routes {
     }
 
     /// The route that serves this path.
-    pub fn find(&self, path: &str) -> Option<&Route> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
         self.0.iter().find(|route| route.serves(path))
     }
 }
@@ -59,12 +59,12 @@ impl Route {
     }
 
     /// The path with its variables' names.
-    pub fn template(&self) -> &str {
+    pub(crate) fn template(&self) -> &str {
         &self.template
     }
 
     /// Value of the header `Allow`.
-    pub fn allow(&self) -> String {
+    pub(crate) fn allow(&self) -> String {
         let mut methods: Vec<&str> = self.methods.keys().map(String::as_str).collect();
         if self.methods.contains_key("GET") {
             methods.push("HEAD");
@@ -73,7 +73,7 @@ impl Route {
     }
 
     /// The query parameters that this method knows here.
-    pub fn query(&self, method: &Method) -> Option<&[String]> {
+    pub(crate) fn query(&self, method: &Method) -> Option<&[String]> {
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
         self.methods.get(method).map(Vec::as_slice)
     }

@@ -21,14 +21,14 @@ const WAITERS: usize = 4;
 
 /// The bounds of a process.
 #[derive(Clone)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     in_flight: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
 impl Bounds {
     /// At most `in_flight` at once.
-    pub fn new(in_flight: usize) -> Self {
+    pub(crate) fn new(in_flight: usize) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(in_flight)),
             waiting: Arc::new(Semaphore::new(in_flight * WAITERS)),

@@ -16,11 +16,11 @@ static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request: the caller's, where it is sane, or one of ours.
 #[derive(Debug, Clone)]
-pub struct RequestId(Arc<str>);
+pub(crate) struct RequestId(Arc<str>);
 
 impl RequestId {
     /// The id of this request.
-    pub fn of(request: &Request) -> &str {
+    pub(crate) fn of(request: &Request) -> &str {
         request.data::<Self>().map_or("", |id| &id.0)
     }
 

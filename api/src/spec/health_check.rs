@@ -7,56 +7,47 @@ use poem_openapi::Object;
 
 /// How a replica is asked whether it is well: exactly one of `http`, `tcp` and `command`.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct HealthCheck {
+pub(crate) struct HealthCheck {
     /// A GET that is answered with a status from 200 to 399.
     #[oai(skip_serializing_if_is_none)]
-    pub http: Option<HttpCheck>,
+    pub(crate) http: Option<HttpCheck>,
     /// A TCP connection that is accepted.
     #[oai(skip_serializing_if_is_none)]
-    pub tcp: Option<TcpCheck>,
+    pub(crate) tcp: Option<TcpCheck>,
     /// A command of the image that exits 0. No shell is assumed.
     #[oai(skip_serializing_if_is_none, validator(min_items = 1, max_items = 64))]
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Seconds between two probes.
-    #[oai(
-        default = "default_interval",
-        validator(minimum(value = "1"), maximum(value = "300"))
-    )]
-    pub interval: u32,
+    #[oai(default = "default_interval", validator(minimum(value = "1"), maximum(value = "300")))]
+    pub(crate) interval: u32,
     /// Seconds that one probe may take.
-    #[oai(
-        default = "default_timeout",
-        validator(minimum(value = "1"), maximum(value = "60"))
-    )]
-    pub timeout: u32,
+    #[oai(default = "default_timeout", validator(minimum(value = "1"), maximum(value = "60")))]
+    pub(crate) timeout: u32,
     /// Failures in a row that make a replica unhealthy.
-    #[oai(
-        default = "default_retries",
-        validator(minimum(value = "1"), maximum(value = "10"))
-    )]
-    pub retries: u32,
+    #[oai(default = "default_retries", validator(minimum(value = "1"), maximum(value = "10")))]
+    pub(crate) retries: u32,
     /// Seconds after the start in which failures do not count.
     #[oai(default, validator(maximum(value = "1800")))]
-    pub start_period: u32,
+    pub(crate) start_period: u32,
 }
 
 /// A GET.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct HttpCheck {
+pub(crate) struct HttpCheck {
     /// Container port; the app's `port` where it is not given.
     #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// Path, starting with a slash.
     #[oai(default = "default_path", validator(min_length = 1, max_length = 1024))]
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// A TCP connection.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct TcpCheck {
+pub(crate) struct TcpCheck {
     /// Container port; the app's `port` where it is not given.
     #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 fn default_interval() -> u32 {
@@ -88,8 +79,7 @@ impl HealthCheck {
         port: Option<u16>,
     ) -> Result<model::health_check::HealthCheck, Error> {
         let needed = |own: Option<u16>, field: &str| {
-            own.or(port)
-                .ok_or_else(|| Error::invalid(vec![Violation::new(field, NEEDS_PORT)]))
+            own.or(port).ok_or_else(|| Error::invalid(vec![Violation::new(field, NEEDS_PORT)]))
         };
         let test = match (self.http, self.tcp, self.command) {
             (Some(http), None, None) => HealthTest::Http {
@@ -115,7 +105,9 @@ impl HealthCheck {
 impl From<model::health_check::HealthCheck> for HealthCheck {
     fn from(check: model::health_check::HealthCheck) -> Self {
         let (http, tcp, command) = match check.test {
-            HealthTest::Http { port, path } => (Some(HttpCheck { port: Some(port), path }), None, None),
+            HealthTest::Http { port, path } => {
+                (Some(HttpCheck { port: Some(port), path }), None, None)
+            }
             HealthTest::Tcp { port } => (None, Some(TcpCheck { port: Some(port) }), None),
             HealthTest::Command { command } => (None, None, Some(command)),
         };

@@ -48,9 +48,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::endpoints::apps::AppCreate;
 
-    fn fields(json: Value) -> Vec<(String, String)> {
-        let error = match crate::body::read::<AppSpec>(json) {
+    fn fields(mut json: Value) -> Vec<(String, String)> {
+        json["slug"] = "web".into();
+        let error = match crate::body::read::<AppCreate>(json) {
             Ok(_) => return Vec::new(),
             Err(error) => error,
         };
@@ -73,10 +75,7 @@ mod tests {
     #[test]
     fn a_health_check_needs_a_port_from_somewhere() {
         let spec = |check: Value| json!({ "image": "a:1", "health_check": check });
-        assert_eq!(
-            fields(spec(json!({ "http": {} }))),
-            told("health_check.http.port", NEEDS_PORT)
-        );
+        assert_eq!(fields(spec(json!({ "http": {} }))), told("health_check.http.port", NEEDS_PORT));
         assert_eq!(fields(spec(json!({ "http": { "port": 80 } }))), []);
     }
 
@@ -89,10 +88,13 @@ mod tests {
     #[test]
     fn bounds_and_unknown_fields_are_told_together() {
         let spec = json!({ "image": "a:1", "cpu": 0.1, "memory": "1G", "volumes": [] });
-        assert_eq!(fields(spec), [
-            ("cpu".to_owned(), "a number from 0.5 to 16".to_owned()),
-            ("memory".to_owned(), "an integer from 256 to 32768".to_owned()),
-            ("volumes".to_owned(), "is not a known field".to_owned()),
-        ]);
+        assert_eq!(
+            fields(spec),
+            [
+                ("cpu".to_owned(), "a number from 0.5 to 16".to_owned()),
+                ("memory".to_owned(), "an integer from 256 to 32768".to_owned()),
+                ("volumes".to_owned(), "is not a known field".to_owned()),
+            ]
+        );
     }
 }

@@ -8,7 +8,7 @@ use crate::word::Word;
 /// A named set of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "UpdatePreset", rename_all = "snake_case")]
-pub enum Preset {
+pub(crate) enum Preset {
     /// One task at a time, 10 s apart, each watched for 15 s.
     Safe,
     /// One task at a time without a pause, each watched for 5 s.
@@ -26,40 +26,31 @@ impl Preset {
 
 /// How tasks are replaced. Each field overrides the preset's.
 #[derive(Debug, Clone, Default, PartialEq, Object)]
-pub struct UpdatePolicy {
+pub(crate) struct UpdatePolicy {
     /// What fills in the fields that are not given; `safe` where it is not given itself. An answer
     /// names it where the values are exactly a preset's.
     #[oai(skip_serializing_if_is_none)]
-    pub preset: Option<Preset>,
+    pub(crate) preset: Option<Preset>,
     /// Tasks replaced at once.
-    #[oai(
-        skip_serializing_if_is_none,
-        validator(minimum(value = "1"), maximum(value = "100"))
-    )]
-    pub parallelism: Option<u32>,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "100")))]
+    pub(crate) parallelism: Option<u32>,
     /// Seconds between two batches.
     #[oai(skip_serializing_if_is_none, validator(maximum(value = "600")))]
-    pub delay: Option<u32>,
+    pub(crate) delay: Option<u32>,
     /// Seconds for which a new task is watched, and for which all must be healthy before a
     /// deployment succeeds; at least `delay` + 5.
-    #[oai(
-        skip_serializing_if_is_none,
-        validator(minimum(value = "5"), maximum(value = "900"))
-    )]
-    pub monitor: Option<u32>,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "5"), maximum(value = "900")))]
+    pub(crate) monitor: Option<u32>,
     /// Share of new tasks that may fail before Swarm acts by itself. The platform's own verdict
     /// tolerates none.
-    #[oai(
-        skip_serializing_if_is_none,
-        validator(minimum(value = "0"), maximum(value = "1"))
-    )]
-    pub max_failure_ratio: Option<f64>,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "0"), maximum(value = "1")))]
+    pub(crate) max_failure_ratio: Option<f64>,
     /// Which comes first.
     #[oai(skip_serializing_if_is_none)]
-    pub order: Option<Word<UpdateOrder>>,
+    pub(crate) order: Option<Word<UpdateOrder>>,
     /// Swarm's own safety net, for when no worker is up.
     #[oai(skip_serializing_if_is_none)]
-    pub failure_action: Option<Word<FailureAction>>,
+    pub(crate) failure_action: Option<Word<FailureAction>>,
 }
 
 impl From<UpdatePolicy> for model::update_policy::UpdatePolicy {
@@ -101,31 +92,19 @@ fn shortest(ratio: f32) -> f64 {
 
 /// How long each stage of a deployment may take, in seconds.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct Deadlines {
+pub(crate) struct Deadlines {
     /// Until a node is found for a task.
-    #[oai(
-        default = "default_schedule",
-        validator(minimum(value = "10"), maximum(value = "1800"))
-    )]
-    pub schedule: u32,
+    #[oai(default = "default_schedule", validator(minimum(value = "10"), maximum(value = "1800")))]
+    pub(crate) schedule: u32,
     /// Until the image is on the node.
-    #[oai(
-        default = "default_pull",
-        validator(minimum(value = "30"), maximum(value = "3600"))
-    )]
-    pub pull: u32,
+    #[oai(default = "default_pull", validator(minimum(value = "30"), maximum(value = "3600")))]
+    pub(crate) pull: u32,
     /// Until a task that was started is healthy.
-    #[oai(
-        default = "default_healthy",
-        validator(minimum(value = "5"), maximum(value = "1800"))
-    )]
-    pub healthy: u32,
+    #[oai(default = "default_healthy", validator(minimum(value = "5"), maximum(value = "1800")))]
+    pub(crate) healthy: u32,
     /// Between two replicas that become healthy.
-    #[oai(
-        default = "default_progress",
-        validator(minimum(value = "60"), maximum(value = "7200"))
-    )]
-    pub progress: u32,
+    #[oai(default = "default_progress", validator(minimum(value = "60"), maximum(value = "7200")))]
+    pub(crate) progress: u32,
 }
 
 impl Default for Deadlines {

@@ -81,11 +81,7 @@ impl<S: Swarm> Driver<S> {
                 }
                 Ok(Progress::Over(drove)) => return drove,
                 Err(error) => {
-                    tracing::warn!(
-                        deployment = %claim.deployment,
-                        error = error.chain(),
-                        "a step failed; it is decided again"
-                    );
+                    drive.not_now(error.chain());
                     sleep(AGAIN).await;
                 }
             }

@@ -21,7 +21,7 @@ use model::names;
 use tokio::time::timeout;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, NetworkSpec, OverlayNetwork, Service,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, OverlayNetwork, Service,
     ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
@@ -224,9 +224,12 @@ impl Swarm for DockerSwarm {
         })
     }
 
-    async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<String>> {
+    async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<LocalImage>> {
         let found = optional(call(self.docker.inspect_image(reference)).await)?;
-        Ok(found.and_then(|image| image.id))
+        Ok(found.and_then(|image| {
+            let in_registry = image.repo_digests.is_some_and(|digests| !digests.is_empty());
+            Some(LocalImage { id: image.id?, in_registry })
+        }))
     }
 
     async fn changed(&self) -> SwarmResult<()> {

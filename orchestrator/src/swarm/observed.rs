@@ -213,3 +213,12 @@ pub enum ImageLookup {
     /// The registry did not answer, or not in a way that decides.
     Unavailable(String),
 }
+
+/// An image as a daemon has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalImage {
+    /// Its id, `sha256:…`.
+    pub id: String,
+    /// Whether a registry knows it: it was pulled from one, or pushed to one.
+    pub in_registry: bool,
+}

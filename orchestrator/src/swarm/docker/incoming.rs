@@ -104,15 +104,20 @@ pub(super) fn task(task: DockerTask) -> SwarmResult<Task> {
     let status = task.status.unwrap_or_default();
     let spec = task.spec.unwrap_or_default();
     let container = status.container_status;
+    let now = state(status.state);
     Ok(Task {
         id: task.id.ok_or_else(|| missing("an id"))?,
         slot: task.slot.unwrap_or_default(),
         node: task.node_id.filter(|node| !node.is_empty()),
-        state: state(status.state),
+        state: now,
         desired: state(task.desired_state),
         created_at: task.created_at,
         error: status.err.filter(|error| !error.is_empty()),
-        exit_code: container.as_ref().and_then(|container| container.exit_code),
+        // Docker says 0 of a process that has not ended, too.
+        exit_code: container
+            .as_ref()
+            .and_then(|container| container.exit_code)
+            .filter(|_| now.is_over()),
         container: container
             .and_then(|container| container.container_id)
             .filter(|id| !id.is_empty()),

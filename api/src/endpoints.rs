@@ -1,0 +1,60 @@
+//! The endpoints, one file per resource. A handler states its access, asks `db` one thing, and
+//! shapes the answer.
+
+pub(crate) mod apps;
+pub(crate) mod deployments;
+pub(crate) mod environments;
+pub(crate) mod health;
+pub(crate) mod organizations;
+pub(crate) mod releases;
+pub(crate) mod tokens;
+
+use poem_openapi::{OpenApiService, Tags};
+
+use apps::Apps;
+use deployments::Deployments;
+use environments::Environments;
+use health::HealthChecks;
+use organizations::Organizations;
+use releases::Releases;
+use tokens::Tokens;
+
+/// All endpoints of the document.
+pub(crate) type Endpoints =
+    (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+
+#[derive(Tags)]
+enum Tag {
+    /// The tenants. Operators make them; each is born with the environment `production`.
+    Organizations,
+    /// API tokens.
+    Tokens,
+    /// Isolated places inside an organization, each with an encrypted network of its own.
+    Environments,
+    /// The deployable workloads. Creating or patching an app changes nothing that runs: a
+    /// deployment does.
+    Apps,
+    /// Attempts to change what runs. Each is accepted at once, ends in exactly one verdict, and
+    /// says why.
+    Deployments,
+    /// Immutable, numbered snapshots of an app.
+    Releases,
+    /// Whether this process is well.
+    Health,
+}
+
+const ABOUT: &str = "\
+Deploys containerised apps on Docker Swarm, each organization's environment on an encrypted network \
+of its own.
+
+Send `Authorization: Bearer skep_…`. Path segments take slugs or ids. Lists are paged: pass \
+`next_cursor` on as `cursor`. Deployments are accepted with 202 and an `Idempotency-Key` at will; \
+follow them with `GET …/deployments/{deployment}?wait=30`. Errors are problem details (RFC 9457) \
+with a stable `code`.";
+
+/// The service of all endpoints.
+pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
+    let endpoints =
+        (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+    OpenApiService::new(endpoints, "Skep", "1").description(ABOUT)
+}

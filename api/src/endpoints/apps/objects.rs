@@ -1,0 +1,185 @@
+//! Apps as requests and answers have them.
+
+use chrono::{DateTime, Utc};
+use db::apps::AppRow;
+use model::app_status::{AppStatus, Health};
+use model::evidence::TaskRecord;
+use poem_openapi::Object;
+use validator::{Validate, ValidationErrors};
+
+use crate::spec::AppSpec;
+use crate::word::Word;
+
+/// A new app: its slug, its replicas, and the fields of its spec.
+#[derive(Debug, Object)]
+pub(crate) struct AppCreate {
+    /// Its DNS name inside the environment's network.
+    #[oai(validator(
+        min_length = 1,
+        max_length = 40,
+        pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+    ))]
+    pub(crate) slug: String,
+    /// How many replicas run.
+    #[oai(default = "default_replicas", validator(minimum(value = "0"), maximum(value = "100")))]
+    pub(crate) replicas: i32,
+    #[oai(flatten)]
+    /// How it runs.
+    pub(crate) spec: AppSpec,
+}
+
+/// What of an app can be changed: its replicas and the fields of its spec.
+#[derive(Debug, Object)]
+pub(crate) struct AppUpdate {
+    /// How many replicas the next deployment runs.
+    #[oai(default = "default_replicas", validator(minimum(value = "0"), maximum(value = "100")))]
+    pub(crate) replicas: i32,
+    #[oai(flatten)]
+    /// How it runs.
+    pub(crate) spec: AppSpec,
+}
+
+fn default_replicas() -> i32 {
+    1
+}
+
+impl Validate for AppCreate {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        self.spec.validate()
+    }
+}
+
+impl Validate for AppUpdate {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        self.spec.validate()
+    }
+}
+
+/// An app.
+#[derive(Debug, Object)]
+#[oai(rename = "App")]
+pub(crate) struct AppObject {
+    /// Its id (`app_…`).
+    id: String,
+    /// Its DNS name inside the environment's network.
+    slug: String,
+    /// Slug of its environment.
+    environment: String,
+    /// What its next release will be.
+    spec: AppSpec,
+    /// Replicas that should run.
+    replicas: i32,
+    /// What the last verdict left running; `null`: nothing yet.
+    live: Option<Live>,
+    /// What was seen running last; `null`: nothing was, yet.
+    status: Option<AppStatusObject>,
+    /// When its removal was accepted.
+    removal_requested_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+}
+
+/// What the last verdict left running.
+#[derive(Debug, Object)]
+pub(crate) struct Live {
+    /// Number of the release.
+    release: i32,
+    /// The replicas that it was verified with.
+    replicas: i32,
+}
+
+/// An app as it was seen last.
+#[derive(Debug, Object)]
+#[oai(rename = "AppStatus")]
+pub(crate) struct AppStatusObject {
+    /// How it does.
+    health: Word<Health>,
+    /// Why it does not do better.
+    cause: Option<String>,
+    /// Replicas that should run.
+    desired: i32,
+    /// Replicas that run, healthy where they have a health check.
+    running: i32,
+    /// Number of the release that the service carries.
+    release: Option<i32>,
+    /// The tasks that should run.
+    tasks: Vec<TaskObject>,
+    /// Since when it does so.
+    since: DateTime<Utc>,
+    /// When it was looked at last.
+    observed_at: DateTime<Utc>,
+}
+
+/// One task as Swarm told of it.
+#[derive(Debug, Object)]
+#[oai(rename = "Task")]
+pub(crate) struct TaskObject {
+    /// Swarm's id of the task.
+    id: String,
+    /// Its slot: the place of a replica that tasks follow each other in.
+    slot: i64,
+    /// The node that it was given.
+    node: Option<String>,
+    /// Swarm's state.
+    state: String,
+    /// The state that Swarm wants it in.
+    desired_state: String,
+    /// Swarm's error.
+    error: Option<String>,
+    /// Exit code of its process.
+    exit_code: Option<i64>,
+    /// Last output of its health check.
+    health: Option<String>,
+}
+
+impl From<TaskRecord> for TaskObject {
+    fn from(task: TaskRecord) -> Self {
+        Self {
+            id: task.id,
+            slot: task.slot,
+            node: task.node,
+            state: task.state,
+            desired_state: task.desired_state,
+            error: task.error,
+            exit_code: task.exit_code,
+            health: task.health,
+        }
+    }
+}
+
+impl AppStatusObject {
+    fn of(status: AppStatus, release: Option<i32>) -> Self {
+        Self {
+            health: Word(status.health),
+            cause: status.cause,
+            desired: status.desired,
+            running: status.running,
+            release,
+            tasks: status.tasks.0.into_iter().map(TaskObject::from).collect(),
+            since: status.since,
+            observed_at: status.observed_at,
+        }
+    }
+}
+
+impl From<AppRow> for AppObject {
+    fn from(row: AppRow) -> Self {
+        let AppRow { app, environment, live_release, status, status_release } = row;
+        let live = live_release
+            .map(|release| Live { release, replicas: app.live_replicas.unwrap_or_default() });
+        Self {
+            id: app.id.to_string(),
+            slug: app.slug,
+            environment,
+            spec: app.spec.0.into(),
+            replicas: app.replicas,
+            live,
+            status: status.map(|status| AppStatusObject::of(status, status_release)),
+            removal_requested_at: app.removal_requested_at,
+            created_at: app.created_at,
+            updated_at: app.updated_at,
+        }
+    }
+}

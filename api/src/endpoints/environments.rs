@@ -1,0 +1,99 @@
+//! Environments and their networks.
+
+use chrono::{DateTime, Utc};
+use db::environments::{EnvironmentRow, environment_get, environment_list};
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+
+use super::Tag;
+use crate::access::{EnvironmentAccess, OrgAccess};
+use crate::page::{PageObject, page_request};
+use crate::problem::Problem;
+
+/// The endpoints of environments.
+pub(crate) struct Environments;
+
+/// An isolated place inside an organization.
+#[derive(Debug, Object)]
+#[oai(rename = "Environment")]
+pub(crate) struct EnvironmentObject {
+    /// Its id (`env_…`).
+    id: String,
+    /// Unique in the organization.
+    slug: String,
+    /// Its network, which no other environment shares.
+    network: NetworkObject,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+}
+
+/// An encrypted overlay network.
+#[derive(Debug, Object)]
+#[oai(rename = "Network")]
+pub(crate) struct NetworkObject {
+    /// Its name in Swarm.
+    name: String,
+    /// Its own range of addresses, in CIDR notation.
+    subnet: String,
+    /// MTU of the underlay in bytes; `null`: Docker's default.
+    mtu: Option<i32>,
+}
+
+impl From<EnvironmentRow> for EnvironmentObject {
+    fn from((environment, network): EnvironmentRow) -> Self {
+        Self {
+            id: environment.id.to_string(),
+            slug: environment.slug,
+            network: NetworkObject {
+                name: network.name,
+                subnet: network.subnet.to_string(),
+                mtu: network.mtu,
+            },
+            created_at: environment.created_at,
+            updated_at: environment.updated_at,
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::Environments")]
+impl Environments {
+    /// List the environments of an organization
+    ///
+    /// Oldest first.
+    #[oai(
+        path = "/v1/organizations/:organization/environments",
+        method = "get",
+        operation_id = "environment_list"
+    )]
+    async fn list(
+        &self,
+        OrgAccess(access): OrgAccess,
+        /// Most items of the page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// Where to start: the `next_cursor` of the page before.
+        #[oai(validator(max_length = 64))]
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<PageObject<EnvironmentObject>>, Problem> {
+        let page = page_request(limit.0, cursor.0.as_deref())?;
+        let page = environment_list(&access.state.database, access.scope, page).await?;
+        Ok(Json(PageObject::of(page, EnvironmentObject::from)))
+    }
+
+    /// Get an environment
+    #[oai(
+        path = "/v1/organizations/:organization/environments/:environment",
+        method = "get",
+        operation_id = "environment_get"
+    )]
+    async fn get(
+        &self,
+        EnvironmentAccess(access): EnvironmentAccess,
+    ) -> Result<Json<EnvironmentObject>, Problem> {
+        let found = environment_get(&access.state.database, &access.scope).await?;
+        Ok(Json(found.into()))
+    }
+}

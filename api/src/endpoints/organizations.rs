@@ -1,0 +1,144 @@
+//! Organizations: operators make and list them; a tenant sees its own.
+
+use chrono::{DateTime, Utc};
+use db::organizations::{organization_create, organization_get, organization_list};
+use model::Error;
+use model::organization::Organization;
+use model::slug::Slug;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use validator::Validate;
+
+use super::Tag;
+use crate::access::{OperatorAccess, OrgAccess};
+use crate::body::Body;
+use crate::page::{PageObject, page_request};
+use crate::problem::Problem;
+
+/// The endpoints of organizations.
+pub(crate) struct Organizations;
+
+/// A new organization.
+#[derive(Debug, Object, Validate)]
+pub(crate) struct OrganizationCreate {
+    /// Unique in the installation.
+    #[oai(validator(
+        min_length = 1,
+        max_length = 40,
+        pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+    ))]
+    slug: String,
+    /// For people; the slug where it is not given.
+    #[oai(validator(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
+    name: Option<String>,
+}
+
+/// A tenant.
+#[derive(Debug, Object)]
+#[oai(rename = "Organization")]
+pub(crate) struct OrganizationObject {
+    /// Its id (`org_…`).
+    id: String,
+    /// Unique in the installation.
+    slug: String,
+    /// For people.
+    name: String,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Organization> for OrganizationObject {
+    fn from(row: Organization) -> Self {
+        Self {
+            id: row.id.to_string(),
+            slug: row.slug,
+            name: row.name,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// The answer to a created organization.
+#[derive(ApiResponse)]
+pub(crate) enum OrganizationCreated {
+    /// It is there, with its environment `production`.
+    #[oai(status = 201)]
+    Created(
+        Json<OrganizationObject>,
+        /// Path of the organization.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[OpenApi(tag = "Tag::Organizations")]
+impl Organizations {
+    /// Make an organization
+    ///
+    /// It is born with the environment `production`, which has a subnet of its own. For operators.
+    #[oai(path = "/v1/organizations", method = "post", operation_id = "organization_create")]
+    async fn create(
+        &self,
+        OperatorAccess(access): OperatorAccess,
+        body: Body<OrganizationCreate>,
+    ) -> Result<OrganizationCreated, Problem> {
+        let OrganizationCreate { slug, name } = body.value;
+        let slug: Slug = slug.parse().map_err(Error::internal)?;
+        let name = name.unwrap_or_else(|| slug.to_string());
+        let database = &access.state.database;
+        let made = organization_create(database, access.scope, &slug, &name, &access.actor).await?;
+        let location = format!("/v1/organizations/{slug}");
+        Ok(OrganizationCreated::Created(Json(made.into()), location))
+    }
+
+    /// List the organizations
+    ///
+    /// Oldest first. For operators.
+    #[oai(path = "/v1/organizations", method = "get", operation_id = "organization_list")]
+    async fn list(
+        &self,
+        OperatorAccess(access): OperatorAccess,
+        /// Most items of the page.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// Where to start: the `next_cursor` of the page before.
+        #[oai(validator(max_length = 64))]
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<PageObject<OrganizationObject>>, Problem> {
+        let page = page_request(limit.0, cursor.0.as_deref())?;
+        let page = organization_list(&access.state.database, access.scope, page).await?;
+        Ok(Json(PageObject::of(page, OrganizationObject::from)))
+    }
+
+    /// Get an organization
+    #[oai(
+        path = "/v1/organizations/:organization",
+        method = "get",
+        operation_id = "organization_get"
+    )]
+    async fn get(&self, OrgAccess(access): OrgAccess) -> Result<Json<OrganizationObject>, Problem> {
+        let found = organization_get(&access.state.database, access.scope).await?;
+        Ok(Json(found.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::slug::SLUG_PATTERN;
+
+    /// Attributes take literals only, so the pattern is written out where it is used.
+    #[test]
+    fn slugs_have_the_models_pattern() {
+        let document = crate::openapi_document();
+        let pattern = format!("\"pattern\": {}", serde_json::json!(SLUG_PATTERN));
+        assert_eq!(
+            document.matches("\"pattern\": \"^[a-z]").count(),
+            document.matches(&pattern).count()
+        );
+        assert!(document.contains(&pattern));
+    }
+}
