@@ -5,6 +5,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "cargo speaks to build scripts through the environment, and listens to their exit"
+)]
 fn main() {
     let probe = Path::new("../probe");
     for source in ["Cargo.toml", "Cargo.lock", "build.rs", "src"] {
@@ -29,8 +34,5 @@ fn main() {
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the health probe did not build");
-    println!(
-        "cargo::rustc-env=SKEP_PROBE={}",
-        target.join("release").join("skep-probe").display()
-    );
+    println!("cargo::rustc-env=SKEP_PROBE={}", target.join("release").join("skep-probe").display());
 }

@@ -51,10 +51,7 @@ pub(crate) async fn ensure_network(
 
 /// Waits for a new network's subnet. One that does not get it is taken away again, so that no task
 /// ever waits on it.
-async fn allocated(
-    swarm: &impl Swarm,
-    network: &Network,
-) -> Result<OverlayNetwork, NetworkError> {
+async fn allocated(swarm: &impl Swarm, network: &Network) -> Result<OverlayNetwork, NetworkError> {
     let deadline = Instant::now() + ALLOCATION;
     let mut pause = Duration::from_millis(10);
     loop {
@@ -84,9 +81,8 @@ fn usable(
     network: &Network,
     found: OverlayNetwork,
 ) -> Result<String, NetworkError> {
-    let ours = labels(platform, network)
-        .iter()
-        .all(|(key, value)| found.labels.get(key) == Some(value));
+    let ours =
+        labels(platform, network).iter().all(|(key, value)| found.labels.get(key) == Some(value));
     if !ours {
         return Err(NetworkError::Unusable(format!(
             "the network {} in the swarm is not this installation's; remove it or rename it",

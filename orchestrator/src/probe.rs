@@ -28,6 +28,7 @@ pub(crate) async fn ensure_probe(swarm: &impl Swarm, platform: &str) -> SwarmRes
     let hash = hex::encode(&Sha256::digest(PROBE)[..6]);
     let name = format!("{platform}-probe-{hash}");
     let labels = BTreeMap::from([(names::LABEL_PLATFORM.to_owned(), platform.to_owned())]);
-    let id = swarm.config_ensure(&ConfigSpec { name: name.clone(), content: PROBE, labels }).await?;
+    let id =
+        swarm.config_ensure(&ConfigSpec { name: name.clone(), content: PROBE, labels }).await?;
     Ok(MountedProbe { id, name })
 }

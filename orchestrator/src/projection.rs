@@ -68,10 +68,7 @@ impl<S: Swarm> Projection<S> {
         }
     }
 
-    async fn project(
-        &self,
-        known: &mut Option<HashMap<AppId, AppStatus>>,
-    ) -> Result<(), Failure> {
+    async fn project(&self, known: &mut Option<HashMap<AppId, AppStatus>>) -> Result<(), Failure> {
         let known = match known {
             Some(known) => known,
             None => known.insert(
@@ -109,11 +106,7 @@ impl<S: Swarm> Projection<S> {
         Ok(())
     }
 
-    async fn observe(
-        &self,
-        app: &DeployedApp,
-        count: &ServiceCount,
-    ) -> Result<AppStatus, Failure> {
+    async fn observe(&self, app: &DeployedApp, count: &ServiceCount) -> Result<AppStatus, Failure> {
         let mut tasks: Vec<Task> = self.swarm.tasks(&app.service_name).await?;
         let cause = cause(&tasks, count);
         tasks.retain(|task| task.desired <= TaskState::Running);
@@ -136,7 +129,8 @@ impl<S: Swarm> Projection<S> {
 
 /// Whether an app has to be looked at again.
 fn differs(known: &AppStatus, count: &ServiceCount) -> bool {
-    (known.desired, known.running, known.release_id) != (count.desired, count.running, release(count))
+    (known.desired, known.running, known.release_id)
+        != (count.desired, count.running, release(count))
         || Utc::now() - known.observed_at > FRESH
 }
 

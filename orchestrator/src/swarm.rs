@@ -15,7 +15,8 @@ use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
 pub use observed::{
-    Autopsy, ImageLookup, LocalImage, OverlayNetwork, Service, ServiceCount, Task, TaskState, UpdateState,
+    Autopsy, ImageLookup, LocalImage, OverlayNetwork, Service, ServiceCount, Task, TaskState,
+    UpdateState,
 };
 pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,

@@ -51,9 +51,9 @@ impl<S: Swarm> Actor<S> {
                 Ok(Acted::Done)
             }
             Ok(Resolution::Refused(reason)) => Ok(Acted::Impossible(reason)),
-            Ok(Resolution::Unanswered(answer)) => Ok(Acted::NotNow(format!(
-                "the registry did not say what {reference} is: {answer}"
-            ))),
+            Ok(Resolution::Unanswered(answer)) => {
+                Ok(Acted::NotNow(format!("the registry did not say what {reference} is: {answer}")))
+            }
             Err(error) => Ok(Acted::NotNow(error.to_string())),
         }
     }
@@ -141,9 +141,9 @@ impl<S: Swarm> Actor<S> {
             )),
             // Somebody else was faster, or the answer to our own first try was lost: look again.
             Err(SwarmError::OutOfSequence | SwarmError::NameTaken(_)) => Acted::Done,
-            Err(SwarmError::NotFound(message)) => Acted::NotNow(format!(
-                "Swarm lost sight of what the spec refers to ({message})"
-            )),
+            Err(SwarmError::NotFound(message)) => {
+                Acted::NotNow(format!("Swarm lost sight of what the spec refers to ({message})"))
+            }
             Err(error @ SwarmError::Unavailable(_)) => Acted::NotNow(error.to_string()),
         }
     }

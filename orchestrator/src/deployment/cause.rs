@@ -59,7 +59,10 @@ fn reason(release: &Release, blame: &Blame, culprit: Option<&Task>, autopsy: &Au
             let minutes = release.spec.0.deadlines.progress_seconds / 60;
             Reason::new(
                 ReasonCode::ProgressDeadline,
-                format!("no replica of v{number} became healthy for {minutes} min; {}", ended.sentence),
+                format!(
+                    "no replica of v{number} became healthy for {minutes} min; {}",
+                    ended.sentence
+                ),
             )
         }
         (Blame::Task(_) | Blame::Paused(_) | Blame::TakenBack(_), Some(task)) => {

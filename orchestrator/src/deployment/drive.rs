@@ -159,8 +159,7 @@ impl<S: Swarm> Drive<S> {
                 self.transition(from, transition).await
             }
             Step::Apply(target) => {
-                let acted =
-                    self.actor.apply(work, &target, &seen, &seen.deployment).await;
+                let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
                 let deployment = seen.deployment;
                 if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
@@ -245,12 +244,7 @@ impl<S: Swarm> Drive<S> {
         }
     }
 
-    async fn going_back(
-        &self,
-        work: &Work,
-        seen: &Observation<'_>,
-        blame: &Blame,
-    ) -> Transition {
+    async fn going_back(&self, work: &Work, seen: &Observation<'_>, blame: &Blame) -> Transition {
         let Some(release) = &work.release else {
             return unexplained(Status::RollingBack, blame);
         };
@@ -269,12 +263,7 @@ impl<S: Swarm> Drive<S> {
         }
     }
 
-    async fn giving_up(
-        &self,
-        work: &Work,
-        seen: &Observation<'_>,
-        blame: &Blame,
-    ) -> Transition {
+    async fn giving_up(&self, work: &Work, seen: &Observation<'_>, blame: &Blame) -> Transition {
         let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
             return unexplained(Status::Stuck, blame);
         };
@@ -345,10 +334,7 @@ fn registry_deadline(
     if waited.num_seconds() < limit {
         return acted;
     }
-    Acted::Impossible(Reason::new(
-        ReasonCode::RegistryUnavailable,
-        format!("for {limit} s {why}"),
-    ))
+    Acted::Impossible(Reason::new(ReasonCode::RegistryUnavailable, format!("for {limit} s {why}")))
 }
 
 /// Removals have no release to explain by.

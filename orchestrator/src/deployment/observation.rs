@@ -124,14 +124,13 @@ impl Observation<'_> {
             .tasks
             .iter()
             .filter(|task| {
-                matches!(
-                    task.state,
-                    TaskState::Failed | TaskState::Rejected | TaskState::Complete
-                )
+                matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Complete)
             })
             .filter(|task| !self.memory.before.contains(&task.id))
             // A successor of a dead driver does not remember what was before: the clocks tell.
-            .filter(|task| task.created_at.is_none() || started.is_none() || task.created_at > started)
+            .filter(|task| {
+                task.created_at.is_none() || started.is_none() || task.created_at > started
+            })
             .collect();
         failed.sort_by_key(|task| std::cmp::Reverse(task.created_at));
         failed

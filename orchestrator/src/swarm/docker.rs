@@ -21,8 +21,8 @@ use model::names;
 use tokio::time::timeout;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, OverlayNetwork, Service,
-    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A Docker daemon that is (or becomes) a manager.
@@ -118,12 +118,7 @@ impl Swarm for DockerSwarm {
         Ok(())
     }
 
-    async fn service_update(
-        &self,
-        id: &str,
-        version: u64,
-        spec: &ServiceSpec,
-    ) -> SwarmResult<()> {
+    async fn service_update(&self, id: &str, version: u64, spec: &ServiceSpec) -> SwarmResult<()> {
         // The API counts versions in 64 bits, bollard's option in 32.
         let version = i32::try_from(version)
             .map_err(|_| SwarmError::Refused(format!("version {version} exceeds bollard's i32")))?;
@@ -209,8 +204,7 @@ impl Swarm for DockerSwarm {
     }
 
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
-        let answer =
-            timeout(CALL, self.docker.inspect_registry_image(reference, None)).await;
+        let answer = timeout(CALL, self.docker.inspect_registry_image(reference, None)).await;
         Ok(match answer {
             Ok(Ok(found)) => match found.descriptor.digest {
                 Some(digest) => ImageLookup::Digest(digest),
@@ -236,10 +230,7 @@ impl Swarm for DockerSwarm {
         // Health probes flood exec_* events: only these say that something changed.
         let filter = HashMap::from([
             ("type", vec!["service", "container", "node"]),
-            (
-                "event",
-                vec!["create", "update", "remove", "start", "die", "health_status", "oom"],
-            ),
+            ("event", vec!["create", "update", "remove", "start", "die", "health_status", "oom"]),
         ]);
         let options = EventsOptionsBuilder::new().filters(&filter).build();
         let mut events = Box::pin(self.docker.events(Some(options)));

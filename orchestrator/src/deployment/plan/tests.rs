@@ -1,1 +1,241 @@
-//! The plan as a table: what is seen, and what comes next.
+//! The plan as a table: what is seen, and what comes next. Each case names the failure that the
+//! rule prevents.
+
+mod case;
+
+use chrono::TimeDelta;
+use db::ledger::Marks;
+use model::deployment::Kind;
+use model::id::DeploymentId;
+use model::reason::ReasonCode;
+use model::status::Status;
+
+use self::case::{Case, REPLICAS};
+use super::super::observation::{Memory, Stage};
+use super::{Blame, Prepared, Step};
+use crate::swarm::{TaskState, UpdateState};
+
+#[test]
+fn provisioning_prepares_in_order_and_applies() {
+    let unresolved = |work: &mut Work| work.release.as_mut().unwrap().resolved_image = None;
+    assert_eq!(Case::new(Status::Provisioning).with(unresolved).step(), Step::ResolveImage);
+    let mut case = Case::new(Status::Provisioning).older(None).two_running("v1");
+    case.prepared = Prepared::default();
+    assert_eq!(case.step(), Step::EnsureNetwork);
+    case.prepared.network = true;
+    assert_eq!(case.step(), Step::EnsureProbe);
+    case.prepared.probe = true;
+    assert_eq!(case.applies(), Some((2, REPLICAS)));
+}
+
+#[test]
+fn a_spec_that_swarm_has_is_not_sent_again() {
+    // Sending it again would reset UpdateStatus and destroy PreviousSpec.
+    let mut case = Case::new(Status::Provisioning).ours(Some(UpdateState::Updating));
+    assert_eq!(case.goes(), Some((Status::Updating, None, false)));
+}
+
+#[test]
+fn an_unchanged_healthy_release_is_a_recorded_no_op() {
+    let same = |work: &mut Work| {
+        let live = work.live.clone().unwrap();
+        let wanted = work.release.as_mut().unwrap();
+        wanted.spec = live.spec;
+        wanted.resolved_image = live.resolved_image;
+    };
+    let live = || Case::new(Status::Provisioning).with(same).older(Some(UpdateState::Completed));
+    let mut case = live().two_running("v1");
+    assert_eq!(case.goes(), Some((Status::Succeeded, Some(ReasonCode::Unchanged), true)));
+    // Not when it is not healthy, nor when a restart was forced.
+    assert_eq!(live().task(1, "v1", TaskState::Running).applies(), Some((2, REPLICAS)));
+    let mut forced = live().two_running("v1").with(|work| work.deployment.restart_counter = 1);
+    assert_eq!(forced.applies(), Some((2, REPLICAS)));
+}
+
+#[test]
+fn replicas_of_the_old_spec_are_no_success() {
+    // "Replicas at parity" is true on the old spec: the commonest false success of the peers.
+    let mut case = Case::new(Status::Updating).ours(Some(UpdateState::Updating)).two_running("v1");
+    assert!(matches!(case.step(), Step::Wait(_)));
+    // Nor is an update that still has an old task to replace.
+    let mut case = Case::new(Status::Updating)
+        .ours(Some(UpdateState::Updating))
+        .two_running("v2")
+        .task(2, "v1", TaskState::Running);
+    case.memory.most_running = 2;
+    assert!(matches!(case.step(), Step::Wait(_)));
+}
+
+#[test]
+fn a_new_healthy_replica_is_progress() {
+    let mut case = Case::new(Status::Updating)
+        .ours(Some(UpdateState::Updating))
+        .task(1, "v2", TaskState::Running)
+        .task(2, "v1", TaskState::Running);
+    assert_eq!(case.step(), Step::Mark(Marks { progressed: true, ..Marks::default() }));
+}
+
+#[test]
+fn every_replica_is_watched_through_the_window() {
+    let mut case = Case::new(Status::Updating).ours(None).two_running("v2");
+    assert_eq!(case.goes(), Some((Status::Verifying, None, false)));
+    let watched = |seconds, update| {
+        Case::new(Status::Verifying).ours(update).two_running("v2").healthy_for(seconds)
+    };
+    assert!(matches!(watched(4, None).step(), Step::Wait(_)));
+    let live = Some((Status::Succeeded, Some(ReasonCode::Live), true));
+    assert_eq!(watched(5, None).goes(), live);
+    assert_eq!(watched(5, Some(UpdateState::Completed)).goes(), live);
+    // Swarm is not done: its own monitor may still take it back.
+    assert!(matches!(watched(5, Some(UpdateState::Updating)).step(), Step::Wait(_)));
+}
+
+#[test]
+fn a_replica_lost_in_the_window_begins_it_anew() {
+    let mut case = Case::new(Status::Verifying)
+        .ours(None)
+        .task(1, "v2", TaskState::Running)
+        .task(2, "v2", TaskState::Starting)
+        .healthy_for(4);
+    assert_eq!(case.goes(), Some((Status::Updating, None, false)));
+}
+
+#[test]
+fn swarms_own_rollback_is_seen_by_its_label() {
+    // The spec was swapped back in the same transaction that set the status.
+    for state in
+        [UpdateState::RollbackStarted, UpdateState::RollbackCompleted, UpdateState::RollbackPaused]
+    {
+        for status in [Status::Updating, Status::Verifying] {
+            let mut case = Case::new(status).older(Some(state)).two_running("v1").task(
+                1,
+                "v2",
+                TaskState::Failed,
+            );
+            assert_eq!(case.step(), Step::GoBack(Blame::Task("task-2".into())));
+        }
+    }
+    let mut by_hand =
+        Case::new(Status::Updating).older(Some(UpdateState::RollbackStarted)).two_running("v1");
+    assert!(matches!(by_hand.step(), Step::GoBack(Blame::TakenBack(_))));
+}
+
+#[test]
+fn swarm_pausing_the_update_brings_the_old_release_back() {
+    let mut case = Case::new(Status::Updating).ours(Some(UpdateState::Paused));
+    assert!(matches!(case.step(), Step::GoBack(Blame::Paused(_))));
+}
+
+#[test]
+fn a_first_deployment_that_keeps_failing_is_given_up() {
+    // Swarm would start it again for ever, and never say that it failed.
+    let failing = |times: usize| {
+        (0..times).fold(Case::new(Status::Updating).never_live().ours(None), |case, _| {
+            case.task(1, "v2", TaskState::Failed)
+        })
+    };
+    assert!(matches!(failing(2).step(), Step::Wait(_)));
+    assert!(matches!(failing(3).step(), Step::GoBack(Blame::Task(_))));
+    // Failures of before are not ours.
+    let mut old = failing(3);
+    old.memory.before = old.tasks.iter().map(|task| task.id.clone()).collect();
+    assert!(matches!(old.step(), Step::Wait(_)));
+}
+
+#[test]
+fn each_stage_has_its_deadline() {
+    for (state, stage, seconds) in [
+        (TaskState::New, Stage::Schedule, 120),
+        (TaskState::Pending, Stage::Schedule, 120),
+        (TaskState::Preparing, Stage::Pull, 300),
+        (TaskState::Starting, Stage::Healthy, 60),
+    ] {
+        let mut case = Case::new(Status::Updating).ours(None).task(1, "v2", state);
+        case.work.deployment.progressed_at = Some(case.now);
+        let mut waits = |waited: i64| {
+            let mut memory = Memory::default();
+            memory.note(&case.tasks, case.now - TimeDelta::seconds(waited));
+            case.memory = memory;
+            matches!(case.step(), Step::GoBack(Blame::Overdue(_, late)) if late == stage)
+        };
+        assert!(!waits(seconds), "{state:?}");
+        assert!(waits(seconds + 1), "{state:?}");
+    }
+}
+
+#[test]
+fn no_progress_for_too_long_ends_it() {
+    let mut case = Case::new(Status::Updating).ours(None);
+    case.work.deployment.progressed_at = Some(case.now - TimeDelta::seconds(601));
+    assert_eq!(case.step(), Step::GoBack(Blame::NoProgress));
+}
+
+#[test]
+fn a_newer_deployment_takes_over_at_once_and_nothing_is_rolled_back() {
+    for status in Status::DRIVING {
+        let newer = Some(DeploymentId::new());
+        let mut case = Case::new(*status)
+            .ours(Some(UpdateState::Updating))
+            .with(|work| work.deployment.superseded_by = newer);
+        let superseded = (Status::Superseded, Some(ReasonCode::NewerDeployment), false);
+        assert_eq!(case.goes(), Some(superseded), "{status}");
+    }
+}
+
+#[test]
+fn what_others_change_is_set_back() {
+    assert_eq!(Case::new(Status::Updating).applies(), Some((2, REPLICAS)));
+    let mut scaled = Case::new(Status::Updating).ours(None);
+    scaled.service.as_mut().unwrap().replicas = 5;
+    assert_eq!(scaled.applies(), Some((2, REPLICAS)));
+    let mut overwritten = Case::new(Status::Updating).older(Some(UpdateState::Completed));
+    assert_eq!(overwritten.applies(), Some((2, REPLICAS)));
+}
+
+#[test]
+fn going_back_applies_the_live_release_and_verifies_it() {
+    let mut failed = Case::new(Status::RollingBack).ours(Some(UpdateState::Paused));
+    assert_eq!(failed.applies(), Some((1, REPLICAS)));
+    // Swarm was faster: nothing is applied, it is only watched.
+    let back = |update| Case::new(Status::RollingBack).older(update).two_running("v1");
+    let begun = Marks { progressed: true, healthy: Some(true), ..Marks::default() };
+    assert_eq!(back(Some(UpdateState::RollbackStarted)).step(), Step::Mark(begun));
+    let mut watched = back(Some(UpdateState::RollbackStarted)).healthy_for(9);
+    assert!(matches!(watched.step(), Step::Wait(_)));
+    let mut done = back(Some(UpdateState::RollbackCompleted)).healthy_for(5);
+    assert_eq!(done.goes(), Some((Status::RolledBack, None, true)));
+}
+
+#[test]
+fn going_back_is_tried_once_by_us_and_then_needs_an_operator() {
+    let mut swarms = Case::new(Status::RollingBack).older(Some(UpdateState::RollbackPaused));
+    assert_eq!(swarms.applies(), Some((1, REPLICAS)));
+    let mut ours = Case::new(Status::RollingBack).restored(Some(UpdateState::Paused));
+    assert!(matches!(ours.step(), Step::GiveUp(_)));
+}
+
+#[test]
+fn with_nothing_to_go_back_to_it_is_scaled_to_zero_and_failed() {
+    let mut running = Case::new(Status::RollingBack).never_live().ours(None).two_running("v2");
+    assert_eq!(running.applies(), Some((2, 0)));
+    running.service.as_mut().unwrap().replicas = 0;
+    assert!(matches!(running.step(), Step::Wait(_)));
+    running.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
+    assert_eq!(running.goes(), Some((Status::Failed, None, false)));
+}
+
+#[test]
+fn a_removal_ends_when_the_tasks_have() {
+    let remove = |work: &mut Work| {
+        work.deployment.kind = Kind::Remove;
+        work.deployment.replicas = 0;
+    };
+    let mut case = Case::new(Status::Provisioning).with(remove).older(None).two_running("v1");
+    assert_eq!(case.applies(), Some((2, 0)));
+    case.service.as_mut().unwrap().replicas = 0;
+    assert!(matches!(case.step(), Step::Wait(_)));
+    case.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
+    assert_eq!(case.step(), Step::RemoveService);
+    case.service = None;
+    assert_eq!(case.goes(), Some((Status::Succeeded, Some(ReasonCode::Removed), false)));
+}

@@ -1,0 +1,98 @@
+//! Back: the wanted release failed. To what was live before, or, without one, to nothing.
+
+use std::time::Duration;
+
+use db::ledger::{Marks, Transition};
+use model::status::Status;
+
+use super::super::observation::Observation;
+use super::super::target::Target;
+use super::{Blame, Planner, Step};
+use crate::swarm::UpdateState;
+
+impl<'a> Planner<'a, '_> {
+    /// The wanted release failed; its reason is in the row. Back to what was live, or to nothing.
+    pub(super) fn go_back(&self) -> Step<'a> {
+        match Target::before(self.work) {
+            Some(before) => self.restore(before),
+            None => self.stop_all(),
+        }
+    }
+
+    fn restore(&self, before: Target<'a>) -> Step<'a> {
+        let Some(service) = &self.seen.service else {
+            return self.apply(before);
+        };
+        if !before.is_carried_by(service) {
+            return self.apply(before);
+        }
+        let update = Observation::update(service);
+        if matches!(update, Some(UpdateState::Paused | UpdateState::RollbackPaused)) {
+            // Swarm's own way back failed; ours is tried once, and that writes our label.
+            return if self.seen.is_ours(service) {
+                Step::GiveUp(self.blame_of_pause(service))
+            } else {
+                self.apply(before)
+            };
+        }
+        let all_running = self.seen.all_running(service);
+        let healthy = self.deployment().healthy_since.is_some();
+        if all_running != healthy {
+            return Step::Mark(Marks {
+                progressed: all_running,
+                healthy: Some(all_running),
+                ..Marks::default()
+            });
+        }
+        let settled = !matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted));
+        let watched = self.window_left(&before) == Some(Duration::ZERO);
+        if all_running && watched && settled {
+            return Step::Go(Transition {
+                to: Status::RolledBack,
+                message: format!(
+                    "v{} is live again: {} of {} replicas ran through the window",
+                    before.release.number, before.replicas, before.replicas
+                ),
+                reason: None,
+                marks: Marks::default(),
+                evidence: None,
+                live: Some(before.live()),
+            });
+        }
+        if self.progress_overdue() {
+            return Step::GiveUp(Blame::NoProgress);
+        }
+        Step::Wait(self.pace())
+    }
+
+    /// There is nothing to go back to: the failed release is scaled to zero.
+    fn stop_all(&self) -> Step<'a> {
+        let Some(service) = &self.seen.service else {
+            return failed();
+        };
+        if service.replicas > 0
+            && let Some(wanted) = Target::wanted(self.work)
+        {
+            return self.apply(Target { replicas: 0, ..wanted });
+        }
+        if self.seen.all_over() {
+            return failed();
+        }
+        if self.progress_overdue() {
+            return Step::GiveUp(Blame::NoProgress);
+        }
+        Step::Wait(self.pace())
+    }
+}
+
+/// The failed release is stopped; why it failed is in the row already.
+fn failed() -> Step<'static> {
+    Step::Go(Transition {
+        to: Status::Failed,
+        message: "the failed release was stopped: there is no stable one to go back to".into(),
+        reason: None,
+        marks: Marks::default(),
+        evidence: None,
+        live: None,
+    })
+}

@@ -1,0 +1,32 @@
+//! Removal: no replicas first, then no service.
+
+use model::reason::ReasonCode;
+use model::status::Status;
+
+use super::super::target::Target;
+use super::{Planner, Step, end};
+
+impl<'a> Planner<'a, '_> {
+    /// No replicas first, then no service: the end is said when every task has ended.
+    pub(super) fn remove(&self) -> Step<'a> {
+        let Some(service) = &self.seen.service else {
+            return end(
+                Status::Succeeded,
+                ReasonCode::Removed,
+                "the app's service and its tasks are gone".into(),
+            );
+        };
+        let runnable =
+            Target::wanted(self.work).filter(|target| target.release.resolved_image.is_some());
+        if service.replicas > 0
+            && let Some(none) = runnable
+        {
+            return self.apply(none);
+        }
+        // A task that does not end in time goes with its service.
+        if self.seen.all_over() || service.replicas > 0 || self.progress_overdue() {
+            return Step::RemoveService;
+        }
+        Step::Wait(self.pace())
+    }
+}
