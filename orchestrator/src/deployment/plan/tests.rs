@@ -5,6 +5,7 @@ mod case;
 
 use chrono::TimeDelta;
 use db::ledger::Marks;
+use db::work::Work;
 use model::deployment::Kind;
 use model::id::DeploymentId;
 use model::reason::ReasonCode;
