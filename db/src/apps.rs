@@ -99,19 +99,25 @@ pub async fn app_create(
                     if violates_unique(&error, "apps_slug") {
                         Failure::Refused(Error::new(
                             ErrorCode::AlreadyExists,
-                            format!("an app {slug} exists in this environment; choose another slug"),
+                            format!(
+                                "an app {slug} exists in this environment; choose another slug"
+                            ),
                         ))
                     } else {
                         Failure::Postgres(error)
                     }
                 })?;
-            audit_insert(connection, actor, Mutation {
-                organization: Some(organization),
-                action: "app.create",
-                object: app.id.to_string(),
-                before: None,
-                after: Some(audited(&app)),
-            })
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(organization),
+                    action: "app.create",
+                    object: app.id.to_string(),
+                    before: None,
+                    after: Some(audited(&app)),
+                },
+            )
             .await?;
             Ok::<_, Failure>(AppRow {
                 app,
@@ -197,13 +203,17 @@ pub async fn app_update(
                 .returning(App::as_returning())
                 .get_result(connection)
                 .await?;
-            audit_insert(connection, actor, Mutation {
-                organization: Some(app.organization_id),
-                action: "app.update",
-                object: app.id.to_string(),
-                before: Some(audited(&app)),
-                after: Some(audited(&updated)),
-            })
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(app.organization_id),
+                    action: "app.update",
+                    object: app.id.to_string(),
+                    before: Some(audited(&app)),
+                    after: Some(audited(&updated)),
+                },
+            )
             .await?;
             Ok::<_, Failure>(())
         })

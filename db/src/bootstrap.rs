@@ -105,10 +105,7 @@ pub async fn bootstrap_operator_token(
         .map_err(failure::postgres)
 }
 
-async fn pool_insert(
-    connection: &mut AsyncPgConnection,
-    pool: Ipv4Net,
-) -> diesel::QueryResult<()> {
+async fn pool_insert(connection: &mut AsyncPgConnection, pool: Ipv4Net) -> diesel::QueryResult<()> {
     let start: Ipv4Addr = pool.network();
     diesel::insert_into(subnet_pools::table)
         .values((

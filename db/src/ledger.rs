@@ -45,10 +45,7 @@ struct Claimed {
 
 /// Claims the next deployment: one whose worker died first of all, else a queued one, of the
 /// organization with the fewest in progress, oldest first. `None`: nothing to do.
-pub async fn deployment_claim_next(
-    database: &Database,
-    worker: WorkerId,
-) -> Result<Option<Claim>> {
+pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Result<Option<Claim>> {
     let mut connection = database.connection().await?;
     let abandoned: Vec<Claimed> = diesel::sql_query(
         "UPDATE deployments SET
@@ -136,13 +133,17 @@ pub async fn ledger_renew(database: &Database, claim: Claim) -> Result<bool> {
     Ok(renewed == 1)
 }
 
-/// Gives leases up at once, for another worker to take: what a graceful stop does.
+/// Gives leases up at once and wakes another worker for each: what a graceful stop does. Returns
+/// how many.
 pub async fn ledger_hand_over(database: &Database, worker: WorkerId) -> Result<usize> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
-        "UPDATE deployments SET lease_expires_at = now() - interval '1 millisecond'
-         WHERE lease_owner = $1
-           AND status IN ('provisioning', 'updating', 'verifying', 'rolling_back')",
+        "WITH handed_over AS (
+             UPDATE deployments SET lease_expires_at = now() - interval '1 millisecond'
+             WHERE lease_owner = $1
+               AND status IN ('provisioning', 'updating', 'verifying', 'rolling_back')
+             RETURNING id)
+         INSERT INTO outbox (deployment_id) SELECT id FROM handed_over",
     )
     .bind::<sql_types::Uuid, _>(worker)
     .execute(&mut connection)

@@ -49,13 +49,17 @@ pub async fn organization_create(
                     }
                 })?;
             environment_insert(connection, organization.id, PRODUCTION).await?;
-            audit_insert(connection, actor, Mutation {
-                organization: Some(organization.id),
-                action: "organization.create",
-                object: organization.id.to_string(),
-                before: None,
-                after: Some(serde_json::json!({ "slug": slug, "name": name })),
-            })
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(organization.id),
+                    action: "organization.create",
+                    object: organization.id.to_string(),
+                    before: None,
+                    after: Some(serde_json::json!({ "slug": slug, "name": name })),
+                },
+            )
             .await?;
             Ok::<_, Failure>(organization)
         })

@@ -34,8 +34,7 @@ impl Database {
         // checkout; a query on a connection that died meanwhile fails as `unavailable`.
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
-        let connector =
-            AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
+        let connector = AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
         let pool = Pool::builder(connector)
             .max_size(connections)
             .runtime(deadpool::Runtime::Tokio1)

@@ -56,11 +56,7 @@ pub async fn release_list(
 }
 
 /// One release of an app, by number.
-pub async fn release_get(
-    database: &Database,
-    scope: &AppScope,
-    number: i32,
-) -> Result<ReleaseRow> {
+pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> Result<ReleaseRow> {
     let app = app_get(database, scope).await?.app;
     let mut connection = database.connection().await?;
     releases::table

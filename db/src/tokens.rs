@@ -64,15 +64,18 @@ pub async fn token_create(
     let mut connection = database.connection().await?;
     let made = connection
         .transaction(async |connection| {
-            let made =
-                token_insert(connection, Some(organization.organization()), name).await?;
-            audit_insert(connection, actor, Mutation {
-                organization: Some(organization.organization()),
-                action: "token.create",
-                object: made.token.id.to_string(),
-                before: None,
-                after: Some(serde_json::json!({ "name": name })),
-            })
+            let made = token_insert(connection, Some(organization.organization()), name).await?;
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(organization.organization()),
+                    action: "token.create",
+                    object: made.token.id.to_string(),
+                    before: None,
+                    after: Some(serde_json::json!({ "name": name })),
+                },
+            )
             .await?;
             Ok::<_, Failure>(made)
         })

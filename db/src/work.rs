@@ -33,9 +33,10 @@ pub struct Work {
 pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
     let mut connection = database.connection().await?;
     let (deployment, app, release, network): (_, App, _, _) = deployments::table
-        .inner_join(apps::table.inner_join(
-            networks::table.on(networks::environment_id.eq(apps::environment_id)),
-        ))
+        .inner_join(
+            apps::table
+                .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id))),
+        )
         .left_join(releases::table)
         .filter(deployments::id.eq(id))
         .select((

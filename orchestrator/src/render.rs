@@ -39,6 +39,9 @@ pub(crate) struct Rendering<'a> {
     pub(crate) probe: Option<&'a MountedProbe>,
     /// Whether the swarm has workers, so that tenants stay off its managers.
     pub(crate) has_workers: bool,
+    /// Whether this brings an old release back. Swarm then stops at a failure: rolling the way back
+    /// back would make the failed release live.
+    pub(crate) going_back: bool,
 }
 
 /// Renders the service of an app's release.
@@ -56,7 +59,7 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
         spec_hash: hash(&task),
         task,
         restart_counter: rendering.restart_counter,
-        update: update(policy),
+        update: update(policy, rendering.going_back),
         rollback: rollback(policy),
         endpoint_mode: spec.endpoint_mode.unwrap_or(rendering.platform.endpoint_mode),
     }
@@ -146,14 +149,14 @@ fn health_check(check: &HealthCheck) -> Healthcheck {
     }
 }
 
-fn update(policy: &UpdatePolicy) -> RolloutSpec {
+fn update(policy: &UpdatePolicy, going_back: bool) -> RolloutSpec {
     RolloutSpec {
         parallelism: policy.parallelism,
         delay: seconds(policy.delay_seconds),
         monitor: seconds(policy.monitor_seconds),
         max_failure_ratio: policy.max_failure_ratio,
         order: policy.order,
-        failure_action: policy.failure_action,
+        failure_action: if going_back { FailureAction::Pause } else { policy.failure_action },
     }
 }
 

@@ -11,9 +11,7 @@ use model::error::ErrorCode;
 use model::id::{DeploymentId, ReleaseId, TokenId};
 use model::reason::ReasonCode;
 use model::release::Release;
-use model::schema::{
-    apps, deployment_events, deployments, idempotency_keys, outbox, releases,
-};
+use model::schema::{apps, deployment_events, deployments, idempotency_keys, outbox, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::status::Status;
 use model::stored::Stored;
@@ -144,15 +142,19 @@ pub async fn deployment_accept(
                 .get_result(connection)
                 .await?;
             events_insert(connection, &deployment, &superseded).await?;
-            audit_insert(connection, actor, Mutation {
-                organization: Some(app.organization_id),
-                action: request.audit_action(),
-                object: app.id.to_string(),
-                before: Some(serde_json::json!({ "replicas": app.replicas })),
-                after: Some(serde_json::json!({
-                    "deployment": id, "release": target.number, "replicas": target.replicas,
-                })),
-            })
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(app.organization_id),
+                    action: request.audit_action(),
+                    object: app.id.to_string(),
+                    before: Some(serde_json::json!({ "replicas": app.replicas })),
+                    after: Some(serde_json::json!({
+                        "deployment": id, "release": target.number, "replicas": target.replicas,
+                    })),
+                },
+            )
             .await?;
             diesel::insert_into(outbox::table)
                 .values(outbox::deployment_id.eq(id))

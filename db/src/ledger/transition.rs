@@ -8,9 +8,7 @@ use model::deployment::{Deployment, Kind};
 use model::evidence::Evidence;
 use model::id::{DeploymentId, OrganizationId, ReleaseId};
 use model::reason::Reason;
-use model::schema::{
-    apps, deployment_events, deployment_evidence, deployments, outbox, releases,
-};
+use model::schema::{apps, deployment_events, deployment_evidence, deployments, outbox, releases};
 use model::status::Status;
 use model::stored::Stored;
 use model::{Error, Result};
@@ -37,7 +35,8 @@ macro_rules! stamps {
         (
             marks.applied.then_some(deployments::applied_at.eq(diesel::dsl::now)),
             marks.progressed.then_some(deployments::progressed_at.eq(diesel::dsl::now)),
-            (marks.healthy == Some(true)).then_some(deployments::healthy_since.eq(diesel::dsl::now)),
+            (marks.healthy == Some(true))
+                .then_some(deployments::healthy_since.eq(diesel::dsl::now)),
             (marks.healthy == Some(false))
                 .then_some(deployments::healthy_since.eq(None::<DateTime<Utc>>)),
         )
@@ -234,9 +233,8 @@ async fn app_settle(
         }
         // A scale that did not work must not be tried again by the next deployment.
         (Kind::Scale, Status::RolledBack, Some(live)) => {
-            let unchanged = apps::table
-                .find(deployment.app_id)
-                .filter(apps::replicas.eq(deployment.replicas));
+            let unchanged =
+                apps::table.find(deployment.app_id).filter(apps::replicas.eq(deployment.replicas));
             diesel::update(unchanged)
                 .set(apps::replicas.eq(live.replicas))
                 .execute(connection)

@@ -6,6 +6,7 @@ use db::work::{Work, release_resolve};
 use model::deployment::Deployment;
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
+use model::status::Status;
 use model::{Error, names};
 
 use super::observation::{Memory, Observation};
@@ -128,6 +129,7 @@ impl<S: Swarm> Actor<S> {
             network,
             probe: self.probe.as_ref().filter(|_| needs_probe),
             has_workers,
+            going_back: deployment.status == Status::RollingBack,
         });
         let applied = match &seen.service {
             Some(service) => self.swarm.service_update(&service.id, service.version, &spec).await,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use db::Database;
 use db::ledger::{Claim, Marks, Transition, ledger_mark, ledger_read, ledger_transition};
 use db::work::{Work, work_read};
@@ -23,8 +24,10 @@ use super::target::Target;
 use crate::lease::Lease;
 use crate::swarm::{Swarm, SwarmError};
 
-/// Pause after a failure of Postgres or Swarm.
-const AGAIN: Duration = Duration::from_millis(500);
+/// First pause after a failure of Postgres or Swarm; it doubles.
+const AGAIN: Duration = Duration::from_millis(100);
+/// And grows no longer than this: an outage of a second should cost about a second.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// How a drive ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl<S: Swarm> Driver<S> {
                 probe: None,
             },
             memory: Memory::default(),
-            complained: None,
+            complaint: None,
         };
         let mut work = None;
         while !stop.is_cancelled() {
@@ -81,8 +84,8 @@ impl<S: Swarm> Driver<S> {
                 }
                 Ok(Progress::Over(drove)) => return drove,
                 Err(error) => {
-                    drive.not_now(error.chain());
-                    sleep(AGAIN).await;
+                    let pause = drive.complain(error.chain());
+                    sleep(pause).await;
                 }
             }
         }
@@ -106,8 +109,8 @@ struct Drive<S> {
     lease: Lease,
     actor: Actor<S>,
     memory: Memory,
-    /// What was complained about last, so that a daemon that is down fills no log.
-    complained: Option<String>,
+    /// What was complained about last, and the pause after it: a daemon that is down fills no log.
+    complaint: Option<(String, Duration)>,
 }
 
 impl<S: Swarm> Drive<S> {
@@ -127,7 +130,7 @@ impl<S: Swarm> Drive<S> {
         }
         let (service, tasks) = match self.look(&work.app.service_name).await {
             Ok(seen) => seen,
-            Err(error) => return Ok(self.not_now(error.to_string())),
+            Err(error) => return Ok(Progress::Wait(self.complain(error.to_string()))),
         };
         self.memory.note(&tasks, now);
         let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
@@ -165,28 +168,27 @@ impl<S: Swarm> Drive<S> {
                 if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
                     remember_before(&mut self.memory, &before);
                 }
-                self.settle(&deployment, acted).await
+                self.settle(work, &deployment, now, acted).await
             }
             Step::RemoveService => {
                 let acted = self.actor.remove_service(work, &seen).await;
                 let deployment = seen.deployment;
-                self.settle(&deployment, acted).await
+                self.settle(work, &deployment, now, acted).await
             }
             Step::ResolveImage => {
                 let deployment = seen.deployment;
                 let acted = self.actor.resolve(work).await?;
-                let acted = registry_deadline(work, &deployment, now, acted);
-                self.settle(&deployment, acted).await
+                self.settle(work, &deployment, now, acted).await
             }
             Step::EnsureNetwork => {
                 let deployment = seen.deployment;
                 let acted = self.actor.ensure_network(work).await;
-                self.settle(&deployment, acted).await
+                self.settle(work, &deployment, now, acted).await
             }
             Step::EnsureProbe => {
                 let deployment = seen.deployment;
                 let acted = self.actor.ensure_probe().await;
-                self.settle(&deployment, acted).await
+                self.settle(work, &deployment, now, acted).await
             }
         }
     }
@@ -212,10 +214,19 @@ impl<S: Swarm> Drive<S> {
     }
 
     /// Goes on from what an act came to.
-    async fn settle(&mut self, deployment: &Deployment, acted: Acted) -> Result<Progress, Error> {
-        match acted {
-            Acted::Done => Ok(Progress::Look),
-            Acted::NotNow(why) => Ok(self.not_now(why)),
+    async fn settle(
+        &mut self,
+        work: &Work,
+        deployment: &Deployment,
+        now: DateTime<Utc>,
+        acted: Acted,
+    ) -> Result<Progress, Error> {
+        match within_deadline(work, deployment, now, acted) {
+            Acted::Done => {
+                self.complaint = None;
+                Ok(Progress::Look)
+            }
+            Acted::NotNow(why) => Ok(Progress::Wait(self.complain(why))),
             Acted::Applied => match (deployment.status, applied("Swarm has the spec")) {
                 (Status::Provisioning, Step::Go(transition)) => {
                     self.transition(Status::Provisioning, transition).await
@@ -289,7 +300,7 @@ impl<S: Swarm> Drive<S> {
         if !ledger_transition(&self.actor.database, self.claim, from, &transition).await? {
             return Ok(Progress::Over(Drove::Lost));
         }
-        self.complained = None;
+        self.complaint = None;
         tracing::info!(
             deployment = %self.claim.deployment,
             from = %from,
@@ -312,29 +323,39 @@ impl<S: Swarm> Drive<S> {
         })
     }
 
-    fn not_now(&mut self, why: String) -> Progress {
-        if self.complained.as_ref() != Some(&why) {
-            tracing::warn!(deployment = %self.claim.deployment, why, "not now; tried again");
-            self.complained = Some(why);
-        }
-        Progress::Wait(AGAIN)
+    /// Says once what is wrong, and how long to wait before trying again.
+    fn complain(&mut self, why: String) -> Duration {
+        let pause = match &self.complaint {
+            Some((same, pause)) if *same == why => (*pause * 2).min(LONGEST),
+            _ => {
+                tracing::warn!(deployment = %self.claim.deployment, why, "not now; tried again");
+                AGAIN
+            }
+        };
+        self.complaint = Some((why, pause));
+        pause
     }
 }
 
-/// A registry that does not answer is waited for as long as a pull may take.
-fn registry_deadline(
+/// What cannot be done now is tried again until a deadline: a registry may be as slow as a pull,
+/// everything else as long as a deployment may go without progress.
+fn within_deadline(
     work: &Work,
     deployment: &Deployment,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
     acted: Acted,
 ) -> Acted {
     let (Acted::NotNow(why), Some(release)) = (&acted, &work.release) else { return acted };
-    let limit = i64::from(release.spec.0.deadlines.pull_seconds);
+    let deadlines = release.spec.0.deadlines;
+    let (code, limit) = match release.resolved_image {
+        None => (ReasonCode::RegistryUnavailable, deadlines.pull_seconds),
+        Some(_) => (ReasonCode::ProgressDeadline, deadlines.progress_seconds),
+    };
     let waited = now - deployment.started_at.unwrap_or(now);
-    if waited.num_seconds() < limit {
+    if deployment.status != Status::Provisioning || waited.num_seconds() < i64::from(limit) {
         return acted;
     }
-    Acted::Impossible(Reason::new(ReasonCode::RegistryUnavailable, format!("for {limit} s {why}")))
+    Acted::Impossible(Reason::new(code, format!("given up after {limit} s: {why}")))
 }
 
 /// Removals have no release to explain by.
