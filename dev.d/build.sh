@@ -20,5 +20,5 @@ build_images() {
   started=$(now)
   tests/fixtures/image.sh >"$log_dir/images.log" 2>&1 9>&- ||
     fail_with_log images "tests/fixtures/image.sh" "read the lines above"
-  step images "$(tail -n 1 "$log_dir/images.log")" "$started"
+  step images "skep-demo:v1 v2 v3 crash" "$started"
 }
