@@ -6,7 +6,7 @@ command_check() {
   services_up
   set_up_unlock
   check fmt formatted
-  check clippy cargo clippy --workspace --all-targets -- -D warnings
+  check clippy linted
   check boundaries boundaries_hold
   check shellcheck shellcheck dev dev.d/*.sh dev.d/exec/*.sh .ci/run tests/fixtures/*.sh
   check snapshots snapshots_match
@@ -33,10 +33,20 @@ check() {
 }
 
 # The probe and the sample app are workspaces of their own.
+workspaces=(Cargo.toml probe/Cargo.toml tests/fixtures/app/Cargo.toml)
+
 formatted() {
   local manifest bad=0
-  for manifest in Cargo.toml probe/Cargo.toml tests/fixtures/app/Cargo.toml; do
+  for manifest in "${workspaces[@]}"; do
     cargo fmt --all --check --manifest-path "$manifest" || bad=1
+  done
+  return $bad
+}
+
+linted() {
+  local manifest bad=0
+  for manifest in "${workspaces[@]}"; do
+    cargo clippy --workspace --all-targets --manifest-path "$manifest" -- -D warnings || bad=1
   done
   return $bad
 }

@@ -7,8 +7,17 @@ command_test() {
   build_workspace --bins --tests
   build_images
   set_up_unlock
-  # Every binary runs even when one fails, or the counts below would hide the rest.
-  cargo test --workspace --no-fail-fast -- "$@" 2>&1 | test_report
+  test_workspaces "$@" 2>&1 | test_report
+}
+
+# The probe and the sample app are workspaces of their own. Every binary runs even when one fails, or the counts would hide
+# the rest.
+test_workspaces() {
+  local manifest bad=0
+  for manifest in Cargo.toml probe/Cargo.toml tests/fixtures/app/Cargo.toml; do
+    cargo test --workspace --no-fail-fast --manifest-path "$manifest" -- "$@" || bad=1
+  done
+  return $bad
 }
 
 # Passes cargo's output on as it comes, but keeps back the `test result:` lines, to end with them, named, and with their total.
