@@ -2,27 +2,28 @@
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 
+mod idempotency;
+mod target;
+
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use model::Result;
 use model::app::App;
 use model::deployment::{Deployment, Kind};
-use model::error::ErrorCode;
-use model::id::{DeploymentId, ReleaseId, TokenId};
+use model::id::{DeploymentId, ReleaseId};
 use model::reason::ReasonCode;
-use model::release::Release;
-use model::schema::{apps, deployment_events, deployments, idempotency_keys, outbox, releases};
-use model::spec::{AppSpec, SPEC_VERSION};
+use model::schema::deployments;
 use model::status::Status;
-use model::stored::Stored;
-use model::{Error, Result, policy};
 
+pub use self::idempotency::IdempotencyKey;
+use self::idempotency::key_claim;
+use self::target::target_of;
 use super::DeploymentRow;
 use crate::apps::app_lock;
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::Failure;
 use crate::pool::Database;
-use crate::releases::{release_deployable, release_previous};
 use crate::scope::{Actor, AppScope};
 
 /// What is asked for.
@@ -78,17 +79,6 @@ impl DeploymentRequest {
     }
 }
 
-/// What makes a repeated request the same request.
-#[derive(Debug, Clone)]
-pub struct IdempotencyKey {
-    /// Method and path.
-    pub route: String,
-    /// The caller's key.
-    pub key: String,
-    /// SHA-256 of the body.
-    pub request_hash: [u8; 32],
-}
-
 /// An accepted deployment.
 #[derive(Debug, Clone)]
 pub struct Accepted {
@@ -141,7 +131,7 @@ pub async fn deployment_accept(
                 .returning(Deployment::as_returning())
                 .get_result(connection)
                 .await?;
-            events_insert(connection, &deployment, &superseded).await?;
+            announce(connection, &deployment).await?;
             audit_insert(
                 connection,
                 actor,
@@ -156,57 +146,11 @@ pub async fn deployment_accept(
                 },
             )
             .await?;
-            diesel::insert_into(outbox::table)
-                .values(outbox::deployment_id.eq(id))
-                .execute(connection)
-                .await?;
             let row = DeploymentRow { deployment, release: target.number };
             Ok::<_, Failure>(Accepted { row, replayed: false })
         })
         .await?;
     Ok(accepted)
-}
-
-/// Takes the key for this request. `Some`: an earlier request had it, and this is its deployment.
-async fn key_claim(
-    connection: &mut AsyncPgConnection,
-    token: TokenId,
-    key: &IdempotencyKey,
-    id: DeploymentId,
-) -> Result<Option<DeploymentRow>, Failure> {
-    // Waits for a transaction in progress that holds the same key, and then sees its row.
-    let taken = diesel::insert_into(idempotency_keys::table)
-        .values((
-            idempotency_keys::token_id.eq(token),
-            idempotency_keys::route.eq(&key.route),
-            idempotency_keys::key.eq(&key.key),
-            idempotency_keys::request_hash.eq(key.request_hash.as_slice()),
-            idempotency_keys::deployment_id.eq(id),
-        ))
-        .on_conflict_do_nothing()
-        .execute(connection)
-        .await?;
-    if taken == 1 {
-        return Ok(None);
-    }
-    let (hash, earlier): (Vec<u8>, DeploymentId) = idempotency_keys::table
-        .find((token, &key.route, &key.key))
-        .select((idempotency_keys::request_hash, idempotency_keys::deployment_id))
-        .first(connection)
-        .await?;
-    if hash != key.request_hash {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::IdempotencyKeyReused,
-            "this Idempotency-Key came before with another body; use a new key for a new request",
-        )));
-    }
-    let row = deployments::table
-        .left_join(releases::table)
-        .filter(deployments::id.eq(earlier))
-        .select((Deployment::as_select(), releases::number.nullable()))
-        .first(connection)
-        .await?;
-    Ok(Some(row))
 }
 
 /// An older deployment of the app that the new one takes the place of.
@@ -222,179 +166,55 @@ struct Superseded {
     restart_counter: i64,
 }
 
-/// Ends the queued deployment and asks the driving one to end, in one statement.
+/// Ends the queued deployment and asks the driving one to end; both timelines say so.
 async fn supersede(
     connection: &mut AsyncPgConnection,
     app: &App,
     by: DeploymentId,
 ) -> diesel::QueryResult<Vec<Superseded>> {
     diesel::sql_query(
-        "UPDATE deployments SET
-             superseded_by = $2,
-             status = CASE status WHEN 'queued' THEN 'superseded' ELSE status END,
-             finished_at = CASE status WHEN 'queued' THEN now() END,
-             reason_code = CASE status WHEN 'queued' THEN $3 ELSE reason_code END,
-             reason = CASE status WHEN 'queued' THEN $4 ELSE reason END,
-             updated_at = now()
-         WHERE app_id = $1
-           AND status IN ('queued', 'provisioning', 'updating', 'verifying', 'rolling_back')
-         RETURNING id, status, release_id, restart_counter",
+        "WITH older AS (
+             UPDATE deployments SET
+                 superseded_by = $2,
+                 status = CASE status WHEN 'queued' THEN 'superseded' ELSE status END,
+                 finished_at = CASE status WHEN 'queued' THEN now() END,
+                 reason_code = CASE status WHEN 'queued' THEN $3 ELSE reason_code END,
+                 reason = CASE status WHEN 'queued' THEN $4 ELSE reason END,
+                 updated_at = now()
+             WHERE app_id = $1
+               AND status IN ('queued', 'provisioning', 'updating', 'verifying', 'rolling_back')
+             RETURNING id, organization_id, status, release_id, restart_counter
+         ), told AS (
+             INSERT INTO deployment_events (organization_id, deployment_id, status, message)
+             SELECT organization_id, id, status,
+                 CASE status WHEN 'superseded' THEN $4 ELSE 'asked to end: ' || $4 END
+             FROM older
+         )
+         SELECT id, status, release_id, restart_counter FROM older",
     )
     .bind::<sql_types::Uuid, _>(app.id)
     .bind::<sql_types::Uuid, _>(by)
     .bind::<sql_types::Text, _>(ReasonCode::NewerDeployment)
-    .bind::<sql_types::Text, _>(format!("the newer deployment {by} took its place in the queue"))
+    .bind::<sql_types::Text, _>(format!("the newer deployment {by} takes over"))
     .load(connection)
     .await
 }
 
-/// What the new deployment makes live.
-struct Target {
-    release: Option<ReleaseId>,
-    number: Option<i32>,
-    replicas: i32,
-    spec_version: i16,
-}
-
-async fn target_of(
-    connection: &mut AsyncPgConnection,
-    app: &App,
-    request: &DeploymentRequest,
-    superseded: &[Superseded],
-) -> Result<Target, Failure> {
-    match request {
-        DeploymentRequest::Deploy { image, .. } => {
-            let spec = match image {
-                Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
-                None => app.spec.0.clone(),
-            };
-            allowed(&spec)?;
-            let number = app.last_release + 1;
-            diesel::update(apps::table.find(app.id))
-                .set((
-                    apps::last_release.eq(number),
-                    apps::spec.eq(Stored(spec.clone())),
-                    apps::updated_at.eq(diesel::dsl::now),
-                ))
-                .execute(connection)
-                .await?;
-            let release = ReleaseId::new();
-            diesel::insert_into(releases::table)
-                .values((
-                    releases::id.eq(release),
-                    releases::organization_id.eq(app.organization_id),
-                    releases::app_id.eq(app.id),
-                    releases::number.eq(number),
-                    releases::spec.eq(Stored(spec)),
-                    releases::spec_version.eq(SPEC_VERSION),
-                ))
-                .execute(connection)
-                .await?;
-            Ok(Target {
-                release: Some(release),
-                number: Some(number),
-                replicas: app.replicas,
-                spec_version: SPEC_VERSION,
-            })
-        }
-        DeploymentRequest::Rollback { release, .. } => {
-            let release = match release {
-                Some(number) => release_deployable(connection, app, *number).await?,
-                None => release_previous(connection, app).await?,
-            };
-            // Yesterday's spec has to pass today's policy.
-            allowed(&release.spec.0)?;
-            Ok(target_release(&release, app.replicas))
-        }
-        DeploymentRequest::Scale { replicas } => {
-            diesel::update(apps::table.find(app.id))
-                .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
-                .execute(connection)
-                .await?;
-            match running_release(connection, app, superseded).await? {
-                Some(release) => Ok(target_release(&release, *replicas)),
-                None => Err(Failure::Refused(Error::new(
-                    ErrorCode::NothingDeployed,
-                    format!(
-                        "nothing of {} is deployed: deploy it first, or set replicas with PATCH \
-                         for the first deployment",
-                        app.slug
-                    ),
-                ))),
-            }
-        }
-        DeploymentRequest::Remove => {
-            diesel::update(apps::table.find(app.id))
-                .set((
-                    apps::removal_requested_at.eq(diesel::dsl::now),
-                    apps::updated_at.eq(diesel::dsl::now),
-                ))
-                .execute(connection)
-                .await?;
-            // A removal first runs what is there with no replicas, so that it ends when every task
-            // has, and not when Swarm has merely forgotten them.
-            let release = running_release(connection, app, superseded).await?;
-            Ok(release.map_or(
-                Target { release: None, number: None, replicas: 0, spec_version: SPEC_VERSION },
-                |release| target_release(&release, 0),
-            ))
-        }
-    }
-}
-
-fn target_release(release: &Release, replicas: i32) -> Target {
-    Target {
-        release: Some(release.id),
-        number: Some(release.number),
-        replicas,
-        spec_version: release.spec_version,
-    }
-}
-
-/// The release that the service runs: the one on its way in (scaling must not undo a deployment
-/// that it supersedes), else the live one.
-async fn running_release(
-    connection: &mut AsyncPgConnection,
-    app: &App,
-    superseded: &[Superseded],
-) -> Result<Option<Release>, Failure> {
-    let coming = superseded
-        .iter()
-        .filter(|older| older.status != Status::RollingBack)
-        .max_by_key(|older| older.id)
-        .and_then(|older| older.release_id);
-    let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
-    let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
-    Ok(Some(release))
-}
-
-fn allowed(spec: &AppSpec) -> Result<()> {
-    let violations = policy::check(spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
-}
-
-/// The new deployment's first event, and what it did to older ones.
-async fn events_insert(
+/// The deployment's first event, and the wake-up of a worker.
+async fn announce(
     connection: &mut AsyncPgConnection,
     deployment: &Deployment,
-    superseded: &[Superseded],
 ) -> diesel::QueryResult<()> {
-    let event = |id: DeploymentId, status: Status, message: String| {
-        (
-            deployment_events::organization_id.eq(deployment.organization_id),
-            deployment_events::deployment_id.eq(id),
-            deployment_events::status.eq(status),
-            deployment_events::message.eq(message),
-        )
-    };
-    let mut events = vec![event(deployment.id, Status::Queued, "accepted".into())];
-    events.extend(superseded.iter().map(|older| {
-        let message = match older.status {
-            Status::Superseded => format!("superseded by {}", deployment.id),
-            _ => format!("asked to end: {} takes over", deployment.id),
-        };
-        event(older.id, older.status, message)
-    }));
-    diesel::insert_into(deployment_events::table).values(events).execute(connection).await?;
+    diesel::sql_query(
+        "WITH event AS (
+             INSERT INTO deployment_events (organization_id, deployment_id, status, message)
+             VALUES ($1, $2, 'queued', 'accepted')
+         )
+         INSERT INTO outbox (deployment_id) VALUES ($2)",
+    )
+    .bind::<sql_types::Uuid, _>(deployment.organization_id)
+    .bind::<sql_types::Uuid, _>(deployment.id)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -1,0 +1,143 @@
+//! What a new deployment makes live: a new release, an older one, or the running one with another
+//! number of replicas.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::app::App;
+use model::error::ErrorCode;
+use model::id::ReleaseId;
+use model::release::Release;
+use model::schema::{apps, releases};
+use model::spec::{AppSpec, SPEC_VERSION};
+use model::status::Status;
+use model::stored::Stored;
+use model::{Error, Result, policy};
+
+use super::{DeploymentRequest, Superseded};
+use crate::failure::Failure;
+use crate::releases::{release_deployable, release_previous};
+
+/// What the new deployment makes live.
+pub(super) struct Target {
+    pub(super) release: Option<ReleaseId>,
+    pub(super) number: Option<i32>,
+    pub(super) replicas: i32,
+    pub(super) spec_version: i16,
+}
+
+pub(super) async fn target_of(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    request: &DeploymentRequest,
+    superseded: &[Superseded],
+) -> Result<Target, Failure> {
+    match request {
+        DeploymentRequest::Deploy { image, .. } => {
+            let spec = match image {
+                Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
+                None => app.spec.0.clone(),
+            };
+            allowed(&spec)?;
+            let number = app.last_release + 1;
+            diesel::update(apps::table.find(app.id))
+                .set((
+                    apps::last_release.eq(number),
+                    apps::spec.eq(Stored(spec.clone())),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(connection)
+                .await?;
+            let release = ReleaseId::new();
+            diesel::insert_into(releases::table)
+                .values((
+                    releases::id.eq(release),
+                    releases::organization_id.eq(app.organization_id),
+                    releases::app_id.eq(app.id),
+                    releases::number.eq(number),
+                    releases::spec.eq(Stored(spec)),
+                    releases::spec_version.eq(SPEC_VERSION),
+                ))
+                .execute(connection)
+                .await?;
+            Ok(Target {
+                release: Some(release),
+                number: Some(number),
+                replicas: app.replicas,
+                spec_version: SPEC_VERSION,
+            })
+        }
+        DeploymentRequest::Rollback { release, .. } => {
+            let release = match release {
+                Some(number) => release_deployable(connection, app, *number).await?,
+                None => release_previous(connection, app).await?,
+            };
+            // Yesterday's spec has to pass today's policy.
+            allowed(&release.spec.0)?;
+            Ok(target_release(&release, app.replicas))
+        }
+        DeploymentRequest::Scale { replicas } => {
+            diesel::update(apps::table.find(app.id))
+                .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
+                .execute(connection)
+                .await?;
+            match running_release(connection, app, superseded).await? {
+                Some(release) => Ok(target_release(&release, *replicas)),
+                None => Err(Failure::Refused(Error::new(
+                    ErrorCode::NothingDeployed,
+                    format!(
+                        "nothing of {} is deployed: deploy it first, or set replicas with PATCH \
+                         for the first deployment",
+                        app.slug
+                    ),
+                ))),
+            }
+        }
+        DeploymentRequest::Remove => {
+            diesel::update(apps::table.find(app.id))
+                .set((
+                    apps::removal_requested_at.eq(diesel::dsl::now),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(connection)
+                .await?;
+            // A removal first runs what is there with no replicas, so that it ends when every task
+            // has, and not when Swarm has merely forgotten them.
+            let release = running_release(connection, app, superseded).await?;
+            Ok(release.map_or(
+                Target { release: None, number: None, replicas: 0, spec_version: SPEC_VERSION },
+                |release| target_release(&release, 0),
+            ))
+        }
+    }
+}
+
+fn target_release(release: &Release, replicas: i32) -> Target {
+    Target {
+        release: Some(release.id),
+        number: Some(release.number),
+        replicas,
+        spec_version: release.spec_version,
+    }
+}
+
+/// The release that the service runs: the one on its way in (scaling must not undo a deployment
+/// that it supersedes), else the live one.
+async fn running_release(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    superseded: &[Superseded],
+) -> Result<Option<Release>, Failure> {
+    let coming = superseded
+        .iter()
+        .filter(|older| older.status != Status::RollingBack)
+        .max_by_key(|older| older.id)
+        .and_then(|older| older.release_id);
+    let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
+    let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
+    Ok(Some(release))
+}
+
+fn allowed(spec: &AppSpec) -> Result<()> {
+    let violations = policy::check(spec);
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+}
