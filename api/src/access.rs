@@ -36,7 +36,7 @@ pub(crate) struct Access<S> {
 
 /// Reaches the whole installation: operators only.
 #[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "operator_access")]
+#[oai(ty = "bearer", rename = "operator_token", checker = "operator_access")]
 pub(crate) struct OperatorAccess(pub(crate) Access<OperatorScope>);
 
 /// Reaches the organization in the path: its own tokens, and operators.
@@ -46,7 +46,7 @@ pub(crate) struct OrgAccess(pub(crate) Access<OrgScope>);
 
 /// Reaches the organization in the path, for an operator: what tenants may not do themselves.
 #[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "operator_org_access")]
+#[oai(ty = "bearer", rename = "operator_token", checker = "operator_org_access")]
 pub(crate) struct OperatorOrgAccess(pub(crate) Access<(OperatorScope, OrgScope)>);
 
 /// Reaches the environment in the path.

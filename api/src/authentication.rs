@@ -1,6 +1,7 @@
 //! Authentication: whom a bearer token belongs to. Answers are kept for a second, so that a busy
 //! token costs Postgres one look-up a second, and a revoked one works for a second at most.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ pub(crate) fn unauthenticated() -> Error {
 
 /// A failed look-up, for each of the requests that waited for it.
 fn again(error: Arc<Error>) -> Error {
-    let cause = chain(&*error);
+    let cause = error.source().map_or_else(|| error.to_string(), chain);
     match error.code {
         ErrorCode::Unavailable => Error::unavailable("the database", cause),
         _ => Error::internal(cause),

@@ -11,6 +11,7 @@ mod changes;
 mod docs_page;
 mod document;
 mod endpoints;
+mod idempotency;
 mod middleware;
 mod page;
 mod problem;
@@ -73,6 +74,7 @@ pub async fn serve(
             background.clone(),
         ),
         changes: Changes::start(database.clone(), background.clone()),
+        stopping: shutdown.clone(),
         database,
     };
     let _end_background = background.drop_guard();

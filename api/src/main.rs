@@ -1,8 +1,12 @@
 //! The `api` process: settings, logs, signals; the rest is the library's.
 
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use api::{LogFormat, Settings};
 use clap::Parser as _;
+use model::error::chain;
 use poem::listener::TcpAcceptor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,9 +14,19 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let settings = Settings::parse();
-    start_log(&settings)?;
+    start_log(&settings);
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = chain(&*error), "the API failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -21,16 +35,19 @@ async fn main() -> anyhow::Result<()> {
     Ok(api::serve(settings, TcpAcceptor::from_tokio(listener)?, shutdown).await?)
 }
 
-fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log).context("SKEP_LOG")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+fn start_log(settings: &Settings) {
+    // Its syntax was checked with the settings.
+    let filter = EnvFilter::new(&settings.log);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
     // A panic is answered with 500 and must be in the same log as everything else.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
-    Ok(())
 }
 
 /// SIGTERM and SIGINT ask to stop; a second one changes nothing, the drain is bounded.

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use model::error::Violation;
+use model::image::IMAGE_RULE;
+use model::policy::CONSTRAINT_RULE;
 use model::slug::{SLUG_PATTERN, SLUG_RULE};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -17,12 +19,29 @@ const MAX_VIOLATIONS: usize = 50;
 /// Longest name of an unknown field that is repeated, in characters.
 const MAX_NAME: usize = 80;
 
-/// Patterns of the document in words.
-const PATTERNS: &[(&str, &str)] = &[
+/// Patterns of the document in words. Attributes take literals only, so each pattern stands here
+/// once more; one that is missing here is told as it is.
+pub(crate) const PATTERNS: &[(&str, &str)] = &[
     (SLUG_PATTERN, SLUG_RULE),
+    (
+        r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$",
+        IMAGE_RULE,
+    ),
+    (
+        r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch))(==|!=)[A-Za-z0-9._-]{1,63}$",
+        CONSTRAINT_RULE,
+    ),
+    (r"^[0-7][0-9a-hjkmnp-tv-z]{25}$", "a next_cursor that this list gave out"),
+    (r"^/[^\x00-\x1f\x7f:,]*$", "an absolute path of at most 255 bytes, without : and ,"),
+    (r"^/[!-~]*$", "starts with a slash; visible ASCII characters, at most 1024"),
+    (
+        "^SIG(TERM|INT|QUIT|HUP|USR1|USR2|WINCH|KILL)$",
+        "one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL",
+    ),
+    (r"^[A-Za-z0-9._:-]*$", "1 to 64 of a-z, A-Z, 0-9, . _ - :"),
     // Control characters would break logs, terminals and (NUL) Postgres.
-    (r"^[^\x00-\x1f\x7f]*$", "without control characters"),
-    ("^[!-~]*$", "of visible ASCII"),
+    (r"^[^\x00-\x1f\x7f]*$", "a text of 1 to 200 characters without control characters"),
+    ("^[!-~]*$", "1 to 255 visible ASCII characters"),
 ];
 
 /// A schema, ready to check values with.
@@ -231,15 +250,16 @@ fn rule_of(kind: &Kind) -> String {
             format!("a list of {}{}", counted(*least, *most, "entries, each "), items.rule())
         }
         Kind::Text { words, .. } if !words.is_empty() => format!("one of {}", words.join(", ")),
-        Kind::Text { least, most, pattern, .. } => match pattern {
-            Some(pattern) if pattern.as_str() == SLUG_PATTERN => SLUG_RULE.into(),
-            Some(pattern) => {
-                let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
-                let words = known
-                    .map_or_else(|| format!("that matches {pattern}"), |known| known.1.to_owned());
-                format!("a text {}{words}", counted_of(*least, *most))
-            }
-            None => format!("a text {}", counted_of(*least, *most)).trim_end().to_owned(),
+        Kind::Text { pattern: Some(pattern), .. } => {
+            let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
+            known.map_or_else(
+                || format!("a text that matches {pattern}"),
+                |(_, rule)| (*rule).to_owned(),
+            )
+        }
+        Kind::Text { least, most, .. } => match counted(*least, *most, "characters") {
+            count if count.is_empty() => "a text".into(),
+            count => format!("a text of {count}"),
         },
         Kind::Number { integer, least, most } => {
             let noun = if *integer { "an integer" } else { "a number" };
@@ -262,11 +282,6 @@ fn counted(least: usize, most: usize, noun: &str) -> String {
         (least, usize::MAX) => format!("at least {least} {noun}"),
         (least, most) => format!("{least} to {most} {noun}"),
     }
-}
-
-fn counted_of(least: usize, most: usize) -> String {
-    let count = counted(least, most, "characters ");
-    if count.is_empty() { count } else { format!("of {count}") }
 }
 
 fn violation(path: &str, rule: &str) -> Violation {

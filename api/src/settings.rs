@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
 
 /// The API of Skep. Needs Postgres to start; a broker that is down only delays deployments.
 #[derive(Debug, Clone, Parser)]
@@ -38,11 +39,11 @@ pub struct Settings {
     pub max_in_flight: usize,
 
     /// What is logged: a level, or directives such as info,db=debug.
-    #[arg(long, env = "SKEP_LOG", default_value = "info")]
+    #[arg(long, env = "SKEP_LOG", default_value = "info", value_parser = directives)]
     pub log: String,
 
-    /// How it is logged.
-    #[arg(long, env = "SKEP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    /// How it is logged (on standard error).
+    #[arg(long, env = "SKEP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 }
 
@@ -53,6 +54,11 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Checks the directives at once: a log that silently says nothing is found out too late.
+fn directives(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

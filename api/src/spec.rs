@@ -24,7 +24,10 @@ use crate::word::Word;
 #[derive(Debug, Clone, PartialEq, Object)]
 pub(crate) struct AppSpec {
     /// Image reference with tag or digest: `[registry/]repository(:tag | @sha256:…)`.
-    #[oai(validator(min_length = 1, max_length = 255))]
+    #[oai(validator(
+        max_length = 255,
+        pattern = r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$"
+    ))]
     pub(crate) image: String,
     /// Replaces the image's entrypoint.
     #[oai(skip_serializing_if_is_none, validator(min_items = 1, max_items = 64))]
@@ -33,10 +36,16 @@ pub(crate) struct AppSpec {
     #[oai(skip_serializing_if_is_none, validator(max_items = 64))]
     pub(crate) args: Option<Vec<String>>,
     /// User name or id inside the container, with `:group` at will.
-    #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 64))]
+    #[oai(
+        skip_serializing_if_is_none,
+        validator(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]*$")
+    )]
     pub(crate) user: Option<String>,
     /// Working directory inside the container: an absolute path.
-    #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 255))]
+    #[oai(
+        skip_serializing_if_is_none,
+        validator(max_length = 255, pattern = "^/[^\\x00-\\x1f\\x7f:,]*$")
+    )]
     pub(crate) working_dir: Option<String>,
     /// Environment variables; values of at most 32 KiB in all. Names that start with `SKEP_` are
     /// the platform's.
@@ -69,9 +78,11 @@ pub(crate) struct AppSpec {
     /// Which nodes it may run on.
     #[oai(default)]
     pub(crate) placement: Placement,
-    /// Signal that asks the process to end: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2,
-    /// SIGWINCH or SIGKILL.
-    #[oai(default = "default_stop_signal", validator(min_length = 1, max_length = 16))]
+    /// Signal that asks the process to end.
+    #[oai(
+        default = "default_stop_signal",
+        validator(pattern = "^SIG(TERM|INT|QUIT|HUP|USR1|USR2|WINCH|KILL)$")
+    )]
     pub(crate) stop_signal: String,
     /// Seconds between that signal and SIGKILL.
     #[oai(
@@ -103,7 +114,13 @@ pub(crate) struct AppSpec {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 pub(crate) struct Placement {
     /// `node.labels.KEY`, `node.platform.os` or `node.platform.arch`, then `==` or `!=` and a value.
-    #[oai(default, validator(max_items = 64))]
+    #[oai(
+        default,
+        validator(
+            max_items = 64,
+            pattern = r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch))(==|!=)[A-Za-z0-9._-]{1,63}$"
+        )
+    )]
     pub(crate) constraints: Vec<String>,
 }
 
@@ -122,7 +139,7 @@ pub(crate) struct Restart {
 #[derive(Debug, Clone, PartialEq, Object)]
 pub(crate) struct Tmpfs {
     /// Absolute path inside the container.
-    #[oai(validator(min_length = 1, max_length = 255))]
+    #[oai(validator(max_length = 255, pattern = "^/[^\\x00-\\x1f\\x7f:,]*$"))]
     pub(crate) path: String,
     /// Size in MB (2^20 bytes).
     #[oai(validator(minimum(value = "1"), maximum(value = "1024")))]
@@ -298,6 +315,16 @@ mod tests {
         let back = AppSpec::from(spec.clone()).to_json().unwrap();
         assert_eq!(back, full);
         assert_eq!(parsed(back), spec);
+    }
+
+    #[test]
+    fn the_schema_takes_the_signals_that_the_policy_takes() {
+        for signal in model::policy::STOP_SIGNALS {
+            let spec = json!({ "image": "web:v1", "stop_signal": signal });
+            assert_eq!(parsed(spec).stop_signal, *signal);
+        }
+        let spec = json!({ "image": "web:v1", "stop_signal": "SIGSTOP" });
+        assert!(AppSpec::parse_from_json(Some(spec)).is_err());
     }
 
     #[test]

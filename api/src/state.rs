@@ -2,6 +2,7 @@
 
 use db::Database;
 use queue::RelayHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
 use crate::changes::Changes;
@@ -16,4 +17,6 @@ pub(crate) struct State {
     pub(crate) relay: RelayHandle,
     /// Deployments that change.
     pub(crate) changes: Changes,
+    /// Canceled when the process was asked to stop.
+    pub(crate) stopping: CancellationToken,
 }

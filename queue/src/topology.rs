@@ -18,10 +18,7 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self {
-            deployments: format!("{prefix}.deployments.v1"),
-            dead: format!("{prefix}.dead.v1"),
-        }
+        Self { deployments: format!("{prefix}.deployments.v1"), dead: format!("{prefix}.dead.v1") }
     }
 
     /// Declares both queues; harmless when they are there.

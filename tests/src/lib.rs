@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The harness: a whole installation of Skep for each test, on the real Postgres, RabbitMQ and
+//! dockerd that `./dev test` starts.
+//!
+//! A test is a story told through the public API: [`run`] hands it an installation of its own (a
+//! database, a queue prefix, a platform name and a range of subnets that no other test has), and
+//! takes everything away again, also after a panic. Nothing in here waits by sleeping: [`wait`]
+//! waits for a level, with a bound.
+
+pub mod answer;
+pub mod api;
+pub mod broker;
+pub mod client;
+pub mod database;
+pub mod docker;
+pub mod environment;
+pub mod mark;
+pub mod pretend;
+pub mod proxy;
+pub mod run;
+pub mod skep;
+pub mod sql;
+pub mod subnets;
+pub mod sweep;
+mod template;
+pub mod tenant;
+pub mod wait;
+pub mod wire;
+pub mod worker;
+
+pub use answer::Answer;
+pub use client::Client;
+pub use run::run;
+pub use skep::Skep;
+pub use tenant::Tenant;
+pub use wait::{wait_for, wait_until};
+
+/// How a test ends.
+pub type Outcome = anyhow::Result<()>;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use model::error::ErrorCode;
 use serde_json::{Map, Value, json};
 
-use crate::problem::status_of;
+use crate::problem::{status_of, title_of};
 use crate::word::Words as _;
 
 /// The variables of paths. Handlers take them by their scope, so poem-openapi does not see them.
@@ -20,22 +20,43 @@ const VARIABLES: &[(&str, &str, &str)] = &[
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
 const HEADERS: &[&str] = &["Location", "Idempotency-Replayed"];
 
+/// What the kinds of tokens reach.
+const TOKENS: &[(&str, &str)] = &[
+    ("token", "An organization's token reaches that organization; an operator's reaches all."),
+    ("operator_token", "An operator's token."),
+];
+
 /// Finishes the document.
 pub(super) fn finish(mut document: Value) -> Value {
+    let schemas = document["components"]["schemas"].clone();
     for (path, method, operation) in operations(&mut document) {
         add_variables(&path, operation);
-        require_body(operation);
+        finish_body(&schemas, operation);
         finish_responses(&path, &method, operation);
     }
-    require_bodies_that_need_fields(&mut document);
     for name in request_schemas(&document) {
         close(&mut document["components"]["schemas"][name]);
     }
-    for schema in members(&mut document["components"]["schemas"]) {
+    for schema in members(document.pointer_mut("/components/schemas")) {
         mark_nullable(schema);
     }
-    media_types(&mut document);
+    for (name, about) in TOKENS {
+        document["components"]["securitySchemes"][*name]["description"] = (*about).into();
+    }
+    if let Some(Value::String(about)) = document.pointer_mut("/info/description") {
+        about.push_str(&problem_table());
+    }
+    finish_everywhere(&mut document);
     document
+}
+
+/// The codes of problems, as a table in Markdown.
+fn problem_table() -> String {
+    let rows = ErrorCode::ALL.iter().map(|code| {
+        format!("| `{code}` | {} | {} |\n", status_of(*code).as_u16(), title_of(*code))
+    });
+    let head = "\n\n## Problems\n\n| code | status | meaning |\n|---|---|---|\n";
+    head.to_owned() + &rows.collect::<String>()
 }
 
 /// Names of the schemas that bodies of requests are made of.
@@ -66,8 +87,8 @@ fn collect(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
-    value.as_object_mut().into_iter().flat_map(Map::values_mut)
+fn members(value: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
+    value.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
 }
 
 fn operations(document: &mut Value) -> impl Iterator<Item = (String, String, &mut Value)> {
@@ -97,31 +118,17 @@ fn add_variables(path: &str, operation: &mut Value) {
     }
 }
 
-/// A merge patch has a media type of its own (RFC 7396); plain JSON is taken as well.
-fn require_body(operation: &mut Value) {
-    let content = &mut operation["requestBody"]["content"];
-    let patch = members(content).next().is_some_and(|body| {
-        body["schema"]["$ref"].as_str().is_some_and(|name| name.ends_with("Patch"))
-    });
-    if let (true, Some(content)) = (patch, content.as_object_mut())
-        && let Some(body) = content.values().next().cloned()
-    {
-        content.insert("application/merge-patch+json".into(), body);
-    }
-}
-
-/// A body may be left out where it has no field that is required.
-fn require_bodies_that_need_fields(document: &mut Value) {
-    let schemas = document["components"]["schemas"].clone();
-    for (_, _, operation) in operations(document) {
-        let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut) else {
-            continue;
-        };
-        let schema = body["content"].as_object().into_iter().flatten().next();
-        let name = schema.and_then(|(_, body)| body["schema"]["$ref"].as_str());
-        let name = name.and_then(|name| name.rsplit('/').next()).unwrap_or_default();
-        let needs = schemas[name]["required"].as_array().is_some_and(|names| !names.is_empty());
-        body.insert("required".into(), needs.into());
+/// A body may be left out where it has no field that is required. A merge patch has a media type of
+/// its own (RFC 7396); plain JSON is taken as well.
+fn finish_body(schemas: &Value, operation: &mut Value) {
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    let media = members(body.get_mut("content")).next().cloned().unwrap_or_default();
+    let name = media["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+    let name = name.unwrap_or_default();
+    let needs = schemas[name]["required"].as_array().is_some_and(|names| !names.is_empty());
+    body["required"] = needs.into();
+    if name.ends_with("Patch") {
+        body["content"]["application/merge-patch+json"] = media;
     }
 }
 
@@ -129,14 +136,16 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     let keyed = operation["parameters"].as_array().is_some_and(|parameters| {
         parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
     });
-    let body = operation["requestBody"].is_object();
+    let body = operation.get("requestBody").is_some();
+    let operators = operation["security"][0]["operator_token"].is_array();
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     // One Rust type documents the errors of all operations; here go those that one cannot have.
     responses.retain(|status, _| match status.as_str() {
         "409" => method != "get",
         "413" | "415" => body,
         "422" => keyed,
-        "400" | "401" | "403" | "404" | "504" => path.starts_with("/v1"),
+        "403" => operators,
+        "400" | "401" | "404" | "504" => path.starts_with("/v1"),
         _ => true,
     });
     for (status, response) in responses {
@@ -149,7 +158,7 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         if !codes.is_empty() {
             response["description"] = format!("Codes: `{}`.", codes.join("`, `")).into();
         }
-        rename(&mut response["headers"], |name| {
+        rename(response.get_mut("headers"), |name| {
             HEADERS.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|name| (*name).into())
         });
     }
@@ -157,15 +166,16 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
 
 /// Unknown fields are refused, and the schema says so.
 fn close(schema: &mut Value) {
-    if schema["properties"].is_object() {
+    if schema.get("properties").is_some() {
         schema["additionalProperties"] = false.into();
     }
 }
 
 /// A field that is not required may be null: absent in a request, and so answered.
 fn mark_nullable(schema: &mut Value) {
-    let required: BTreeSet<String> = schema["required"]
-        .as_array()
+    let required: BTreeSet<String> = schema
+        .get("required")
+        .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(|name| name.as_str().map(str::to_owned))
@@ -177,7 +187,7 @@ fn mark_nullable(schema: &mut Value) {
         if required.contains(name) {
             continue;
         }
-        if property["$ref"].is_string() {
+        if property.get("$ref").is_some() {
             // What stands beside a $ref is ignored in OpenAPI 3.0.
             *property = json!({ "allOf": [property.clone()] });
         }
@@ -185,23 +195,77 @@ fn mark_nullable(schema: &mut Value) {
     }
 }
 
-/// `charset` is no parameter of `application/json` (RFC 8259), and generators look for the bare type.
-fn media_types(value: &mut Value) {
-    if let Some(content) = value.get_mut("content") {
-        rename(content, |name| name.strip_suffix("; charset=utf-8").map(str::to_owned));
+/// What is awkward wherever it stands.
+fn finish_everywhere(value: &mut Value) {
+    // `charset` is no parameter of `application/json` (RFC 8259); generators look for the bare type.
+    rename(value.get_mut("content"), |name| {
+        name.strip_suffix("; charset=utf-8").map(str::to_owned)
+    });
+    // What poem-openapi says of a field beside its type's schema, it says within `allOf` once more.
+    if let Some(all) = value.get_mut("allOf").and_then(Value::as_array_mut) {
+        all.retain(|part| part.get("$ref").is_some());
     }
     match value {
-        Value::Object(map) => map.values_mut().for_each(media_types),
-        Value::Array(list) => list.iter_mut().for_each(media_types),
+        Value::Object(map) => map.values_mut().for_each(finish_everywhere),
+        Value::Array(list) => list.iter_mut().for_each(finish_everywhere),
         _ => {}
     }
 }
 
-fn rename(value: &mut Value, name: impl Fn(&str) -> Option<String>) {
-    if let Some(map) = value.as_object_mut() {
+fn rename(value: Option<&mut Value>, name: impl Fn(&str) -> Option<String>) {
+    if let Some(map) = value.and_then(Value::as_object_mut) {
         *map = std::mem::take(map)
             .into_iter()
             .map(|(key, value)| (name(&key).unwrap_or(key), value))
             .collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation() -> Value {
+        json!({ "security": [{ "token": [] }], "responses": {
+            "200": { "headers": { "LOCATION": {} },
+                "content": { "application/json; charset=utf-8": {} } },
+            "400": {}, "403": {}, "409": {}, "413": {}, "422": {} } })
+    }
+
+    #[test]
+    fn an_operation_keeps_the_errors_that_it_can_have() {
+        let mut document = json!({ "components": { "schemas": {} }, "paths": {
+            "/v1/apps/{app}": { "get": operation(), "delete": operation() } } });
+        document = finish(document);
+        let get = &document["paths"]["/v1/apps/{app}"]["get"];
+        let statuses: Vec<&String> = get["responses"].as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["200", "400"]);
+        assert_eq!(get["responses"]["400"]["description"], "Codes: `invalid`.");
+        assert!(get["responses"]["200"]["headers"]["Location"].is_object());
+        assert!(get["responses"]["200"]["content"]["application/json"].is_object());
+        assert_eq!(get["parameters"][0]["name"], "app");
+        let delete = &document["paths"]["/v1/apps/{app}"]["delete"]["responses"];
+        assert!(delete["409"].is_object());
+    }
+
+    #[test]
+    fn what_is_optional_may_be_null_and_what_is_sent_is_closed() {
+        let media = json!({ "schema": { "$ref": "#/components/schemas/A" } });
+        let document = finish(json!({
+            "components": { "schemas": {
+                "A": { "required": ["a"], "properties": {
+                    "a": { "type": "string" }, "b": { "$ref": "#/components/schemas/B" } } },
+                "B": { "properties": { "c": { "type": "string" } } },
+                "C": { "properties": { "d": { "type": "string" } } },
+            } },
+            "paths": { "/v1": { "post": { "requestBody": { "content": { "x": media } } } } },
+        }));
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["A"]["properties"]["a"].get("nullable"), None);
+        assert_eq!(schemas["A"]["properties"]["b"]["nullable"], true);
+        assert_eq!(schemas["A"]["additionalProperties"], false);
+        assert_eq!(schemas["B"]["additionalProperties"], false);
+        assert_eq!(schemas["C"].get("additionalProperties"), None);
+        assert_eq!(document["paths"]["/v1"]["post"]["requestBody"]["required"], true);
     }
 }

@@ -7,7 +7,7 @@ mod patch;
 use db::apps::{AppDraft, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
 use model::Error;
-use poem_openapi::param::{Header, Query};
+use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
@@ -15,6 +15,7 @@ use super::Tag;
 use super::deployments::{Accepted, accept};
 use crate::access::{AppAccess, EnvironmentAccess};
 use crate::body::Body;
+use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
 
@@ -77,7 +78,7 @@ impl Apps {
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u32>>,
         /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(max_length = 64))]
+        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Json<PageObject<AppObject>>, Problem> {
         let page = page_request(limit.0, cursor.0.as_deref())?;
@@ -131,13 +132,11 @@ impl Apps {
         &self,
         AppAccess(access): AppAccess,
         /// Makes a repeated request the same request.
-        #[oai(
-            name = "Idempotency-Key",
-            validator(min_length = 1, max_length = 255, pattern = "^[!-~]*$")
-        )]
-        idempotency_key: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
     ) -> Result<Accepted, Problem> {
-        let key = idempotency_key.0.map(|key| (format!("DELETE {}", access.path), key, [0; 32]));
+        // A removal has no body that could differ.
+        let key = key.of("DELETE", &access.path, [0; 32]);
         accept(&access, &DeploymentRequest::Remove, key).await
     }
 }

@@ -10,7 +10,7 @@ use db::deployments::{
     deployment_list,
 };
 use model::id::DeploymentId;
-use poem_openapi::param::{Header, Query};
+use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Tag;
 use crate::access::{Access, AppAccess, DeploymentInPath};
 use crate::body::Body;
+use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
 
@@ -50,13 +51,12 @@ pub(crate) enum Accepted {
     ),
 }
 
-/// Accepts a deployment. `key`: route, key and hash of the body.
+/// Accepts a deployment.
 pub(super) async fn accept(
     access: &Access<AppScope>,
     request: &DeploymentRequest,
-    key: Option<(String, String, [u8; 32])>,
+    key: Option<IdempotencyKey>,
 ) -> Result<Accepted, Problem> {
-    let key = key.map(|(route, key, request_hash)| IdempotencyKey { route, key, request_hash });
     let Access { scope, actor, state, path } = access;
     let accepted = deployment_accept(&state.database, scope, request, key.as_ref(), actor).await?;
     if !accepted.replayed {
@@ -83,14 +83,11 @@ impl Deployments {
         &self,
         AppAccess(access): AppAccess,
         /// Makes a repeated request the same request.
-        #[oai(
-            name = "Idempotency-Key",
-            validator(min_length = 1, max_length = 255, pattern = "^[!-~]*$")
-        )]
-        idempotency_key: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<DeploymentCreate>,
     ) -> Result<Accepted, Problem> {
-        let key = keyed(&access, "deployments", idempotency_key, &body);
+        let key = key.of("POST", &format!("{}/deployments", access.path), body.hash());
         accept(&access, &body.value.into(), key).await
     }
 
@@ -106,14 +103,11 @@ impl Deployments {
         &self,
         AppAccess(access): AppAccess,
         /// Makes a repeated request the same request.
-        #[oai(
-            name = "Idempotency-Key",
-            validator(min_length = 1, max_length = 255, pattern = "^[!-~]*$")
-        )]
-        idempotency_key: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<RollbackCreate>,
     ) -> Result<Accepted, Problem> {
-        let key = keyed(&access, "rollback", idempotency_key, &body);
+        let key = key.of("POST", &format!("{}/rollback", access.path), body.hash());
         accept(&access, &body.value.into(), key).await
     }
 
@@ -129,14 +123,11 @@ impl Deployments {
         &self,
         AppAccess(access): AppAccess,
         /// Makes a repeated request the same request.
-        #[oai(
-            name = "Idempotency-Key",
-            validator(min_length = 1, max_length = 255, pattern = "^[!-~]*$")
-        )]
-        idempotency_key: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<ScaleCreate>,
     ) -> Result<Accepted, Problem> {
-        let key = keyed(&access, "scale", idempotency_key, &body);
+        let key = key.of("POST", &format!("{}/scale", access.path), body.hash());
         accept(&access, &body.value.into(), key).await
     }
 
@@ -155,7 +146,7 @@ impl Deployments {
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u32>>,
         /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(max_length = 64))]
+        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Json<PageObject<DeploymentObject>>, Problem> {
         let page = page_request(limit.0, cursor.0.as_deref())?;
@@ -189,16 +180,8 @@ impl Deployments {
     }
 }
 
-fn keyed<T>(
-    access: &Access<AppScope>,
-    verb: &str,
-    key: Header<Option<String>>,
-    body: &Body<T>,
-) -> Option<(String, String, [u8; 32])> {
-    key.0.map(|key| (format!("POST {}/{verb}", access.path), key, body.hash()))
-}
-
-/// Returns when the deployment has ended, or the time is over.
+/// Returns when the deployment has ended, or the time is over, or the process stops (the caller
+/// asks another one then).
 async fn wait_for_end(
     access: &Access<AppScope>,
     id: DeploymentId,
@@ -209,10 +192,12 @@ async fn wait_for_end(
     loop {
         let row = deployment_get(&access.state.database, &access.scope, id).await?;
         let now = Instant::now();
-        if row.deployment.status.is_terminal() || now >= end {
+        let stopping = &access.state.stopping;
+        if row.deployment.status.is_terminal() || now >= end || stopping.is_cancelled() {
             return Ok(());
         }
         tokio::select! {
+            () = stopping.cancelled() => {}
             () = hearing.changed(id) => {}
             () = sleep_until(end.min(now + LOOK)) => {}
         }

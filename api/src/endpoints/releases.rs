@@ -71,7 +71,7 @@ impl Releases {
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u32>>,
         /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(max_length = 64))]
+        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Json<PageObject<ReleaseObject>>, Problem> {
         let page = page_request(limit.0, cursor.0.as_deref())?;

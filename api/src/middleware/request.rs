@@ -59,14 +59,15 @@ where
     if tenants {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    tracing::info!(
-        %method,
-        route,
-        status = response.status().as_u16(),
-        ms = started.elapsed().as_secs_f64() * 1000.0,
-        request_id = &*id.0,
-        "request"
-    );
+    let status = response.status().as_u16();
+    let ms = started.elapsed().as_micros() as f64 / 1000.0;
+    let request_id = &*id.0;
+    if tenants {
+        tracing::info!(%method, route, status, ms, request_id, "request");
+    } else {
+        // Probes ask every few seconds, and whoever watches them sees the answer.
+        tracing::debug!(%method, route, status, ms, request_id, "request");
+    }
     Ok(response)
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct HttpCheck {
     #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
     pub(crate) port: Option<u16>,
     /// Path, starting with a slash.
-    #[oai(default = "default_path", validator(min_length = 1, max_length = 1024))]
+    #[oai(default = "default_path", validator(max_length = 1024, pattern = "^/[!-~]*$"))]
     pub(crate) path: String,
 }
 

@@ -17,7 +17,10 @@ use crate::word::Word;
 #[derive(Debug, Object)]
 pub(crate) struct DeploymentCreate {
     /// Becomes the app's image first.
-    #[oai(validator(min_length = 1, max_length = 255))]
+    #[oai(validator(
+        max_length = 255,
+        pattern = r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$"
+    ))]
     image: Option<String>,
     /// Number of an older release to make live instead of a new one. Not together with `image`.
     #[oai(validator(minimum(value = "1")))]

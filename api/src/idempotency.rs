@@ -1,0 +1,100 @@
+//! The header `Idempotency-Key`: makes a repeated request the same request.
+//!
+//! poem-openapi's own header parameters skip a value that is not ASCII, as if it had not been sent:
+//! the request would be taken twice by a caller who believes otherwise.
+
+use db::deployments::IdempotencyKey;
+use model::Error;
+use model::error::Violation;
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use crate::problem::Problem;
+
+/// Name of the header.
+pub(crate) const HEADER: &str = "Idempotency-Key";
+/// Longest key, in characters.
+const MAX_LENGTH: usize = 255;
+/// What a key is.
+const PATTERN: &str = "^[!-~]*$";
+const RULE: &str = "given once: 1 to 255 visible ASCII characters";
+
+/// The key of a request, where it came with one.
+#[derive(Debug)]
+pub(crate) struct Key(Option<String>);
+
+impl Key {
+    /// What is stored, for a request by this method to this path, with a body of this hash.
+    pub(crate) fn of(self, method: &str, path: &str, hash: [u8; 32]) -> Option<IdempotencyKey> {
+        let route = format!("{method} {path}");
+        self.0.map(|key| IdempotencyKey { route, key, request_hash: hash })
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Key {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
+            min_length: Some(1),
+            max_length: Some(MAX_LENGTH),
+            pattern: Some(PATTERN.into()),
+            ..MetaSchema::new("string")
+        })))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<String>,
+    ) -> poem::Result<Self> {
+        let mut given = request.headers().get_all(HEADER).iter();
+        match (given.next(), given.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) if fits(value.as_bytes()) => {
+                Ok(Self(value.to_str().ok().map(str::to_owned)))
+            }
+            _ => Err(Problem::from(Error::invalid(vec![Violation::new(HEADER, RULE)])).into()),
+        }
+    }
+}
+
+fn fits(key: &[u8]) -> bool {
+    (1..=MAX_LENGTH).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+
+    use super::*;
+
+    async fn key(values: &[&[u8]]) -> Result<Option<String>, poem::Error> {
+        let mut request = Request::default();
+        for value in values {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            request.headers_mut().append(HEADER, value);
+        }
+        let (request, mut body) = request.split();
+        Key::from_request(&request, &mut body, ExtractParamOptions::default())
+            .await
+            .map(|key| key.0)
+    }
+
+    #[tokio::test]
+    async fn a_key_is_taken_or_refused_and_never_skipped() {
+        assert_eq!(key(&[]).await.unwrap(), None);
+        assert_eq!(key(&[b"k-1"]).await.unwrap(), Some("k-1".into()));
+        let long = [b'k'; 256];
+        for bad in [&[&b""[..]][..], &[b"a b"], &["é".as_bytes()], &[&long], &[b"a", b"b"]] {
+            assert!(key(bad).await.is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Whether a process says how it does.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::api::Api;
+use tests::{Outcome, run, sql, wait_until};
+
+use crate::web;
+
+#[test]
+fn a_broker_that_is_away_degrades_and_does_not_refuse() -> Outcome {
+    run(async |skep| {
+        let anonymous = skep.operator.with_token(None);
+        let soon = Duration::from_secs(20);
+        let becomes = async |status: &str| {
+            wait_until(status, soon, async || Ok(anonymous.get("/readyz").await?.body["status"] == status)).await
+        };
+        becomes("ready").await?;
+        skep.broker_proxy.cut();
+        becomes("degraded").await?;
+        let report = anonymous.get("/readyz").await?.expect(200)?;
+        assert_eq!(report["parts"], json!({ "database": "up", "broker": "down" }));
+        anonymous.get("/healthz").await?.expect(200)?;
+        // An accept needs Postgres only.
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        acme.deploy("web", json!({})).await?;
+        skep.broker_proxy.mend();
+        becomes("ready").await
+    })
+}
+
+#[test]
+fn an_api_refuses_an_older_schema() -> Outcome {
+    run(async |skep| {
+        let owner = skep.database.owner();
+        sql::execute(owner, "UPDATE __diesel_schema_migrations SET version = '20000101000000'").await?;
+        let report = skep.operator.get("/readyz").await?.expect(503)?;
+        assert_eq!(report["parts"]["database"], "outdated", "{report}");
+        let mut late = Api::start(skep.api_settings()?).await?;
+        let error = late.ended(Duration::from_secs(10)).await?.unwrap_err();
+        assert!(format!("{error:#}").contains("worker migrate"), "{error:#}");
+        Ok(())
+    })
+}

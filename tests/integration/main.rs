@@ -1,0 +1,28 @@
+//! The API, the ledger and the queue on real Postgres and RabbitMQ, without a Swarm: verdicts are
+//! pretended (`tests::pretend`). A file per resource.
+
+mod apps;
+mod audit;
+mod bad_specs;
+mod deployments;
+mod environments;
+mod health;
+mod idempotency;
+mod isolation;
+mod ledger;
+mod openapi;
+mod organizations;
+mod paging;
+mod relay;
+mod releases;
+mod schema;
+mod subnets;
+mod superseding;
+mod tokens;
+
+use serde_json::{Value, json};
+
+/// The least that an app needs.
+fn web() -> Value {
+    json!({ "image": "skep-demo:v1" })
+}

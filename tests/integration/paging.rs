@@ -1,0 +1,110 @@
+//! Keyset paging: each row once, whatever comes meanwhile.
+
+use serde_json::{Value, json};
+use tests::answer::{list, text};
+use tests::{Client, Outcome, run};
+
+use crate::web;
+
+/// Walks a list to its end, `meanwhile` after each page; the rows' ids in order.
+async fn walk(
+    client: &Client,
+    path: &str,
+    limit: usize,
+    meanwhile: impl AsyncFn(usize) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<String>> {
+    let mut ids = Vec::new();
+    let mut next = format!("{path}?limit={limit}");
+    for page in 0.. {
+        let found = client.get(&next).await?.expect(200)?;
+        let items = list(&found, "/items")?;
+        anyhow::ensure!(items.len() <= limit && page < 100, "{found}");
+        for item in items {
+            ids.push(text(item, "/id")?.to_owned());
+        }
+        let Some(cursor) = found["next_cursor"].as_str() else { break };
+        next = format!("{path}?limit={limit}&cursor={cursor}");
+        meanwhile(page).await?;
+    }
+    Ok(ids)
+}
+
+#[test]
+fn apps_are_walked_once_each_oldest_first_while_new_ones_come() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let mut made = Vec::new();
+        for number in 0..13 {
+            let app = acme.create_app(&format!("app-{number}"), web()).await?;
+            made.push(text(&app, "/id")?.to_owned());
+        }
+        let seen = walk(&acme.client, &acme.path("apps"), 3, async |page| {
+            if page < 3 {
+                acme.create_app(&format!("late-{page}"), web()).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        assert_eq!(&seen[..made.len()], &made, "those that were there, each once, in order");
+        assert_eq!(seen.len(), 16, "and those that came behind the cursor");
+        Ok(())
+    })
+}
+
+#[test]
+fn deployments_and_releases_are_walked_newest_first() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        let mut made = Vec::new();
+        for _ in 0..7 {
+            made.push(text(&acme.deploy("web", json!({})).await?, "/id")?.to_owned());
+        }
+        made.reverse();
+        let path = acme.path("apps/web/deployments");
+        let seen = walk(&acme.client, &path, 2, async |_| {
+            // Comes before the page that was read: a walk downwards never sees it.
+            acme.deploy("web", json!({})).await.map(drop)
+        })
+        .await?;
+        assert_eq!(seen, made);
+        let path = acme.path("apps/web/releases?limit=100");
+        let releases = acme.client.get(&path).await?.expect(200)?;
+        let numbers: Vec<&Value> = list(&releases, "/items")?.iter().map(|item| &item["number"]).collect();
+        assert_eq!(numbers, (1..=10).rev().collect::<Vec<i32>>());
+        Ok(())
+    })
+}
+
+#[test]
+fn organizations_are_walked_by_operators() -> Outcome {
+    run(async |skep| {
+        let mut made = Vec::new();
+        for slug in ["one", "two", "three", "four", "five"] {
+            made.push(text(&skep.tenant(slug).await?.organization, "/id")?.to_owned());
+        }
+        let seen = walk(&skep.operator, "/v1/organizations", 2, async |_| Ok(())).await?;
+        assert_eq!(seen, made);
+        Ok(())
+    })
+}
+
+#[test]
+fn bad_limits_cursors_and_parameters_are_told() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=many", "limit"),
+            ("cursor=nowhere", "cursor"),
+            ("limt=3", "limt"),
+        ] {
+            let answer = acme.client.get(&acme.path(&format!("apps?{query}"))).await?;
+            let problem = answer.problem(400, "invalid")?;
+            assert_eq!(problem["violations"][0]["field"], field, "{query}: {problem}");
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,175 @@
+//! dockerd from outside: what really runs. The engine's own JSON is read, not a client's types, so
+//! that a field which bollard loses on the way is not lost here.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
+use bollard::query_parameters::LogsOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::TryStreamExt as _;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::answer::{list, text};
+use crate::environment::environment;
+
+/// The longest that any call takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The engine of this run.
+#[derive(Clone)]
+pub struct Engine {
+    docker: Docker,
+}
+
+impl Engine {
+    /// Reaches it.
+    pub fn connect() -> Result<Self> {
+        let host = &environment().docker_host;
+        let seconds = PATIENCE.as_secs();
+        Ok(Self { docker: Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION)? })
+    }
+
+    /// The client, for what has no helper here.
+    pub const fn client(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// GET of a path of the Engine API; `None`: 404.
+    pub async fn find(&self, path: &str) -> Result<Option<Value>> {
+        let (status, body) = timeout(PATIENCE, exchange("GET", path)).await??;
+        match status {
+            200 => Ok(Some(serde_json::from_str(&body)?)),
+            404 => Ok(None),
+            other => anyhow::bail!("dockerd answered {other} to GET {path}: {body}"),
+        }
+    }
+
+    /// GET of a path of the Engine API that has to be there.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.find(path).await?.with_context(|| format!("dockerd knows no {path}"))
+    }
+
+    /// DELETE; what is gone already is fine. False: it cannot go yet.
+    pub async fn delete(&self, path: &str) -> Result<bool> {
+        let (status, _) = timeout(PATIENCE, exchange("DELETE", path)).await??;
+        Ok(matches!(status, 200 | 204 | 404))
+    }
+
+    /// Objects (`services`, `networks` or `configs`) that carry this label.
+    pub async fn labelled(&self, objects: &str, label: &str) -> Result<Vec<Value>> {
+        let filters = format!(r#"{{"label":["{label}"]}}"#);
+        let found = self.get(&format!("/{objects}?filters={}", encoded(&filters))).await?;
+        Ok(list(&found, "")?.to_vec())
+    }
+
+    /// The service of an app, by the app's id.
+    pub async fn service_of(&self, app: &str) -> Result<Option<Value>> {
+        Ok(self.labelled("services", &format!("skep.app={app}")).await?.into_iter().next())
+    }
+
+    /// The tasks of an app's service that Swarm wants running.
+    pub async fn tasks_of(&self, app: &str) -> Result<Vec<Value>> {
+        let all = self.all_tasks_of(app).await?;
+        Ok(all.into_iter().filter(|task| task["DesiredState"] == "running").collect())
+    }
+
+    /// The tasks of an app's service, those that ended included.
+    pub async fn all_tasks_of(&self, app: &str) -> Result<Vec<Value>> {
+        let Some(service) = self.service_of(app).await? else { return Ok(Vec::new()) };
+        let filters = format!(r#"{{"service":["{}"]}}"#, text(&service, "/ID")?);
+        let tasks = self.get(&format!("/tasks?filters={}", encoded(&filters))).await?;
+        Ok(list(&tasks, "")?.to_vec())
+    }
+
+    /// Ids of an app's running tasks, sorted.
+    pub async fn running_ids(&self, app: &str) -> Result<Vec<String>> {
+        let tasks = self.tasks_of(app).await?;
+        let running = tasks.iter().filter(|task| task["Status"]["State"] == "running");
+        let mut ids = running.map(|task| Ok(text(task, "/ID")?.to_owned())).collect::<Result<Vec<_>>>()?;
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The container of an app's first running task.
+    pub async fn container_of(&self, app: &str) -> Result<String> {
+        let tasks = self.tasks_of(app).await?;
+        let running = tasks.iter().find(|task| task["Status"]["State"] == "running");
+        let task = running.with_context(|| format!("no task of {app} runs"))?;
+        Ok(text(task, "/Status/ContainerStatus/ContainerID")?.to_owned())
+    }
+
+    /// What the sample app answers, asked from inside a container of `app`: from inside its
+    /// network, that is.
+    pub async fn ask_from(&self, app: &str, url: &str) -> Result<(u16, Value)> {
+        let output = self.exec(&self.container_of(app).await?, &["/app", "get", url]).await?;
+        let (status, body) = output.split_once('\n').unwrap_or((&output, ""));
+        let status = status.trim().parse().with_context(|| format!("{url}: {output}"))?;
+        Ok((status, serde_json::from_str(body).unwrap_or_default()))
+    }
+
+    async fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
+        let config = ExecConfig {
+            cmd: Some(command.iter().map(ToString::to_string).collect()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let exec = self.docker.create_exec(container, config).await?.id;
+        let StartExecResults::Attached { output, .. } = self.docker.start_exec(&exec, None).await?
+        else {
+            anyhow::bail!("the command started detached")
+        };
+        let lines: Vec<_> = timeout(PATIENCE, output.try_collect()).await??;
+        Ok(lines.into_iter().map(|line| line.to_string()).collect())
+    }
+
+    /// Everything that a task has written to standard output.
+    pub async fn task_log(&self, task: &str) -> Result<Vec<String>> {
+        let options = LogsOptionsBuilder::new().stdout(true).build();
+        let stream = self.docker.task_logs(task, Some(options)).map_ok(|line| line.to_string());
+        let chunks: Vec<String> = timeout(PATIENCE, stream.try_collect()).await??;
+        Ok(chunks.concat().lines().map(str::to_owned).collect())
+    }
+
+    /// Takes away every service, config and network of an installation.
+    pub async fn remove_platform(&self, platform: &str) -> Result<()> {
+        let label = format!("skep.platform={platform}");
+        for (objects, delay) in [("services", 0), ("configs", 50), ("networks", 50)] {
+            for found in self.labelled(objects, &label).await? {
+                let id = found["ID"].as_str().or(found["Id"].as_str()).context("no id")?;
+                // A network or a config can go when its last task has.
+                let path = format!("/{objects}/{id}");
+                let mut tries = 0;
+                while !self.delete(&path).await? {
+                    tries += 1;
+                    ensure!(tries < 400, "{objects} {id} of {platform} cannot be removed");
+                    tokio::time::sleep(Duration::from_millis(delay.max(10))).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One request on a connection of its own. HTTP/1.0, so that the answer ends with the connection.
+async fn exchange(method: &str, path: &str) -> Result<(u16, String)> {
+    let socket = environment().docker_host.trim_start_matches("unix://");
+    let mut stream = UnixStream::connect(socket).await.with_context(|| socket.to_owned())?;
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await?;
+    let answer = String::from_utf8(bytes)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+/// Percent-encoded for a query.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

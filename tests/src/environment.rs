@@ -1,0 +1,48 @@
+//! Which services the tests run on: what `./dev test` exports.
+
+use std::sync::LazyLock;
+
+/// Addresses of the services.
+#[derive(Debug)]
+pub struct Environment {
+    /// Postgres, as a superuser.
+    pub admin_url: String,
+    /// RabbitMQ.
+    pub amqp_url: String,
+    /// dockerd: a `unix://` URL.
+    pub docker_host: String,
+    /// The registry's address as dockerd sees it; `None` with a dockerd of the caller's.
+    pub registry: Option<String>,
+}
+
+/// The environment of this run.
+///
+/// # Panics
+/// Where it is not there: nothing could be tested.
+pub fn environment() -> &'static Environment {
+    static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| Environment {
+        admin_url: needed("SKEP_DEV_ADMIN_URL"),
+        amqp_url: needed("AMQP_URL"),
+        docker_host: needed("DOCKER_HOST"),
+        registry: variable("SKEP_DEV_REGISTRY"),
+    });
+    &ENVIRONMENT
+}
+
+/// Whether a switch is set.
+pub fn is_set(name: &str) -> bool {
+    variable(name).is_some()
+}
+
+#[expect(clippy::panic, reason = "without services there is no test that could fail instead")]
+fn needed(name: &str) -> String {
+    match variable(name) {
+        Some(value) => value,
+        None => panic!("{name} is not set: run ./dev test"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no flags of their own: ./dev test exports")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

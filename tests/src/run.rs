@@ -1,0 +1,62 @@
+//! Runs a test: sets its installation up, tells its story, drains, and takes everything away again,
+//! whatever happened.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use futures::FutureExt as _;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::Outcome;
+use crate::skep::Skep;
+use crate::sweep::sweep;
+
+/// No story takes longer.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Runs one test on an installation of its own.
+pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
+    runtime().block_on(async {
+        static SWEPT: OnceCell<()> = OnceCell::const_new();
+        SWEPT.get_or_try_init(sweep).await.context("what earlier runs left cannot be swept")?;
+        let skep = Skep::start().await.context("no installation for this test")?;
+        let told = async {
+            timeout(LONGEST, story(&skep)).await.context("the story took too long")??;
+            skep.drain().await.context("the test left something unfinished")
+        };
+        let told = AssertUnwindSafe(told).catch_unwind().await;
+        if !matches!(told, Ok(Ok(()))) {
+            print_worker_logs(&skep).await;
+        }
+        let removed = skep.remove().await.context("the test's installation cannot be removed");
+        match told {
+            // The story's own failure says more than what its end may have run into.
+            Err(panic) => resume_unwind(panic),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) => removed,
+        }
+    })
+}
+
+/// The runtime that all tests of a process share: what is started in one test (a lock's connection)
+/// may serve another.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Result<Runtime, std::io::Error>> = LazyLock::new(|| {
+        // Requests that fail inside are told where the failing test is.
+        tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::ERROR).init();
+        Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    });
+    #[expect(clippy::panic, reason = "without a runtime there is no test that could fail instead")]
+    RUNTIME.as_ref().unwrap_or_else(|error| panic!("{}", anyhow!("no runtime: {error}")))
+}
+
+#[expect(clippy::print_stderr, reason = "the test framework shows it with the failed test")]
+async fn print_worker_logs(skep: &Skep) {
+    for line in skep.worker_logs().await {
+        eprintln!("{line}");
+    }
+}

@@ -1,0 +1,199 @@
+//! One test's installation of Skep: database, queues, API, and workers where the test asks for them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
+use db::ledger::ledger_unfinished;
+use model::platform::Platform;
+use model::spec::EndpointMode;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tokio::sync::{Mutex, MutexGuard};
+use url::Url;
+
+use crate::answer::text;
+use crate::api::{self, Api};
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::database::TestDatabase;
+use crate::docker::Engine;
+use crate::environment::environment;
+use crate::mark::Mark;
+use crate::proxy::Proxy;
+use crate::subnets::Subnets;
+use crate::tenant::Tenant;
+use crate::wait::wait_until;
+use crate::worker::{Worker, WorkerSettings};
+
+/// How long what was accepted may take to end, once the story has been told.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// An installation.
+pub struct Skep {
+    /// Its database.
+    pub database: TestDatabase,
+    /// Asks its API with an operator's token.
+    pub operator: Client,
+    /// Between it and the broker.
+    pub broker_proxy: Proxy,
+    mark: Mark,
+    subnets: Subnets,
+    amqp_url: String,
+    api: Mutex<Api>,
+    workers: Mutex<Vec<Worker>>,
+    /// Whether a worker was ever started.
+    driven: AtomicBool,
+    may_leave_unfinished: AtomicBool,
+}
+
+impl Skep {
+    /// Sets one up, with an API and without a worker.
+    pub(crate) async fn start() -> Result<Self> {
+        let mark = Mark::new();
+        let subnets = Subnets::take().await?;
+        let database = TestDatabase::create(&mark).await?;
+        let owner = database.owner_url()?.into();
+        bootstrap_settings(&owner, &platform(&mark), &[subnets.range()]).await?;
+        let token = bootstrap_operator_token(&owner, "test", true).await?.context("no token")?;
+        let mut amqp_url = Url::parse(&environment().amqp_url)?;
+        let host = amqp_url.host_str().context("AMQP_URL names no host")?;
+        let broker_proxy =
+            Proxy::start(format!("{host}:{}", amqp_url.port().unwrap_or(5672))).await?;
+        amqp_url.set_host(Some("127.0.0.1"))?;
+        let port_set = amqp_url.set_port(Some(broker_proxy.address().port()));
+        port_set.map_err(|()| anyhow::anyhow!("AMQP_URL takes no port"))?;
+        let amqp_url = amqp_url.to_string();
+        let settings = api::settings(database.api_url()?, amqp_url.clone(), mark.to_string());
+        let mut api = Api::start(settings).await?;
+        let operator = Client::new(api.url(), Some(token.secret.expose_secret()))?;
+        if let Err(error) = operator.get("/healthz").await {
+            api.check().await?;
+            return Err(error);
+        }
+        Ok(Self {
+            database,
+            operator,
+            broker_proxy,
+            mark,
+            subnets,
+            amqp_url,
+            api: Mutex::new(api),
+            workers: Mutex::default(),
+            driven: AtomicBool::new(false),
+            may_leave_unfinished: AtomicBool::new(false),
+        })
+    }
+
+    /// The installation's name in Swarm.
+    pub fn platform(&self) -> String {
+        self.mark.to_string()
+    }
+
+    /// What the names of its queues start with.
+    pub fn queue_prefix(&self) -> String {
+        self.mark.to_string()
+    }
+
+    /// The range that its networks are carved from.
+    pub const fn subnets(&self) -> ipnet::Ipv4Net {
+        self.subnets.range()
+    }
+
+    /// The settings of an API process of this installation, for a second one or another one.
+    pub fn api_settings(&self) -> Result<::api::Settings> {
+        Ok(api::settings(self.database.api_url()?, self.amqp_url.clone(), self.queue_prefix()))
+    }
+
+    /// Makes an organization and a token for it.
+    pub async fn tenant(&self, slug: &str) -> Result<Tenant> {
+        let body = json!({ "slug": slug });
+        let organization = self.operator.post("/v1/organizations", &body).await?.expect(201)?;
+        let path = format!("/v1/organizations/{slug}/tokens");
+        let made = self.operator.post(&path, &json!({ "name": "test" })).await?.expect(201)?;
+        let token = text(&made, "/secret")?.to_owned();
+        let client = self.operator.with_token(Some(&token));
+        Ok(Tenant { client, slug: slug.to_owned(), organization, token })
+    }
+
+    /// Starts a worker.
+    pub async fn start_worker(&self) -> Result<()> {
+        self.driven.store(true, Ordering::Relaxed);
+        let worker = Worker::start(&WorkerSettings {
+            database_url: self.database.worker_url()?,
+            amqp_url: self.amqp_url.clone(),
+            queue_prefix: self.queue_prefix(),
+        })?;
+        self.workers.lock().await.push(worker);
+        Ok(())
+    }
+
+    /// Its workers, in the order in which they were started.
+    pub async fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
+        self.workers.lock().await
+    }
+
+    /// That deployments are left without a verdict is this test's point.
+    pub fn may_leave_unfinished(&self) {
+        self.may_leave_unfinished.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything accepted gets its verdict from the production consumer, where one was at work.
+    pub(crate) async fn drain(&self) -> Result<()> {
+        if !self.driven.load(Ordering::Relaxed)
+            || self.may_leave_unfinished.load(Ordering::Relaxed)
+        {
+            return Ok(());
+        }
+        self.broker_proxy.mend();
+        if !self.workers.lock().await.iter_mut().any(Worker::runs) {
+            self.start_worker().await?;
+        }
+        wait_until("every deployment to end", DRAIN, async || {
+            Ok(ledger_unfinished(self.database.owner()).await? == 0)
+        })
+        .await
+    }
+
+    /// What the workers said, newest last.
+    pub(crate) async fn worker_logs(&self) -> Vec<String> {
+        let workers = self.workers.lock().await;
+        workers.iter().enumerate().flat_map(|(number, worker)| {
+            let lines = worker.log();
+            let skipped = lines.len().saturating_sub(400);
+            lines.into_iter().skip(skipped).map(move |line| format!("worker {number}: {line}"))
+        })
+        .collect()
+    }
+
+    /// Takes everything of it away.
+    pub(crate) async fn remove(self) -> Result<()> {
+        for worker in self.workers.lock().await.iter_mut().filter_map(|worker| worker.runs().then_some(worker)) {
+            worker.kill().await?;
+        }
+        let stopped = self.api.into_inner().stop().await;
+        if self.driven.load(Ordering::Relaxed) {
+            Engine::connect()?.remove_platform(&self.mark.to_string()).await?;
+        }
+        Broker::connect().await?.delete_queues(&self.mark.to_string()).await?;
+        self.database.drop().await?;
+        stopped
+    }
+}
+
+/// Settings of a platform on the machines that tests run on.
+fn platform(mark: &Mark) -> Platform {
+    Platform {
+        name: mark.to_string(),
+        // A kernel without IPVS has no virtual addresses for services.
+        endpoint_mode: EndpointMode::Dnsrr,
+        // The sample image stands in no registry.
+        local_images: true,
+        // Many small apps on a small machine.
+        cpu_reservation_ratio: 0.05,
+        memory_reservation_ratio: 0.5,
+        tenants_on_managers: false,
+        network_mtu: None,
+    }
+}

@@ -1,0 +1,58 @@
+//! The migrated template that every test's database is cloned from: made once for a version of the
+//! schema, by the production functions, under a lock that test binaries share.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use db::Database;
+use db::bootstrap::{API, OWNER, WORKER, bootstrap_cluster};
+use sha2::{Digest, Sha256};
+
+use crate::database::url_of;
+use crate::environment::environment;
+use crate::sql;
+
+/// What the names of templates start with.
+pub(crate) const PREFIX: &str = "skep_template_";
+
+/// Key of the advisory lock under which templates are made; any number that nobody else uses.
+const LOCK: i64 = 0x736b_6570;
+
+/// Makes sure of the template; returns its name.
+pub(crate) async fn ensure_template(admin: &Database) -> Result<String> {
+    let name = name()?;
+    // The lock belongs to a connection: this one, until the template is there.
+    let lock = Database::new(environment().admin_url.clone().into(), 1)?;
+    let mut held = lock.connection().await?;
+    sql::lock(&mut held, LOCK).await?;
+    let ready = format!("pg_database WHERE datname = '{name}' AND datistemplate");
+    if sql::count(admin, &ready).await? == 0 {
+        make(admin, &name).await.context("the template database could not be made")?;
+    }
+    Ok(name)
+}
+
+async fn make(admin: &Database, name: &str) -> Result<()> {
+    // What a killed run left of it is not marked as a template.
+    sql::execute(admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+    let url = environment().admin_url.clone().into();
+    bootstrap_cluster(&url, name, &[(OWNER, None), (API, None), (WORKER, None)]).await?;
+    db::migrations::migrate(&url_of(OWNER, name)?.into()).await?;
+    sql::execute(admin, &format!("ALTER DATABASE {name} IS_TEMPLATE true")).await?;
+    Ok(())
+}
+
+/// The name of this schema's template: it holds a hash of every migration.
+pub(crate) fn name() -> Result<String> {
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let mut folders: Vec<_> = std::fs::read_dir(&migrations)
+        .with_context(|| format!("{} cannot be read", migrations.display()))?
+        .collect::<std::io::Result<_>>()?;
+    folders.sort_by_key(std::fs::DirEntry::file_name);
+    let mut hash = Sha256::new();
+    for folder in folders {
+        hash.update(folder.file_name().as_encoded_bytes());
+        hash.update(std::fs::read(folder.path().join("up.sql"))?);
+    }
+    Ok(format!("{PREFIX}{}", hex::encode(&hash.finalize()[..6])))
+}
