@@ -1,5 +1,7 @@
 //! `/docs`: the OpenAPI document to browse and try, in one page that loads nothing from elsewhere.
 
+use std::sync::LazyLock;
+
 use poem::Response;
 use poem::http::header;
 
@@ -11,8 +13,17 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
      img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// Makes the page.
-pub(crate) fn page() -> String {
+/// The answer that carries the page.
+pub(crate) fn answer() -> Response {
+    static PAGE: LazyLock<String> = LazyLock::new(page);
+    Response::builder()
+        .content_type("text/html; charset=utf-8")
+        .header(header::CONTENT_SECURITY_POLICY, POLICY)
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .body(PAGE.as_str())
+}
+
+fn page() -> String {
     let service = endpoints::service();
     // poem-openapi prints its own document into the page: ours is the finished one.
     let page = service.rapidoc_html().replacen(&service.spec(), document().text(), 1);
@@ -27,15 +38,6 @@ pub(crate) fn page() -> String {
 fn without_font_link(page: &str) -> String {
     let lines = page.lines().filter(|line| !line.contains("<link href=\"https://fonts."));
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The answer that carries the page.
-pub(crate) fn answer(page: String) -> Response {
-    Response::builder()
-        .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, POLICY)
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .body(page)
 }
 
 #[cfg(test)]

@@ -88,13 +88,13 @@ pub async fn serve(
 }
 
 fn routes(state: Arc<State>, bounds: Bounds) -> impl Endpoint<Output = Response> {
-    let docs = docs_page::page();
-    let document = make_sync(|_| {
-        Response::builder().content_type("application/json").body(openapi_document())
-    });
+    // Made before the first request: every request needs it.
+    let text = document::document().text();
+    let document =
+        make_sync(move |_| Response::builder().content_type("application/json").body(text));
     let routes = Route::new()
         .at("/openapi.json", get(document))
-        .at("/docs", get(make_sync(move |_| docs_page::answer(docs.clone()))))
+        .at("/docs", get(make_sync(|_| docs_page::answer())))
         .nest_no_strip("/", endpoints::service());
     middleware::around(routes.data(state), bounds)
 }

@@ -1,6 +1,7 @@
 //! dockerd from outside: what really runs. The engine's own JSON is read, not a client's types, so
 //! that a field which bollard loses on the way is not lost here.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -101,6 +102,26 @@ impl Engine {
         let running = tasks.iter().find(|task| task["Status"]["State"] == "running");
         let task = running.with_context(|| format!("no task of {app} runs"))?;
         Ok(text(task, "/Status/ContainerStatus/ContainerID")?.to_owned())
+    }
+
+    /// The address of an app's first running task in a network.
+    pub async fn address_of(&self, app: &str, network: &str) -> Result<Ipv4Addr> {
+        let container = self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
+        let attached = &container["NetworkSettings"]["Networks"][network];
+        Ok(text(attached, "/IPAddress")?.parse()?)
+    }
+
+    /// The address that the app's first running task has on `docker_gwbridge`, the bridge by which
+    /// every container on an overlay reaches its node.
+    pub async fn bridge_address_of(&self, app: &str) -> Result<Ipv4Addr> {
+        let container = self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
+        let sandbox = text(&container, "/NetworkSettings/SandboxID")?;
+        let bridge = self.get("/networks/docker_gwbridge").await?;
+        let endpoints = bridge["Containers"].as_object().context("the bridge has no containers")?;
+        let name = format!("gateway_{}", sandbox.get(..12).unwrap_or(sandbox));
+        let endpoint = endpoints.values().find(|endpoint| endpoint["Name"] == name);
+        let address = text(endpoint.with_context(|| format!("{name} is not on the bridge"))?, "/IPv4Address")?;
+        Ok(address.split('/').next().unwrap_or(address).parse()?)
     }
 
     /// What the sample app answers, asked from inside a container of `app`: from inside its

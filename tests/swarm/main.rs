@@ -1,4 +1,17 @@
-//! The whole product on a real dockerd: a file per part of a deployment's life.
+//! The whole product on a real dockerd: API, Postgres, RabbitMQ, worker, Swarm. A file per part of
+//! a deployment's life. Every story runs on an installation of its own, beside the others.
 
+mod broker;
+mod failures;
 mod first_deploy;
+mod images;
+mod isolation;
+mod live_status;
+mod recovery;
+mod removal;
+mod rollback;
+mod scaling;
 mod specs;
+mod superseding;
+mod unchanged;
+mod updates;

@@ -38,7 +38,7 @@ pub(super) async fn tell(witnesses: &Witnesses, apps: &[&TenantApp<'_>]) -> Resu
         let step = Step::begin(&app.tenant.slug);
         let agreed = witnesses.agree_and_show(app).await?;
         step.done(&format!(
-            "{} v{}, {} of {} tasks, {} verdicts: all three agree",
+            "{} v{}, tasks {} of {}, verdicts {}: all three agree",
             app.slug,
             agreed.live.release,
             agreed.replicas.len(),

@@ -1,0 +1,106 @@
+//! Recovery: workers that die, stop, or have a service taken away under them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::answer::text;
+use tests::docker::Engine;
+use tests::{Outcome, Skep, run, sql, wait_until};
+
+use crate::specs::{image, slow_web};
+
+/// Its window, and the time that each task takes to start and to be found healthy.
+const ROLLOUT: Duration = Duration::from_secs(5 + 8);
+
+async fn lease_owner(skep: &Skep) -> anyhow::Result<Value> {
+    let driving = "SELECT lease_owner FROM deployments WHERE finished_at IS NULL";
+    Ok(sql::row(skep.database.owner(), driving).await?["lease_owner"].clone())
+}
+
+#[test]
+fn a_killed_worker_s_rollout_is_ended_by_another() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let acme = skep.tenant("acme").await?;
+        let app = acme.create_app("web", slow_web("v1")).await?;
+        acme.deploy_live("web", json!({})).await?;
+        let update = acme.deploy("web", json!({ "image": image("v2") })).await?;
+        acme.wait_for_status(&update, &["updating"]).await?;
+        skep.workers().await[0].kill().await?;
+        let killed = Instant::now();
+        skep.start_worker().await?;
+        acme.wait_for(&update, "succeeded", "live").await?;
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(15) + ROLLOUT, "{took:?}");
+        let id = text(&app, "/id")?;
+        let (_, answer) = engine.ask_from(id, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v2");
+        // As if it had happened once: one task of the new release, no restart of it.
+        let tasks = engine.all_tasks_of(id).await?;
+        assert_eq!(tasks.len(), 2, "one of v1, one of v2: {tasks:#?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_killed_worker_s_bad_rollout_is_rolled_back_by_another() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let acme = skep.tenant("acme").await?;
+        let app = acme.create_app("web", slow_web("v1")).await?;
+        acme.deploy_live("web", json!({})).await?;
+        let update = acme.deploy("web", json!({ "image": image("v3") })).await?;
+        acme.wait_for_status(&update, &["updating"]).await?;
+        skep.workers().await[0].kill().await?;
+        skep.start_worker().await?;
+        acme.wait_for(&update, "rolled_back", "unhealthy").await?;
+        let (_, answer) = engine.ask_from(text(&app, "/id")?, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v1");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_worker_that_is_asked_to_stop_hands_over_at_once() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", slow_web("v1")).await?;
+        let first = acme.deploy("web", json!({})).await?;
+        acme.wait_for_status(&first, &["updating"]).await?;
+        let leaving = lease_owner(skep).await?;
+        skep.start_worker().await?;
+        skep.workers().await[0].stop().await?;
+        // A lease lasts ten seconds; one that was handed over is taken by the next sweep.
+        wait_until("another worker to go on", Duration::from_secs(5), async || {
+            Ok(lease_owner(skep).await? != leaving)
+        })
+        .await?;
+        acme.wait_for(&first, "succeeded", "live").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_service_that_is_deleted_by_hand_comes_back() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let acme = skep.tenant("acme").await?;
+        let app = acme.create_app("web", slow_web("v1")).await?;
+        acme.deploy_live("web", json!({})).await?;
+        let update = acme.deploy("web", json!({ "image": image("v2") })).await?;
+        acme.wait_for_status(&update, &["updating"]).await?;
+        let id = text(&app, "/id")?;
+        let service = engine.service_of(id).await?.unwrap();
+        assert!(engine.delete(&format!("/services/{}", text(&service, "/ID")?)).await?);
+        acme.wait_for(&update, "succeeded", "live").await?;
+        let back = engine.service_of(id).await?.unwrap();
+        assert_ne!(back["ID"], service["ID"]);
+        let (_, answer) = engine.ask_from(id, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v2");
+        Ok(())
+    })
+}
