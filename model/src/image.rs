@@ -41,15 +41,41 @@ impl ImageReference {
         self.reference.digest()
     }
 
+    /// Whether both name an image of the same repository of the same registry.
+    pub fn is_of_the_repository_of(&self, other: &Self) -> bool {
+        let repository = |image: &Self| {
+            (image.reference.resolve_registry().to_owned(), image.reference.repository().to_owned())
+        };
+        repository(self) == repository(other)
+    }
+
+    /// Where the image is kept, whatever its tag: `registry/repository`.
+    pub fn repository(&self) -> String {
+        format!("{}/{}", self.reference.registry(), self.reference.repository())
+    }
+
     /// This image at `digest` (`sha256:…`), without a tag: `registry/repository@sha256:…`.
     pub fn at_digest(&self, digest: &str) -> String {
-        format!("{}/{}@{digest}", self.reference.registry(), self.reference.repository())
+        format!("{}@{digest}", self.repository())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repository_is_the_same_however_it_is_written() {
+        let image = |text: &str| ImageReference::parse(text).unwrap();
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let web = image("web:v1");
+        for same in [format!("web@{digest}"), "docker.io/library/web:v2".into()] {
+            assert!(image(&same).is_of_the_repository_of(&web), "{same}");
+        }
+        for other in [format!("127.0.0.1:5000/web@{digest}"), "team/web:v1".into()] {
+            assert!(!image(&other).is_of_the_repository_of(&web), "{other}");
+        }
+    }
 
     #[test]
     fn a_tag_or_a_digest_is_needed() {

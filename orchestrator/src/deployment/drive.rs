@@ -70,7 +70,7 @@ impl<S: Swarm> Driver<S> {
                 probe: None,
             },
             memory: Memory::default(),
-            complaint: None,
+            failures: 0,
         };
         let mut work = None;
         while !stop.is_cancelled() {
@@ -84,7 +84,7 @@ impl<S: Swarm> Driver<S> {
                 }
                 Ok(Progress::Over(drove)) => return drove,
                 Err(error) => {
-                    let pause = drive.complain(error.chain());
+                    let pause = drive.complain(&error.chain());
                     sleep(pause).await;
                 }
             }
@@ -109,8 +109,8 @@ struct Drive<S> {
     lease: Lease,
     actor: Actor<S>,
     memory: Memory,
-    /// What was complained about last, and the pause after it: a daemon that is down fills no log.
-    complaint: Option<(String, Duration)>,
+    /// Failures of Postgres or Swarm since something last worked.
+    failures: u32,
 }
 
 impl<S: Swarm> Drive<S> {
@@ -130,7 +130,7 @@ impl<S: Swarm> Drive<S> {
         }
         let (service, tasks) = match self.look(&work.app.service_name).await {
             Ok(seen) => seen,
-            Err(error) => return Ok(Progress::Wait(self.complain(error.to_string()))),
+            Err(error) => return Ok(Progress::Wait(self.complain(&error.to_string()))),
         };
         self.memory.note(&tasks, now);
         let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
@@ -223,10 +223,10 @@ impl<S: Swarm> Drive<S> {
     ) -> Result<Progress, Error> {
         match within_deadline(work, deployment, now, acted) {
             Acted::Done => {
-                self.complaint = None;
+                self.failures = 0;
                 Ok(Progress::Look)
             }
-            Acted::NotNow(why) => Ok(Progress::Wait(self.complain(why))),
+            Acted::NotNow(why) => Ok(Progress::Wait(self.complain(&why))),
             Acted::Applied => match (deployment.status, applied("Swarm has the spec")) {
                 (Status::Provisioning, Step::Go(transition)) => {
                     self.transition(Status::Provisioning, transition).await
@@ -300,7 +300,7 @@ impl<S: Swarm> Drive<S> {
         if !ledger_transition(&self.actor.database, self.claim, from, &transition).await? {
             return Ok(Progress::Over(Drove::Lost));
         }
-        self.complaint = None;
+        self.failures = 0;
         tracing::info!(
             deployment = %self.claim.deployment,
             from = %from,
@@ -323,17 +323,15 @@ impl<S: Swarm> Drive<S> {
         })
     }
 
-    /// Says once what is wrong, and how long to wait before trying again.
-    fn complain(&mut self, why: String) -> Duration {
-        let pause = match &self.complaint {
-            Some((same, pause)) if *same == why => (*pause * 2).min(LONGEST),
-            _ => {
-                tracing::warn!(deployment = %self.claim.deployment, why, "not now; tried again");
-                AGAIN
-            }
-        };
-        self.complaint = Some((why, pause));
-        pause
+    /// Says what is wrong, and returns how long to wait before trying again: longer and longer, and
+    /// said less and less often, so that a daemon that is down fills no log.
+    fn complain(&mut self, why: &str) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures.is_power_of_two() {
+            let (deployment, failures) = (self.claim.deployment, self.failures);
+            tracing::warn!(%deployment, failures, why, "not now; tried again");
+        }
+        AGAIN.saturating_mul(1 << self.failures.min(8)).min(LONGEST)
     }
 }
 

@@ -17,6 +17,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{StreamExt, TryStreamExt};
 use model::evidence::MAX_LOG_LINE;
+use model::image::ImageReference;
 use model::names;
 use tokio::time::timeout;
 
@@ -220,9 +221,17 @@ impl Swarm for DockerSwarm {
 
     async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<LocalImage>> {
         let found = optional(call(self.docker.inspect_image(reference)).await)?;
+        let wanted = ImageReference::parse(reference);
+        // An image keeps a digest for each repository that it was pulled from or pushed to: those
+        // of other repositories say nothing about this one.
+        let of_repository = |digest: &String| {
+            ImageReference::parse(digest)
+                .zip(wanted.as_ref())
+                .is_some_and(|(digest, wanted)| digest.is_of_the_repository_of(wanted))
+        };
         Ok(found.and_then(|image| {
-            let in_registry = image.repo_digests.is_some_and(|digests| !digests.is_empty());
-            Some(LocalImage { id: image.id?, in_registry })
+            let repo_digests = image.repo_digests.unwrap_or_default();
+            Some(LocalImage { id: image.id?, repo_digests })
         }))
     }
 

@@ -219,6 +219,7 @@ pub enum ImageLookup {
 pub struct LocalImage {
     /// Its id, `sha256:…`.
     pub id: String,
-    /// Whether a registry knows it: it was pulled from one, or pushed to one.
+    /// Whether the registry knows it in the repository that was asked for: it was pulled from
+    /// there, or pushed to there.
     pub in_registry: bool,
 }
