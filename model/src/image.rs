@@ -49,14 +49,9 @@ impl ImageReference {
         repository(self) == repository(other)
     }
 
-    /// Where the image is kept, whatever its tag: `registry/repository`.
-    pub fn repository(&self) -> String {
-        format!("{}/{}", self.reference.registry(), self.reference.repository())
-    }
-
     /// This image at `digest` (`sha256:…`), without a tag: `registry/repository@sha256:…`.
     pub fn at_digest(&self, digest: &str) -> String {
-        format!("{}@{digest}", self.repository())
+        format!("{}/{}@{digest}", self.reference.registry(), self.reference.repository())
     }
 }
 

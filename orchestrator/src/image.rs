@@ -4,7 +4,7 @@
 use model::image::ImageReference;
 use model::reason::{Reason, ReasonCode};
 
-use crate::swarm::{ImageLookup, LocalImage, Swarm, SwarmResult};
+use crate::swarm::{ImageLookup, Swarm, SwarmResult};
 
 /// What became of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) async fn resolve_image(
     };
     if local_images
         && let Some(local) = swarm.image_on_node(image.as_str()).await?
-        && !known_to_registry(&image, &local)
+        && !local.in_registry
     {
         return Ok(Resolution::Resolved(local.id));
     }
@@ -51,30 +51,4 @@ pub(crate) async fn resolve_image(
         )),
         ImageLookup::Unavailable(answer) => Resolution::Unanswered(answer),
     })
-}
-
-/// Whether the image came from the repository that the reference names, or went to it. (The same
-/// image may have been pushed to another one.)
-fn known_to_registry(image: &ImageReference, local: &LocalImage) -> bool {
-    let same = |known: &String| {
-        ImageReference::parse(known).is_some_and(|known| known.repository() == image.repository())
-    };
-    local.repo_digests.iter().any(same)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_pushed_elsewhere_is_still_local() {
-        let digest = format!("sha256:{}", "a".repeat(64));
-        let local = |name: &str| LocalImage {
-            id: digest.clone(),
-            repo_digests: vec![format!("{name}@{digest}")],
-        };
-        let image = ImageReference::parse("web:v1").unwrap();
-        assert!(known_to_registry(&image, &local("web")));
-        assert!(!known_to_registry(&image, &local("127.0.0.1:5000/web")));
-    }
 }

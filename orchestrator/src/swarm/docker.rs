@@ -230,8 +230,8 @@ impl Swarm for DockerSwarm {
                 .is_some_and(|(digest, wanted)| digest.is_of_the_repository_of(wanted))
         };
         Ok(found.and_then(|image| {
-            let repo_digests = image.repo_digests.unwrap_or_default();
-            Some(LocalImage { id: image.id?, repo_digests })
+            let in_registry = image.repo_digests.unwrap_or_default().iter().any(of_repository);
+            Some(LocalImage { id: image.id?, in_registry })
         }))
     }
 
