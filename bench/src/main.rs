@@ -1,2 +1,42 @@
-//! Placeholder.
-fn main() {}
+//! `bench`: the benchmarks behind `./dev bench`. Each starts an API and a worker of its own, from
+//! the directory of its own program, on a database of its own, and says by its numbers which aims
+//! of PRODUCT.md hold.
+//!
+//! It must not judge: what it prints is for people, and its status tells only whether it could
+//! measure.
+#![allow(clippy::print_stdout, reason = "standard output is what this program is for")]
+
+mod aim;
+mod deploy;
+mod figures;
+mod images;
+mod installation;
+mod machine;
+mod operation;
+mod process;
+mod progress;
+mod raw;
+mod report;
+mod settings;
+mod skep;
+mod start;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::settings::{Benchmark, Settings};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Settings { directory, benchmark } = Settings::parse();
+    let Benchmark::Deploy(settings) = benchmark.unwrap_or_default();
+    match deploy::run(&directory, &settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

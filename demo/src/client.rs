@@ -29,7 +29,8 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the API at `url`.
     pub(crate) fn new(url: &str, token: SecretString) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        // A proxy of the shell's has no business between this program and an API beside it.
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), token })
     }
 

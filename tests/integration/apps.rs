@@ -10,24 +10,30 @@ use crate::web;
 fn has_the_defaults_of_the_product() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
-        let made = acme.client.post(&acme.path("apps"), &json!({ "slug": "web", "image": "demo:v1" })).await?;
+        let made = acme
+            .client
+            .post(&acme.path("apps"), &json!({ "slug": "web", "image": "demo:v1" }))
+            .await?;
         assert_eq!(made.header("location"), Some(acme.path("apps/web").as_str()));
         let app = made.expect(201)?;
         assert_eq!(app["replicas"], 1);
         assert_eq!(app["environment"], "production");
         assert!(app["live"].is_null() && app["status"].is_null(), "nothing runs yet");
-        assert_eq!(app["spec"], json!({
-            "image": "demo:v1", "env": {}, "extra_ports": [], "cpu": 0.5, "memory": 512, "disk": 1,
-            "update_policy": {
-                "preset": "safe", "parallelism": 1, "delay": 10, "monitor": 15,
-                "max_failure_ratio": 0.3, "order": "start-first", "failure_action": "rollback",
-            },
-            "deadlines": { "schedule": 120, "pull": 300, "healthy": 60, "progress": 600 },
-            "placement": { "constraints": [] },
-            "stop_signal": "SIGTERM", "stop_grace_period": 10,
-            "restart": { "condition": "any", "delay": 5 },
-            "init": true, "read_only": false, "tmpfs": [], "labels": {},
-        }));
+        assert_eq!(
+            app["spec"],
+            json!({
+                "image": "demo:v1", "env": {}, "extra_ports": [], "cpu": 0.5, "memory": 512, "disk": 1,
+                "update_policy": {
+                    "preset": "safe", "parallelism": 1, "delay": 10, "monitor": 15,
+                    "max_failure_ratio": 0.3, "order": "start-first", "failure_action": "rollback",
+                },
+                "deadlines": { "schedule": 120, "pull": 300, "healthy": 60, "progress": 600 },
+                "placement": { "constraints": [] },
+                "stop_signal": "SIGTERM", "stop_grace_period": 10,
+                "restart": { "condition": "any", "delay": 5 },
+                "init": true, "read_only": false, "tmpfs": [], "labels": {},
+            })
+        );
         assert_eq!(acme.app("web").await?, app);
         assert_eq!(acme.app(text(&app, "/id")?).await?, app, "by its id, too");
         let found = acme.client.get(&acme.path("apps")).await?.expect(200)?;
@@ -59,13 +65,18 @@ fn a_patch_merges() -> Outcome {
         spec["port"] = 8080.into();
         spec["health_check"] = json!({ "http": { "path": "/health" }, "retries": 5 });
         acme.create_app("web", spec).await?;
-        let patched = acme.patch_app("web", json!({
-            "replicas": 3,
-            "env": { "DROP": null, "ADD": "3" },
-            "update_policy": { "preset": "fast", "parallelism": 2 },
-            "health_check": { "tcp": { "port": 9000 } },
-            "memory": null,
-        })).await?;
+        let patched = acme
+            .patch_app(
+                "web",
+                json!({
+                    "replicas": 3,
+                    "env": { "DROP": null, "ADD": "3" },
+                    "update_policy": { "preset": "fast", "parallelism": 2 },
+                    "health_check": { "tcp": { "port": 9000 } },
+                    "memory": null,
+                }),
+            )
+            .await?;
         let spec = &patched["spec"];
         assert_eq!(patched["replicas"], 3);
         assert_eq!(spec["env"], json!({ "KEEP": "1", "ADD": "3" }));

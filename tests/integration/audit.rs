@@ -22,10 +22,19 @@ fn tells_who_did_what_from_where() -> Outcome {
         acme.remove("web").await?;
         let rows = sql::rows(skep.database.owner(), "SELECT * FROM audit_log ORDER BY id").await?;
         let actions: Vec<&Value> = rows.iter().map(|row| &row["action"]).collect();
-        assert_eq!(actions, [
-            "organization.create", "token.create", "app.create", "app.update", "app.deploy", "app.scale",
-            "app.rollback", "app.remove",
-        ]);
+        assert_eq!(
+            actions,
+            [
+                "organization.create",
+                "token.create",
+                "app.create",
+                "app.update",
+                "app.deploy",
+                "app.scale",
+                "app.rollback",
+                "app.remove",
+            ]
+        );
         for row in &rows {
             assert!(text(row, "/request_id")?.starts_with("req_"), "{row}");
             assert_eq!(text(row, "/address")?, "127.0.0.1");
@@ -44,7 +53,9 @@ fn tells_who_did_what_from_where() -> Outcome {
 fn is_append_only_for_everybody() -> Outcome {
     run(async |skep| {
         skep.tenant("acme").await?;
-        for change in ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
+        for change in
+            ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
+        {
             let error = sql::execute(skep.database.owner(), change).await.unwrap_err();
             assert!(format!("{error:#}").contains("append-only"), "{change}: {error:#}");
         }

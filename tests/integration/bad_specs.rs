@@ -49,23 +49,47 @@ fn table() -> Vec<(Value, &'static str)> {
         (json!({ "env": many(257) }), "env"),
         (json!({ "health_check": {} }), "health_check"),
         (json!({ "health_check": { "http": {} } }), "health_check.http.port"),
-        (json!({ "health_check": { "http": { "port": 80 }, "tcp": { "port": 80 } } }), "health_check"),
-        (json!({ "health_check": { "http": { "port": 80, "path": "health" } } }), "health_check.http.path"),
-        (json!({ "health_check": { "http": { "port": 80, "path": "/a b" } } }), "health_check.http.path"),
-        (json!({ "health_check": { "tcp": { "port": 80 }, "interval": 0 } }), "health_check.interval"),
-        (json!({ "health_check": { "tcp": { "port": 80 }, "retries": 11 } }), "health_check.retries"),
-        (json!({ "health_check": { "tcp": { "port": 80 }, "start_period": 1801 } }), "health_check.start_period"),
+        (
+            json!({ "health_check": { "http": { "port": 80 }, "tcp": { "port": 80 } } }),
+            "health_check",
+        ),
+        (
+            json!({ "health_check": { "http": { "port": 80, "path": "health" } } }),
+            "health_check.http.path",
+        ),
+        (
+            json!({ "health_check": { "http": { "port": 80, "path": "/a b" } } }),
+            "health_check.http.path",
+        ),
+        (
+            json!({ "health_check": { "tcp": { "port": 80 }, "interval": 0 } }),
+            "health_check.interval",
+        ),
+        (
+            json!({ "health_check": { "tcp": { "port": 80 }, "retries": 11 } }),
+            "health_check.retries",
+        ),
+        (
+            json!({ "health_check": { "tcp": { "port": 80 }, "start_period": 1801 } }),
+            "health_check.start_period",
+        ),
         (json!({ "health_check": { "tcp": { "port": 80 }, "grace": 3 } }), "health_check.grace"),
         (json!({ "update_policy": { "preset": "yolo" } }), "update_policy.preset"),
         (json!({ "update_policy": { "parallelism": 0 } }), "update_policy.parallelism"),
-        (json!({ "update_policy": { "max_failure_ratio": 1.1 } }), "update_policy.max_failure_ratio"),
+        (
+            json!({ "update_policy": { "max_failure_ratio": 1.1 } }),
+            "update_policy.max_failure_ratio",
+        ),
         (json!({ "update_policy": { "monitor": 12 } }), "update_policy.monitor"),
         (json!({ "update_policy": { "order": "start_first" } }), "update_policy.order"),
         (json!({ "deadlines": { "schedule": 9 } }), "deadlines.schedule"),
         (json!({ "deadlines": { "pull": 29 } }), "deadlines.pull"),
         (json!({ "deadlines": { "healthy": 1801 } }), "deadlines.healthy"),
         (json!({ "deadlines": { "progress": 59 } }), "deadlines.progress"),
-        (json!({ "placement": { "constraints": ["node.role==manager"] } }), "placement.constraints"),
+        (
+            json!({ "placement": { "constraints": ["node.role==manager"] } }),
+            "placement.constraints",
+        ),
         (json!({ "placement": { "constraints": ["node.hostname==a"] } }), "placement.constraints"),
         (json!({ "stop_signal": "SIGSTOP" }), "stop_signal"),
         (json!({ "stop_grace_period": 0 }), "stop_grace_period"),
@@ -105,12 +129,18 @@ fn each_broken_rule_names_its_field() -> Outcome {
                     let told = list(&problem, "/violations")?;
                     // Or an entry of the field, where it is a list.
                     let entry = format!("{field}.");
-                    let named = told.iter().filter_map(|broken| broken["field"].as_str()).any(|told| {
-                        told == field || told.starts_with(&entry)
-                    });
-                    let ruled = told.iter().all(|broken| text(broken, "/rule").is_ok_and(|rule| !rule.is_empty()));
+                    let named = told
+                        .iter()
+                        .filter_map(|broken| broken["field"].as_str())
+                        .any(|told| told == field || told.starts_with(&entry));
+                    let ruled = told
+                        .iter()
+                        .all(|broken| text(broken, "/rule").is_ok_and(|rule| !rule.is_empty()));
                     if !named || !ruled {
-                        wrong.push(format!("{shown}: {field} is not named: {}", problem["violations"]));
+                        wrong.push(format!(
+                            "{shown}: {field} is not named: {}",
+                            problem["violations"]
+                        ));
                     }
                 }
                 Err(error) => wrong.push(format!("{shown}: {error}")),
@@ -128,8 +158,10 @@ fn several_broken_rules_are_told_together() -> Outcome {
         let acme = skep.tenant("acme").await?;
         let body = json!({ "slug": "Web", "image": "demo:v1", "cpu": 99, "extra": 1 });
         let problem = acme.client.post(&acme.path("apps"), &body).await?.problem(400, "invalid")?;
-        let mut fields: Vec<&str> =
-            list(&problem, "/violations")?.iter().map(|broken| text(broken, "/field")).collect::<Result<_, _>>()?;
+        let mut fields: Vec<&str> = list(&problem, "/violations")?
+            .iter()
+            .map(|broken| text(broken, "/field"))
+            .collect::<Result<_, _>>()?;
         fields.sort_unstable();
         assert_eq!(fields, ["cpu", "extra", "slug"], "{problem}");
         Ok(())
@@ -141,7 +173,9 @@ fn what_is_no_json_of_a_fair_size_is_refused() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
         let path = acme.path("apps");
-        for bad in ["{", "[]", "null", "\"web\"", "{\"slug\":\"web\",}", "\u{1}", "{\"slug\":\"\\u0000\"}"] {
+        for bad in
+            ["{", "[]", "null", "\"web\"", "{\"slug\":\"web\",}", "\u{1}", "{\"slug\":\"\\u0000\"}"]
+        {
             let ask = Ask { body: Some(bad.into()), headers: &[] };
             let answer = acme.client.ask(Method::POST, &path, ask).await?;
             answer.problem(400, "invalid").map_err(|error| error.context(bad))?;
@@ -152,7 +186,8 @@ fn what_is_no_json_of_a_fair_size_is_refused() -> Outcome {
         acme.client.ask(Method::POST, &path, nested).await?.problem(400, "invalid")?;
         let large = Ask { body: Some(vec![b' '; 257 * 1024]), headers: &[] };
         acme.client.ask(Method::POST, &path, large).await?.problem(413, "too_large")?;
-        let other = Ask { body: None, headers: &[("Content-Type", "text/plain"), ("Content-Length", "0")] };
+        let other =
+            Ask { body: None, headers: &[("Content-Type", "text/plain"), ("Content-Length", "0")] };
         let answer = acme.client.ask(Method::POST, &path, other).await?;
         assert!((400..500).contains(&answer.status), "{answer:?}");
         Ok(())

@@ -33,17 +33,25 @@ fn an_accept_writes_everything_at_once() -> Outcome {
         let acme = skep.tenant("acme").await?;
         acme.create_app("web", web()).await?;
         let path = acme.path("apps/web/deployments");
-        let answer = acme.client.post_once(&path, &json!({ "image": "skep-demo:v2" }), "first").await?;
+        let answer =
+            acme.client.post_once(&path, &json!({ "image": "skep-demo:v2" }), "first").await?;
         let location = answer.header("location").map(str::to_owned);
         let accepted = answer.expect(202)?;
         assert_eq!(location, Some(format!("{path}/{}", text(&accepted, "/id")?)));
         assert_eq!(accepted["status"], "queued");
         assert_eq!(accepted["kind"], "deploy");
         assert_eq!(accepted["release"], 1);
-        assert_eq!(acme.app("web").await?["spec"]["image"], "skep-demo:v2", "the app's image, from now on");
-        assert_eq!(written(skep.database.owner()).await?, json!({
-            "releases": 1, "deployments": 1, "events": 1, "outbox": 1, "audit": 1, "keys": 1, "last_release": 1,
-        }));
+        assert_eq!(
+            acme.app("web").await?["spec"]["image"],
+            "skep-demo:v2",
+            "the app's image, from now on"
+        );
+        assert_eq!(
+            written(skep.database.owner()).await?,
+            json!({
+                "releases": 1, "deployments": 1, "events": 1, "outbox": 1, "audit": 1, "keys": 1, "last_release": 1,
+            })
+        );
         let release = acme.client.get(&acme.path("apps/web/releases/1")).await?.expect(200)?;
         assert_eq!(release["spec"]["image"], "skep-demo:v2");
         assert!(release["resolved_image"].is_null() && release["stable_at"].is_null());
@@ -61,9 +69,12 @@ fn an_accept_that_fails_half_way_writes_nothing() -> Outcome {
         let path = acme.path("apps/web/deployments");
         let answer = acme.client.post_once(&path, &json!({}), "first").await?;
         answer.problem(500, "internal")?;
-        assert_eq!(written(skep.database.owner()).await?, json!({
-            "releases": 0, "deployments": 0, "events": 0, "outbox": 0, "audit": 0, "keys": 0, "last_release": 0,
-        }));
+        assert_eq!(
+            written(skep.database.owner()).await?,
+            json!({
+                "releases": 0, "deployments": 0, "events": 0, "outbox": 0, "audit": 0, "keys": 0, "last_release": 0,
+            })
+        );
         // And the same request works once the cause is mended.
         sql::execute(skep.database.owner(), "GRANT INSERT ON outbox TO skep_api").await?;
         acme.client.post_once(&path, &json!({}), "first").await?.expect(202)?;
@@ -89,7 +100,9 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
         let accepts: Vec<Vec<String>> = wire
             .transactions()
             .into_iter()
-            .filter(|statements| statements.iter().any(|text| text.contains(r#"INSERT INTO "deployments""#)))
+            .filter(|statements| {
+                statements.iter().any(|text| text.contains(r#"INSERT INTO "deployments""#))
+            })
             .collect();
         assert_eq!(accepts.len(), 2);
         for statements in &accepts {
@@ -131,7 +144,8 @@ fn a_timeline_tells_every_step() -> Outcome {
         let deployment = acme.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
         let found = acme.deployment(&deployment).await?;
-        let steps: Vec<&Value> = list(&found, "/timeline")?.iter().map(|step| &step["status"]).collect();
+        let steps: Vec<&Value> =
+            list(&found, "/timeline")?.iter().map(|step| &step["status"]).collect();
         assert_eq!(steps, ["queued", "provisioning", "updating", "verifying", "succeeded"]);
         assert_eq!(found["reason"]["code"], "live");
         assert!(found["evidence"].is_null());
@@ -147,16 +161,27 @@ fn scaling_needs_something_deployed() -> Outcome {
         let acme = skep.tenant("acme").await?;
         acme.create_app("web", web()).await?;
         let path = acme.path("apps/web/scale");
-        acme.client.post(&path, &json!({ "replicas": 3 })).await?.problem(409, "nothing_deployed")?;
+        acme.client
+            .post(&path, &json!({ "replicas": 3 }))
+            .await?
+            .problem(409, "nothing_deployed")?;
         assert_eq!(acme.app("web").await?["replicas"], 1, "a refused scale changes nothing");
-        for bad in [json!({}), json!({ "replicas": -1 }), json!({ "replicas": 101 }), json!({ "replicas": "2" })] {
+        for bad in [
+            json!({}),
+            json!({ "replicas": -1 }),
+            json!({ "replicas": 101 }),
+            json!({ "replicas": "2" }),
+        ] {
             let problem = acme.client.post(&path, &bad).await?.problem(400, "invalid")?;
             assert_eq!(problem["violations"][0]["field"], "replicas", "{problem}");
         }
         acme.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
         let scaled = acme.scale("web", 3).await?;
-        assert_eq!((&scaled["kind"], &scaled["replicas"], &scaled["release"]), (&"scale".into(), &3.into(), &1.into()));
+        assert_eq!(
+            (&scaled["kind"], &scaled["replicas"], &scaled["release"]),
+            (&"scale".into(), &3.into(), &1.into())
+        );
         assert_eq!(acme.app("web").await?["replicas"], 3);
         Ok(())
     })

@@ -14,7 +14,10 @@ fn a_broker_that_is_away_degrades_and_does_not_refuse() -> Outcome {
         let anonymous = skep.operator.with_token(None);
         let soon = Duration::from_secs(20);
         let becomes = async |status: &str| {
-            wait_until(status, soon, async || Ok(anonymous.get("/readyz").await?.body["status"] == status)).await
+            wait_until(status, soon, async || {
+                Ok(anonymous.get("/readyz").await?.body["status"] == status)
+            })
+            .await
         };
         becomes("ready").await?;
         skep.broker_proxy.cut();
@@ -35,7 +38,8 @@ fn a_broker_that_is_away_degrades_and_does_not_refuse() -> Outcome {
 fn an_api_refuses_an_older_schema() -> Outcome {
     run(async |skep| {
         let owner = skep.database.owner();
-        sql::execute(owner, "UPDATE __diesel_schema_migrations SET version = '20000101000000'").await?;
+        sql::execute(owner, "UPDATE __diesel_schema_migrations SET version = '20000101000000'")
+            .await?;
         let report = skep.operator.get("/readyz").await?.expect(503)?;
         assert_eq!(report["parts"]["database"], "outdated", "{report}");
         let mut late = Api::start(skep.api_settings()?).await?;

@@ -25,7 +25,10 @@ fn the_same_request_again_is_the_same_deployment() -> Outcome {
         let later = acme.client.post_once(&path, &body, "key").await?.expect(202)?;
         assert_eq!((&later["id"], &later["status"]), (&first["id"], &"succeeded".into()));
         assert_eq!(sql::count(skep.database.owner(), "deployments").await?, 1);
-        assert_eq!(sql::count(skep.database.owner(), "audit_log WHERE action = 'app.deploy'").await?, 1);
+        assert_eq!(
+            sql::count(skep.database.owner(), "audit_log WHERE action = 'app.deploy'").await?,
+            1
+        );
         Ok(())
     })
 }
@@ -36,8 +39,12 @@ fn another_body_under_the_same_key_is_refused() -> Outcome {
         let acme = skep.tenant("acme").await?;
         acme.create_app("web", web()).await?;
         let path = acme.path("apps/web/deployments");
-        acme.client.post_once(&path, &json!({ "image": "skep-demo:v2" }), "key").await?.expect(202)?;
-        let other = acme.client.post_once(&path, &json!({ "image": "skep-demo:v3" }), "key").await?;
+        acme.client
+            .post_once(&path, &json!({ "image": "skep-demo:v2" }), "key")
+            .await?
+            .expect(202)?;
+        let other =
+            acme.client.post_once(&path, &json!({ "image": "skep-demo:v3" }), "key").await?;
         other.problem(422, "idempotency_key_reused")?;
         assert_eq!(acme.app("web").await?["spec"]["image"], "skep-demo:v2");
         Ok(())
@@ -73,9 +80,13 @@ fn sixteen_at_once_are_one_deployment() -> Outcome {
         let path = acme.path("apps/web/deployments");
         let asks = (0..16).map(async |_| acme.client.post_once(&path, &json!({}), "key").await);
         let answers = try_join_all(asks).await?;
-        let fresh = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();
+        let fresh =
+            answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();
         assert_eq!(fresh, 1);
-        let mut ids = answers.into_iter().map(|answer| Ok(answer.expect(202)?["id"].to_string())).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut ids = answers
+            .into_iter()
+            .map(|answer| Ok(answer.expect(202)?["id"].to_string()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
         assert_eq!(sql::count(skep.database.owner(), "deployments").await?, 1);

@@ -37,9 +37,19 @@ fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", "/v1/organizations".into(), Operator, none.clone()),
         ("POST", "/v1/organizations".into(), Operator, json!({ "slug": "stolen" })),
         ("GET", "/v1/organizations/{organization}".into(), Tenant, none.clone()),
-        ("POST", "/v1/organizations/{organization}/tokens".into(), OperatorOfOrganization, json!({ "name": "x" })),
+        (
+            "POST",
+            "/v1/organizations/{organization}/tokens".into(),
+            OperatorOfOrganization,
+            json!({ "name": "x" }),
+        ),
         ("GET", "/v1/organizations/{organization}/environments".into(), Tenant, none.clone()),
-        ("GET", "/v1/organizations/{organization}/environments/{environment}".into(), Tenant, none.clone()),
+        (
+            "GET",
+            "/v1/organizations/{organization}/environments/{environment}".into(),
+            Tenant,
+            none.clone(),
+        ),
         ("GET", apps.clone(), Tenant, none.clone()),
         ("POST", apps, Tenant, json!({ "slug": "stolen", "image": "demo:v1" })),
         ("GET", app(""), Tenant, none.clone()),
@@ -63,7 +73,11 @@ impl Things {
         let app = tenant.create_app("web", web()).await?;
         let deployment = tenant.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
-        let environment = tenant.client.get(&format!("{}/environments/production", tenant.home())).await?.expect(200)?;
+        let environment = tenant
+            .client
+            .get(&format!("{}/environments/production", tenant.home()))
+            .await?
+            .expect(200)?;
         Ok(Self(vec![
             ("organization", text(&tenant.organization, "/id")?.to_owned()),
             ("environment", text(&environment, "/id")?.to_owned()),
@@ -74,19 +88,39 @@ impl Things {
     }
 
     fn fill(&self, template: &str) -> String {
-        self.0.iter().fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
+        self.0
+            .iter()
+            .fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
     }
 
     /// The same, with another value of one variable.
     fn with(&self, name: &str, other: &Self) -> Self {
-        let of_other = |name: &str| other.0.iter().find(|(found, _)| *found == name).map(|(_, id)| id.clone());
-        Self(self.0.iter().map(|(found, id)| {
-            (*found, if *found == name { of_other(name).unwrap_or_default() } else { id.clone() })
-        }).collect())
+        let of_other =
+            |name: &str| other.0.iter().find(|(found, _)| *found == name).map(|(_, id)| id.clone());
+        Self(
+            self.0
+                .iter()
+                .map(|(found, id)| {
+                    (
+                        *found,
+                        if *found == name {
+                            of_other(name).unwrap_or_default()
+                        } else {
+                            id.clone()
+                        },
+                    )
+                })
+                .collect(),
+        )
     }
 }
 
-async fn ask(client: &Client, method: &str, path: &str, body: &Value) -> anyhow::Result<tests::Answer> {
+async fn ask(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<tests::Answer> {
     let body = (!body.is_null()).then(|| body.to_string().into_bytes());
     client.ask(Method::from_bytes(method.as_bytes())?, path, Ask { body, headers: &[] }).await
 }
@@ -95,10 +129,20 @@ async fn ask(client: &Client, method: &str, path: &str, body: &Value) -> anyhow:
 async fn everything(skep: &Skep) -> anyhow::Result<Vec<Value>> {
     let mut found = Vec::new();
     for table in [
-        "organizations", "environments", "networks", "tokens", "apps", "releases", "deployments", "deployment_events",
-        "idempotency_keys", "audit_log",
+        "organizations",
+        "environments",
+        "networks",
+        "tokens",
+        "apps",
+        "releases",
+        "deployments",
+        "deployment_events",
+        "idempotency_keys",
+        "audit_log",
     ] {
-        found.extend(sql::rows(skep.database.owner(), &format!("SELECT * FROM {table} ORDER BY 1")).await?);
+        found.extend(
+            sql::rows(skep.database.owner(), &format!("SELECT * FROM {table} ORDER BY 1")).await?,
+        );
     }
     Ok(found)
 }
@@ -142,7 +186,9 @@ fn a_stranger_finds_nothing_and_changes_nothing() -> Outcome {
                 _ => stranger.problem(404, "not_found")?,
             };
             if reach == Reach::OperatorOfOrganization {
-                ask(&acme.client, method, &own.fill(&template), &body).await?.problem(403, "forbidden")?;
+                ask(&acme.client, method, &own.fill(&template), &body)
+                    .await?
+                    .problem(403, "forbidden")?;
             }
             // In one's own organization, another's environment, app or deployment.
             for variable in ["environment", "app", "deployment"] {
@@ -163,7 +209,8 @@ fn a_foreign_thing_and_one_that_is_not_there_look_the_same() -> Outcome {
         let (acme, globex) = (skep.tenant("acme").await?, skep.tenant("globex").await?);
         globex.create_app("web", web()).await?;
         let foreign = acme.client.get(&globex.path("apps/web")).await?.problem(404, "not_found")?;
-        let absent = acme.client.get("/v1/organizations/initech/environments/production/apps/web").await?;
+        let absent =
+            acme.client.get("/v1/organizations/initech/environments/production/apps/web").await?;
         let absent = absent.problem(404, "not_found")?;
         for field in ["type", "title", "status", "detail", "code", "violations"] {
             assert_eq!(foreign[field], absent[field], "{field}");

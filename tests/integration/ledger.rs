@@ -56,14 +56,18 @@ fn many_claims_at_once_never_give_the_same_deployment_twice() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
         let queued = queue(&acme, &["a", "b", "c", "d", "e", "f"]).await?;
-        let claims = (0..12).map(|_| deployment_claim_next(skep.database.worker(), WorkerId::new()));
+        let claims =
+            (0..12).map(|_| deployment_claim_next(skep.database.worker(), WorkerId::new()));
         let claimed: Vec<_> = try_join_all(claims).await?.into_iter().flatten().collect();
-        let ids: BTreeSet<String> = claimed.iter().map(|claim| claim.deployment.to_string()).collect();
+        let ids: BTreeSet<String> =
+            claimed.iter().map(|claim| claim.deployment.to_string()).collect();
         let fences: BTreeSet<i64> = claimed.iter().map(|claim| claim.fence).collect();
         assert_eq!((ids.len(), fences.len()), (claimed.len(), claimed.len()));
         // A claim that lost a race comes back empty; the next look finds what is left.
         let mut ids = ids;
-        while let Some(claim) = deployment_claim_next(skep.database.worker(), WorkerId::new()).await? {
+        while let Some(claim) =
+            deployment_claim_next(skep.database.worker(), WorkerId::new()).await?
+        {
             assert!(ids.insert(claim.deployment.to_string()));
         }
         assert_eq!(ids, queued.into_iter().collect());
@@ -109,9 +113,14 @@ fn an_expired_lease_is_taken_over_and_the_old_fence_writes_nothing() -> Outcome 
         assert!(ledger_read(worker, old).await?.is_none());
         let end = pretend::transition(Status::Failed, Some(ReasonCode::ImageNotFound));
         assert!(!ledger_transition(worker, old, Status::Provisioning, &end).await?);
-        let rows = sql::row(skep.database.owner(), "SELECT status, reason_code FROM deployments").await?;
+        let rows =
+            sql::row(skep.database.owner(), "SELECT status, reason_code FROM deployments").await?;
         assert_eq!(rows, json!({ "status": "provisioning", "reason_code": null }));
-        assert_eq!(sql::count(skep.database.owner(), "deployment_events").await?, 2, "queued and taken up");
+        assert_eq!(
+            sql::count(skep.database.owner(), "deployment_events").await?,
+            2,
+            "queued and taken up"
+        );
         pretend::go(worker, new, Status::Provisioning, end).await
     })
 }
@@ -142,7 +151,10 @@ fn an_illegal_step_is_refused_and_an_end_is_an_end() -> Outcome {
         let (claim, _) = pretend::update(worker).await?;
         for to in [Status::Queued, Status::Provisioning, Status::RolledBack] {
             let step = pretend::transition(to, Some(ReasonCode::Live));
-            assert!(ledger_transition(worker, claim, Status::Updating, &step).await.is_err(), "{to}");
+            assert!(
+                ledger_transition(worker, claim, Status::Updating, &step).await.is_err(),
+                "{to}"
+            );
         }
         // A step from where it is not any more.
         let step = pretend::transition(Status::Updating, None);
@@ -153,8 +165,13 @@ fn an_illegal_step_is_refused_and_an_end_is_an_end() -> Outcome {
         assert!(!ledger_transition(worker, claim, Status::Updating, &end).await?);
         assert!(!ledger_renew(worker, claim).await?);
         // Whoever tries: the trigger holds for the owner, too.
-        for change in ["status = 'queued'", "reason = 'another'", "finished_at = NULL", "updated_at = now()"] {
-            let error = sql::execute(skep.database.owner(), &format!("UPDATE deployments SET {change}")).await.unwrap_err();
+        for change in
+            ["status = 'queued'", "reason = 'another'", "finished_at = NULL", "updated_at = now()"]
+        {
+            let error =
+                sql::execute(skep.database.owner(), &format!("UPDATE deployments SET {change}"))
+                    .await
+                    .unwrap_err();
             assert!(format!("{error:#}").contains("has ended as stuck"), "{change}: {error:#}");
         }
         Ok(())
@@ -185,7 +202,11 @@ fn a_scale_that_was_rolled_back_is_not_tried_again() -> Outcome {
         let back = pretend::transition(Status::RollingBack, Some(ReasonCode::Unschedulable));
         pretend::go(worker, claim, Status::Updating, back).await?;
         let mut end = pretend::transition(Status::RolledBack, None);
-        end.live = first.release.map(|release| db::ledger::Live { release: release.id, restart_counter: 0, replicas: 1 });
+        end.live = first.release.map(|release| db::ledger::Live {
+            release: release.id,
+            restart_counter: 0,
+            replicas: 1,
+        });
         pretend::go(worker, claim, Status::RollingBack, end).await?;
         let app = acme.app("web").await?;
         assert_eq!((&app["replicas"], &app["live"]["replicas"]), (&1.into(), &1.into()));

@@ -72,7 +72,8 @@ fn bad_slugs_and_names_are_told_and_nothing_is_made() -> Outcome {
         }
         for name in ["", "line\nbreak", "nul\u{0}", &"n".repeat(201)] {
             let body = json!({ "slug": "acme", "name": name });
-            let problem = skep.operator.post("/v1/organizations", &body).await?.problem(400, "invalid")?;
+            let problem =
+                skep.operator.post("/v1/organizations", &body).await?.problem(400, "invalid")?;
             assert_eq!(problem["violations"][0]["field"], "name", "{name:?}: {problem}");
         }
         assert_eq!(sql::count(skep.database.owner(), "organizations").await?, 0);

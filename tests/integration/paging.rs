@@ -70,7 +70,8 @@ fn deployments_and_releases_are_walked_newest_first() -> Outcome {
         assert_eq!(seen, made);
         let path = acme.path("apps/web/releases?limit=100");
         let releases = acme.client.get(&path).await?.expect(200)?;
-        let numbers: Vec<&Value> = list(&releases, "/items")?.iter().map(|item| &item["number"]).collect();
+        let numbers: Vec<&Value> =
+            list(&releases, "/items")?.iter().map(|item| &item["number"]).collect();
         assert_eq!(numbers, (1..=10).rev().collect::<Vec<i32>>());
         Ok(())
     })

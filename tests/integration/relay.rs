@@ -27,7 +27,10 @@ fn a_wake_up_is_published_and_forgotten() -> Outcome {
         let message = wait_for("the wake-up", SOON, async || broker.take(&queue).await).await?;
         let envelope: Envelope = serde_json::from_slice(&message)?;
         assert_eq!(envelope.deployment.to_string(), text(&deployment, "/id")?);
-        wait_until("an empty outbox", SOON, async || Ok(sql::count(skep.database.owner(), "outbox").await? == 0)).await
+        wait_until("an empty outbox", SOON, async || {
+            Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
+        })
+        .await
     })
 }
 
@@ -49,7 +52,10 @@ fn what_is_accepted_while_the_broker_is_away_is_delivered_when_it_is_back() -> O
         let wakeup = tokio::time::timeout(SOON, consumer.next()).await?.unwrap();
         assert_eq!(wakeup.envelope.deployment.to_string(), text(&deployment, "/id")?);
         wakeup.done().await;
-        wait_until("an empty outbox", SOON, async || Ok(sql::count(skep.database.owner(), "outbox").await? == 0)).await
+        wait_until("an empty outbox", SOON, async || {
+            Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
+        })
+        .await
     })
 }
 
@@ -59,7 +65,10 @@ fn a_crash_between_commit_and_publish_is_covered_by_the_sweep() -> Outcome {
         // Nobody wakes the relay for a row that another process left.
         let left = "INSERT INTO outbox (deployment_id) VALUES (gen_random_uuid())";
         sql::execute(skep.database.owner(), left).await?;
-        wait_until("an empty outbox", SOON, async || Ok(sql::count(skep.database.owner(), "outbox").await? == 0)).await
+        wait_until("an empty outbox", SOON, async || {
+            Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
+        })
+        .await
     })
 }
 
@@ -81,7 +90,10 @@ fn what_nobody_can_read_ends_in_the_dead_letter_queue() -> Outcome {
         for message in bad {
             broker.publish(&deployments_queue(&prefix), message).await?;
         }
-        wait_until("three dead letters", SOON, async || Ok(broker.depth(&dead_queue(&prefix)).await? == 3)).await?;
+        wait_until("three dead letters", SOON, async || {
+            Ok(broker.depth(&dead_queue(&prefix)).await? == 3)
+        })
+        .await?;
         // And the queue goes on.
         let good = serde_json::to_vec(&Envelope::new(text(&deployment, "/id")?.parse()?))?;
         broker.publish(&deployments_queue(&prefix), &good).await?;
@@ -98,10 +110,14 @@ fn a_message_of_a_newer_version_is_left_for_a_newer_worker() -> Outcome {
     run(async |skep| {
         let prefix = skep.queue_prefix();
         let stop = CancellationToken::new();
-        let mut consumer = Consumer::start(environment().amqp_url.clone().into(), &prefix, 1, stop.clone());
+        let mut consumer =
+            Consumer::start(environment().amqp_url.clone().into(), &prefix, 1, stop.clone());
         let broker = Broker::connect().await?;
         let queue = deployments_queue(&prefix);
-        wait_until("the queue", SOON, async || Ok(skep.operator.get("/readyz").await?.body["status"] == "ready")).await?;
+        wait_until("the queue", SOON, async || {
+            Ok(skep.operator.get("/readyz").await?.body["status"] == "ready")
+        })
+        .await?;
         broker.publish(&queue, br#"{"version":2,"something":"else"}"#).await?;
         // It is put back a second later, and never handed to us.
         let none = tokio::time::timeout(Duration::from_millis(1500), consumer.next()).await;

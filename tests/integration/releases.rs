@@ -48,7 +48,11 @@ fn the_previous_one_is_what_was_live_before() -> Outcome {
         let forth = acme.rollback("web", json!({})).await?;
         assert_eq!(forth["release"], 2, "back from a rollback is where it came from");
         pretend::succeed(worker).await?;
-        assert_eq!(acme.app("web").await?["spec"]["image"], "skep-demo:v3", "what is next is not what is live");
+        assert_eq!(
+            acme.app("web").await?["spec"]["image"],
+            "skep-demo:v3",
+            "what is next is not what is live"
+        );
         Ok(())
     })
 }
@@ -85,9 +89,14 @@ fn a_rollback_is_checked_against_todays_policy() -> Outcome {
         // As if the policy had allowed a quarter of a core when it was frozen.
         let owner = skep.database.owner();
         sql::execute(owner, "ALTER TABLE releases DISABLE TRIGGER releases_immutable").await?;
-        sql::execute(owner, "UPDATE releases SET spec = jsonb_set(spec, '{cpu_millis}', '250') WHERE number = 1").await?;
+        sql::execute(
+            owner,
+            "UPDATE releases SET spec = jsonb_set(spec, '{cpu_millis}', '250') WHERE number = 1",
+        )
+        .await?;
         sql::execute(owner, "ALTER TABLE releases ENABLE TRIGGER releases_immutable").await?;
-        let refused = acme.client.post(&acme.path("apps/web/rollback"), &json!({ "release": 1 })).await?;
+        let refused =
+            acme.client.post(&acme.path("apps/web/rollback"), &json!({ "release": 1 })).await?;
         let problem = refused.problem(400, "invalid")?;
         assert_eq!(problem["violations"][0]["field"], "cpu");
         Ok(())

@@ -34,7 +34,8 @@ fn believed(source: &str) -> anyhow::Result<Tables> {
         let name = head.split_once(" (").context("and a key")?.0;
         let mut columns = BTreeMap::new();
         for line in lines.take_while(|line| *line != "}") {
-            let (column, kind) = line.trim_end_matches(',').split_once(" -> ").with_context(|| line.to_owned())?;
+            let (column, kind) =
+                line.trim_end_matches(',').split_once(" -> ").with_context(|| line.to_owned())?;
             let inner = kind.strip_prefix("Nullable<").and_then(|rest| rest.strip_suffix('>'));
             let postgres = inner.unwrap_or(kind).to_lowercase();
             columns.insert(column.to_owned(), (postgres, inner.is_some()));
@@ -115,7 +116,10 @@ fn the_roles_of_processes_may_do_no_more_than_they_need() -> Outcome {
         ] {
             let error = sql::execute(worker, refused).await.unwrap_err();
             let told = format!("{error:#}");
-            assert!(told.contains("permission denied") || told.contains("must be owner"), "{refused}: {told}");
+            assert!(
+                told.contains("permission denied") || told.contains("must be owner"),
+                "{refused}: {told}"
+            );
         }
         Ok(())
     })

@@ -38,17 +38,27 @@ fn the_driving_one_is_asked_to_end_and_wakes_the_newer_when_it_does() -> Outcome
         assert_eq!(asked["status"], "updating", "it ends by itself, not by force");
         assert_eq!(asked["superseded_by"], newer["id"]);
         let last = list(&asked, "/timeline")?.last().map(|step| step["message"].clone());
-        assert!(last.as_ref().and_then(Value::as_str).is_some_and(|text| text.starts_with("asked to end")), "{last:?}");
+        assert!(
+            last.as_ref()
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.starts_with("asked to end")),
+            "{last:?}"
+        );
         // One driving deployment of an app: the newer one waits.
         let none = db::ledger::deployment_claim_next(worker, model::id::WorkerId::new()).await?;
         assert_eq!(none, None);
         skep.broker_proxy.cut();
         tests::wait_until("an empty outbox", std::time::Duration::from_secs(5), async || {
             Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
-        }).await?;
+        })
+        .await?;
         let end = pretend::transition(Status::Superseded, Some(ReasonCode::NewerDeployment));
         pretend::go(worker, claim, Status::Updating, end).await?;
-        assert_eq!(sql::count(skep.database.owner(), "outbox").await?, 1, "its end wakes who waited");
+        assert_eq!(
+            sql::count(skep.database.owner(), "outbox").await?,
+            1,
+            "its end wakes who waited"
+        );
         pretend::succeed(worker).await?;
         assert_eq!(acme.deployment(&newer).await?["status"], "succeeded");
         Ok(())
@@ -65,10 +75,17 @@ fn many_at_once_leave_one_queued() -> Outcome {
         let mut numbers: Vec<i64> = made.iter().filter_map(|one| one["release"].as_i64()).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=16).collect::<Vec<i64>>(), "each froze a release of its own");
-        let rows = sql::rows(skep.database.owner(), "SELECT status, count(*) FROM deployments GROUP BY 1 ORDER BY 1").await?;
-        assert_eq!(Value::from(rows), json!([
-            { "status": "queued", "count": 1 }, { "status": "superseded", "count": 15 },
-        ]));
+        let rows = sql::rows(
+            skep.database.owner(),
+            "SELECT status, count(*) FROM deployments GROUP BY 1 ORDER BY 1",
+        )
+        .await?;
+        assert_eq!(
+            Value::from(rows),
+            json!([
+                { "status": "queued", "count": 1 }, { "status": "superseded", "count": 15 },
+            ])
+        );
         Ok(())
     })
 }

@@ -74,7 +74,8 @@ impl Client {
 
     /// A POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.ask(Method::POST, path, Ask { body: Some(body.to_string().into()), headers: &[] }).await
+        self.ask(Method::POST, path, Ask { body: Some(body.to_string().into()), headers: &[] })
+            .await
     }
 
     /// A POST of JSON with an idempotency key.
@@ -85,7 +86,8 @@ impl Client {
 
     /// A PATCH of JSON.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.ask(Method::PATCH, path, Ask { body: Some(body.to_string().into()), headers: &[] }).await
+        self.ask(Method::PATCH, path, Ask { body: Some(body.to_string().into()), headers: &[] })
+            .await
     }
 
     /// A DELETE.

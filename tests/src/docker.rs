@@ -91,7 +91,8 @@ impl Engine {
     pub async fn running_ids(&self, app: &str) -> Result<Vec<String>> {
         let tasks = self.tasks_of(app).await?;
         let running = tasks.iter().filter(|task| task["Status"]["State"] == "running");
-        let mut ids = running.map(|task| Ok(text(task, "/ID")?.to_owned())).collect::<Result<Vec<_>>>()?;
+        let mut ids =
+            running.map(|task| Ok(text(task, "/ID")?.to_owned())).collect::<Result<Vec<_>>>()?;
         ids.sort();
         Ok(ids)
     }
@@ -106,7 +107,8 @@ impl Engine {
 
     /// The address of an app's first running task in a network.
     pub async fn address_of(&self, app: &str, network: &str) -> Result<Ipv4Addr> {
-        let container = self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
+        let container =
+            self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
         let attached = &container["NetworkSettings"]["Networks"][network];
         Ok(text(attached, "/IPAddress")?.parse()?)
     }
@@ -114,23 +116,35 @@ impl Engine {
     /// The address that the app's first running task has on `docker_gwbridge`, the bridge by which
     /// every container on an overlay reaches its node.
     pub async fn bridge_address_of(&self, app: &str) -> Result<Ipv4Addr> {
-        let container = self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
+        let container =
+            self.get(&format!("/containers/{}/json", self.container_of(app).await?)).await?;
         let sandbox = text(&container, "/NetworkSettings/SandboxID")?;
         let bridge = self.get("/networks/docker_gwbridge").await?;
         let endpoints = bridge["Containers"].as_object().context("the bridge has no containers")?;
         let name = format!("gateway_{}", sandbox.get(..12).unwrap_or(sandbox));
         let endpoint = endpoints.values().find(|endpoint| endpoint["Name"] == name);
-        let address = text(endpoint.with_context(|| format!("{name} is not on the bridge"))?, "/IPv4Address")?;
+        let address = text(
+            endpoint.with_context(|| format!("{name} is not on the bridge"))?,
+            "/IPv4Address",
+        )?;
         Ok(address.split('/').next().unwrap_or(address).parse()?)
     }
 
     /// What the sample app answers, asked from inside a container of `app`: from inside its
     /// network, that is.
     pub async fn ask_from(&self, app: &str, url: &str) -> Result<(u16, Value)> {
+        let answer = self.try_from(app, url).await?;
+        answer.map_err(|why| anyhow::anyhow!("asked from inside {app}: {why}"))
+    }
+
+    /// The same; the inner error says why nobody answered.
+    pub async fn try_from(&self, app: &str, url: &str) -> Result<Result<(u16, Value), String>> {
         let output = self.exec(&self.container_of(app).await?, &["/app", "get", url]).await?;
         let (status, body) = output.split_once('\n').unwrap_or((&output, ""));
-        let status = status.trim().parse().with_context(|| format!("{url}: {output}"))?;
-        Ok((status, serde_json::from_str(body).unwrap_or_default()))
+        Ok(match status.trim().parse() {
+            Ok(status) => Ok((status, serde_json::from_str(body).unwrap_or_default())),
+            Err(_) => Err(output),
+        })
     }
 
     async fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
@@ -181,7 +195,9 @@ impl Engine {
 async fn exchange(method: &str, path: &str) -> Result<(u16, String)> {
     let socket = environment().docker_host.trim_start_matches("unix://");
     let mut stream = UnixStream::connect(socket).await.with_context(|| socket.to_owned())?;
-    stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes())
+        .await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     let answer = String::from_utf8(bytes)?;

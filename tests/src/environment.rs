@@ -42,7 +42,10 @@ fn needed(name: &str) -> String {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests have no flags of their own: ./dev test exports")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no flags of their own: ./dev test exports"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

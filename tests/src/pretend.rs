@@ -3,9 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use db::Database;
-use db::ledger::{
-    Claim, Live, Marks, Transition, deployment_claim_next, ledger_transition,
-};
+use db::ledger::{Claim, Live, Marks, Transition, deployment_claim_next, ledger_transition};
 use db::work::{Work, release_resolve, work_read};
 use model::deployment::Kind;
 use model::id::WorkerId;
@@ -53,13 +51,17 @@ pub async fn update(database: &Database) -> Result<(Claim, Work)> {
 /// Claims the next deployment and drives it to `succeeded`.
 pub async fn succeed(database: &Database) -> Result<Work> {
     let (claim, work) = update(database).await?;
-    let reason = if work.deployment.kind == Kind::Remove { ReasonCode::Removed } else { ReasonCode::Live };
+    let reason =
+        if work.deployment.kind == Kind::Remove { ReasonCode::Removed } else { ReasonCode::Live };
     let mut end = transition(Status::Succeeded, Some(reason));
-    end.live = work.release.as_ref().filter(|_| work.deployment.kind != Kind::Remove).map(|release| Live {
-        release: release.id,
-        restart_counter: work.deployment.restart_counter,
-        replicas: work.deployment.replicas,
-    });
+    end.live =
+        work.release.as_ref().filter(|_| work.deployment.kind != Kind::Remove).map(|release| {
+            Live {
+                release: release.id,
+                restart_counter: work.deployment.restart_counter,
+                replicas: work.deployment.replicas,
+            }
+        });
     go(database, claim, Status::Updating, transition(Status::Verifying, None)).await?;
     go(database, claim, Status::Verifying, end).await?;
     Ok(work)

@@ -47,7 +47,10 @@ pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
 fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Result<Runtime, std::io::Error>> = LazyLock::new(|| {
         // What the API calls its own fault is seldom what a test wanted to see.
-        tracing_subscriber::fmt().with_env_filter("off,api=error").with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter("off,api=error")
+            .with_writer(std::io::stderr)
+            .init();
         Builder::new_multi_thread().worker_threads(2).enable_all().build()
     });
     #[expect(clippy::panic, reason = "without a runtime there is no test that could fail instead")]

@@ -141,8 +141,7 @@ impl Skep {
 
     /// Everything accepted gets its verdict from the production consumer, where one was at work.
     pub(crate) async fn drain(&self) -> Result<()> {
-        if !self.driven.load(Ordering::Relaxed)
-            || self.may_leave_unfinished.load(Ordering::Relaxed)
+        if !self.driven.load(Ordering::Relaxed) || self.may_leave_unfinished.load(Ordering::Relaxed)
         {
             return Ok(());
         }
@@ -159,17 +158,26 @@ impl Skep {
     /// What the workers said, newest last.
     pub(crate) async fn worker_logs(&self) -> Vec<String> {
         let workers = self.workers.lock().await;
-        workers.iter().enumerate().flat_map(|(number, worker)| {
-            let lines = worker.log();
-            let skipped = lines.len().saturating_sub(400);
-            lines.into_iter().skip(skipped).map(move |line| format!("worker {number}: {line}"))
-        })
-        .collect()
+        workers
+            .iter()
+            .enumerate()
+            .flat_map(|(number, worker)| {
+                let lines = worker.log();
+                let skipped = lines.len().saturating_sub(400);
+                lines.into_iter().skip(skipped).map(move |line| format!("worker {number}: {line}"))
+            })
+            .collect()
     }
 
     /// Takes everything of it away.
     pub(crate) async fn remove(self) -> Result<()> {
-        for worker in self.workers.lock().await.iter_mut().filter_map(|worker| worker.runs().then_some(worker)) {
+        for worker in self
+            .workers
+            .lock()
+            .await
+            .iter_mut()
+            .filter_map(|worker| worker.runs().then_some(worker))
+        {
             worker.kill().await?;
         }
         let stopped = self.api.into_inner().stop().await;

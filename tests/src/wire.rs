@@ -75,7 +75,10 @@ async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<Vec<Transac
 }
 
 /// One message of the frontend: its type, and its bytes after the length.
-async fn message(stream: &mut (impl AsyncReadExt + Unpin), typed: bool) -> std::io::Result<(u8, Vec<u8>)> {
+async fn message(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    typed: bool,
+) -> std::io::Result<(u8, Vec<u8>)> {
     let kind = if typed { stream.read_u8().await? } else { 0 };
     let length = stream.read_u32().await?.saturating_sub(4);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];

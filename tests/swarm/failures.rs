@@ -21,12 +21,21 @@ fn an_unhealthy_update_is_rolled_back_to_what_was_live() -> Outcome {
         let bad = acme.deploy("web", json!({ "image": image("v3") })).await?;
         let ended = acme.wait_for(&bad, "rolled_back", "unhealthy").await?;
         let sentence = text(&ended, "/reason/sentence")?;
-        assert!(sentence.contains("v2") && sentence.contains("GET /health on port 8080"), "{sentence}");
+        assert!(
+            sentence.contains("v2") && sentence.contains("GET /health on port 8080"),
+            "{sentence}"
+        );
         assert!(sentence.contains("500"), "what the check was answered: {sentence}");
         let tasks = list(&ended, "/evidence/tasks")?;
-        let told = tasks.iter().filter_map(|task| task["health"].as_str()).any(|health| health.contains("500"));
+        let told = tasks
+            .iter()
+            .filter_map(|task| task["health"].as_str())
+            .any(|health| health.contains("500"));
         assert!(told, "{ended:#}");
-        let steps: Vec<&str> = list(&ended, "/timeline")?.iter().map(|step| text(step, "/status")).collect::<Result<_, _>>()?;
+        let steps: Vec<&str> = list(&ended, "/timeline")?
+            .iter()
+            .map(|step| text(step, "/status"))
+            .collect::<Result<_, _>>()?;
         assert_eq!(steps[steps.len() - 2..], ["rolling_back", "rolled_back"]);
 
         // The old release is live: the API says so, Swarm does, and the app itself.
@@ -58,7 +67,11 @@ fn a_first_deploy_that_never_gets_healthy_is_stopped() -> Outcome {
         let id = text(&app, "/id")?;
         let service = engine.service_of(id).await?.unwrap();
         assert_eq!(service["Spec"]["Mode"]["Replicated"]["Replicas"], 0);
-        let alive = engine.all_tasks_of(id).await?.into_iter().filter(|task| task["Status"]["State"] == "running");
+        let alive = engine
+            .all_tasks_of(id)
+            .await?
+            .into_iter()
+            .filter(|task| task["Status"]["State"] == "running");
         assert_eq!(alive.count(), 0);
         assert!(acme.app("web").await?["live"].is_null());
         // The way out: a release that works.
@@ -77,7 +90,10 @@ fn a_crash_tells_its_exit_code_and_last_line() -> Outcome {
         let bad = acme.deploy("web", json!({ "image": image("crash") })).await?;
         let ended = acme.wait_for(&bad, "rolled_back", "exited").await?;
         let sentence = text(&ended, "/reason/sentence")?;
-        assert!(sentence.contains("exited with code 1") && sentence.contains("its last line was"), "{sentence}");
+        assert!(
+            sentence.contains("exited with code 1") && sentence.contains("its last line was"),
+            "{sentence}"
+        );
         let log = list(&ended, "/evidence/log")?;
         let last = log.last().and_then(|line| line.as_str()).unwrap_or_default();
         assert!(!last.is_empty() && sentence.contains(last.trim()), "{ended:#}");
@@ -130,7 +146,8 @@ fn a_registry_that_does_not_answer_is_waited_for_as_long_as_a_pull_may_take() ->
         acme.create_app("web", web("v1")).await?;
         acme.deploy_live("web", json!({})).await?;
         // Nothing listens there.
-        let patch = json!({ "image": "127.0.0.1:9/nobody/nothing:v1", "deadlines": { "pull": 30 } });
+        let patch =
+            json!({ "image": "127.0.0.1:9/nobody/nothing:v1", "deadlines": { "pull": 30 } });
         acme.patch_app("web", patch).await?;
         let bad = acme.deploy("web", json!({})).await?;
         let ended = acme.wait_for(&bad, "failed", "registry_unavailable").await?;

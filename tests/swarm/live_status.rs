@@ -32,7 +32,10 @@ fn is_healthy_then_degraded_then_stopped() -> Outcome {
         let app = acme.create_app("web", spec).await?;
         acme.deploy_live("web", json!({})).await?;
         let well = health(&acme, "healthy").await?;
-        assert_eq!((&well["desired"], &well["running"], &well["release"]), (&2.into(), &2.into(), &1.into()));
+        assert_eq!(
+            (&well["desired"], &well["running"], &well["release"]),
+            (&2.into(), &2.into(), &1.into())
+        );
         assert_eq!(list(&well, "/tasks")?.len(), 2);
         assert!(well["cause"].is_null(), "{well:#}");
 

@@ -23,7 +23,10 @@ fn leaves_nothing_of_the_app_in_swarm() -> Outcome {
         acme.wait_for(&removal, "succeeded", "removed").await?;
         assert_eq!(engine.service_of(id).await?, None);
         let left = engine.find(&format!("/containers/{container}/json")).await?;
-        assert!(left.is_none_or(|container| container["State"]["Running"] == false), "its process has ended");
+        assert!(
+            left.is_none_or(|container| container["State"]["Running"] == false),
+            "its process has ended"
+        );
         acme.client.get(&acme.path("apps/web")).await?.problem(404, "not_found")?;
         wait_until("its live status to be forgotten", Duration::from_secs(20), async || {
             Ok(sql::count(skep.database.owner(), "app_status").await? == 0)

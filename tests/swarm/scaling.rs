@@ -53,7 +53,10 @@ fn beyond_what_the_nodes_have_is_taken_back() -> Outcome {
         let up = acme.scale("web", too_many).await?;
         let ended = acme.wait_for(&up, "rolled_back", "unschedulable").await?;
         let sentence = text(&ended, "/reason/sentence")?;
-        assert!(sentence.contains("10 s") && sentence.contains("insufficient resources"), "{sentence}");
+        assert!(
+            sentence.contains("10 s") && sentence.contains("insufficient resources"),
+            "{sentence}"
+        );
         assert_eq!(engine.running_ids(id).await?, first, "the one that ran goes on, alone");
         let now = acme.app("web").await?;
         assert_eq!((&now["replicas"], &now["live"]["replicas"]), (&1.into(), &1.into()));

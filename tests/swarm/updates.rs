@@ -32,7 +32,8 @@ fn a_start_first_update_fails_no_request() -> Outcome {
         let visits_of = async |version: &str, least: u64| {
             wait_for(&format!("{least} visits of {version}"), Duration::from_secs(30), async || {
                 let found = counts().await?;
-                Ok((found["versions"][version].as_u64().unwrap_or_default() >= least).then_some(found))
+                Ok((found["versions"][version].as_u64().unwrap_or_default() >= least)
+                    .then_some(found))
             })
             .await
         };
@@ -44,7 +45,8 @@ fn a_start_first_update_fails_no_request() -> Outcome {
         assert_eq!(after["failed"], 0, "{after}");
         assert!(after["sent"].as_u64() >= Some(600), "{after}");
 
-        let (status, answer) = engine.ask_from(text(&app, "/id")?, "http://web.internal:8080/").await?;
+        let (status, answer) =
+            engine.ask_from(text(&app, "/id")?, "http://web.internal:8080/").await?;
         assert_eq!((status, &answer["version"]), (200, &"v2".into()));
         assert_eq!(acme.app("web").await?["live"], json!({ "release": 2, "replicas": 2 }));
         Ok(())

@@ -1,0 +1,144 @@
+//! The aims of PRODUCT.md, "Targets", held against what was measured.
+
+use serde::Serialize;
+
+use crate::figures::Figures;
+use crate::operation::{Operation, STAGES, Side, of_stage};
+use crate::report::Measured;
+
+/// A verdict may come so much later than a raw caller's, whichever is larger.
+const OVERHEAD: (f64, f64) = (1.05, 300.0);
+/// The spec is with Swarm so soon after the answer, in milliseconds.
+const SPEC: f64 = 20.0;
+/// A process is ready so soon, in milliseconds.
+const READY: f64 = 1000.0;
+/// Resident memory, in bytes.
+const MEMORY: f64 = 30e6;
+
+/// An aim and whether it holds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Aim {
+    /// What is aimed at.
+    pub(crate) aim: String,
+    /// What was measured.
+    pub(crate) measured: String,
+    /// Whether that is within.
+    pub(crate) holds: bool,
+}
+
+/// All aims that these measurements can tell of.
+pub(crate) fn aims(measured: &Measured) -> Vec<Aim> {
+    let mut aims = Vec::new();
+    for operation in Operation::ALL {
+        aims.extend(overhead(measured, operation));
+    }
+    aims.extend(spec(measured));
+    for process in &measured.processes {
+        if let Some(start) = Figures::of(&process.start_to_ready) {
+            aims.push(Aim {
+                aim: format!("{} ready < {READY:.0} ms after start", process.name),
+                measured: format!("median {:.0} ms, most {:.0} ms", start.median, start.most),
+                holds: start.most < READY,
+            });
+        }
+        let most = process.resident_idle.max(process.resident_after) as f64;
+        aims.push(Aim {
+            aim: format!(
+                "{} resident < {:.0} MB (here: without the 10,000 apps)",
+                process.name,
+                MEMORY / 1e6
+            ),
+            measured: format!(
+                "idle {:.1} MB, after the runs {:.1} MB",
+                process.resident_idle as f64 / 1e6,
+                process.resident_after as f64 / 1e6
+            ),
+            holds: most < MEMORY,
+        });
+    }
+    aims
+}
+
+fn overhead(measured: &Measured, operation: Operation) -> Option<Aim> {
+    let verdict = STAGES.last()?.of;
+    let of = |side| Figures::of(&of_stage(&measured.samples, operation, side, verdict));
+    let (skep, raw) = (of(Side::Skep)?.median, of(Side::Raw)?.median);
+    let (ratio, more) = OVERHEAD;
+    Some(Aim {
+        aim: format!("{}: verdict ≤ {ratio} × raw or + {more:.0} ms", operation.title()),
+        measured: format!("{:.3} ×, {:+.0} ms", skep / raw, skep - raw),
+        holds: skep <= f64::max(raw * ratio, raw + more),
+    })
+}
+
+/// Known digest, existing network: that is the rollback.
+fn spec(measured: &Measured) -> Option<Aim> {
+    let after = |operation| {
+        let stage =
+            |timeline: &crate::operation::Timeline| timeline.spec_changed - timeline.answered;
+        Figures::of(&of_stage(&measured.samples, operation, Side::Skep, stage))
+    };
+    let known = after(Operation::Rollback)?;
+    let asked = after(Operation::Update)?;
+    Some(Aim {
+        aim: format!("spec changed < {SPEC:.0} ms after accept (digest known)"),
+        measured: format!(
+            "{:.1} ms (with the digest asked for: {:.1} ms)",
+            known.median, asked.median
+        ),
+        holds: known.median < SPEC,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Sample, Timeline};
+    use crate::report::ProcessFigures;
+
+    fn sample(operation: Operation, side: Side, verdict: f64) -> Sample {
+        let timeline = Timeline { answered: 5.0, spec_changed: 20.0, running: 1600.0, verdict };
+        Sample { round: 1, operation, side, timeline }
+    }
+
+    fn measured(skep: f64, raw: f64) -> Measured {
+        let samples = Operation::ALL.into_iter().flat_map(|operation| {
+            [sample(operation, Side::Skep, skep), sample(operation, Side::Raw, raw)]
+        });
+        Measured {
+            samples: samples.collect(),
+            processes: vec![ProcessFigures {
+                name: "api",
+                start_to_ready: vec![100.0, 1200.0],
+                resident_idle: 10_000_000,
+                resident_after: 20_000_000,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_larger_allowance_counts() {
+        let holds = |skep, raw| aims(&measured(skep, raw)).first().unwrap().holds;
+        assert!(holds(6900.0, 6600.0));
+        assert!(!holds(6950.0, 6600.0));
+        assert!(holds(10_500.0, 10_000.0));
+        assert!(!holds(10_501.0, 10_000.0));
+    }
+
+    #[test]
+    fn each_aim_says_what_was_measured() {
+        let aims = aims(&measured(6700.0, 6600.0));
+        let told: Vec<_> = aims.iter().map(|aim| (aim.measured.as_str(), aim.holds)).collect();
+        assert_eq!(
+            told,
+            [
+                ("1.015 ×, +100 ms", true),
+                ("1.015 ×, +100 ms", true),
+                ("1.015 ×, +100 ms", true),
+                ("15.0 ms (with the digest asked for: 15.0 ms)", true),
+                ("median 650 ms, most 1200 ms", false),
+                ("idle 10.0 MB, after the runs 20.0 MB", true),
+            ]
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The machine and the versions that figures belong to.
+
+use std::fs;
+
+use anyhow::Result;
+use serde::Serialize;
+use tests::docker::Engine;
+use tests::sql;
+
+use crate::installation::admin;
+
+/// What was measured, on what.
+#[derive(Debug, Serialize)]
+pub(crate) struct Versions {
+    /// The commit of the checkout, with `-dirty` where files were changed.
+    pub(crate) commit: Option<String>,
+    pub(crate) skep: &'static str,
+    pub(crate) docker: Option<String>,
+    pub(crate) docker_api: Option<String>,
+    pub(crate) postgres: Option<String>,
+    pub(crate) kernel: Option<String>,
+}
+
+/// The machine.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpus: usize,
+    /// Load averages when it began.
+    pub(crate) load_before: Option<String>,
+    /// And when it ended.
+    pub(crate) load_after: Option<String>,
+}
+
+impl Versions {
+    /// Asks everyone.
+    pub(crate) async fn read(engine: &Engine) -> Result<Self> {
+        let docker = engine.client().version().await?;
+        let query = "SELECT current_setting('server_version') AS version";
+        let postgres = sql::row(&admin()?, query).await?;
+        Ok(Self {
+            commit: commit().await,
+            skep: env!("CARGO_PKG_VERSION"),
+            docker: docker.version,
+            docker_api: docker.api_version,
+            postgres: postgres["version"].as_str().map(str::to_owned),
+            kernel: line("/proc/sys/kernel/osrelease"),
+        })
+    }
+}
+
+impl Machine {
+    /// As it is now.
+    pub(crate) fn read() -> Self {
+        Self {
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            load_before: line("/proc/loadavg"),
+            load_after: None,
+        }
+    }
+
+    /// Once everything is measured.
+    pub(crate) fn finish(&mut self) {
+        self.load_after = line("/proc/loadavg");
+    }
+}
+
+/// A result without it is still a result: a copy of the sources may have no git.
+async fn commit() -> Option<String> {
+    let described = tokio::process::Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .output()
+        .await
+        .ok()?;
+    let text = String::from_utf8(described.stdout).ok()?.trim().to_owned();
+    (described.status.success() && !text.is_empty()).then_some(text)
+}
+
+fn line(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}

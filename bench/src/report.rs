@@ -1,0 +1,158 @@
+//! The report: a table for people, and everything that was measured as JSON.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::aim::aims;
+use crate::figures::Figures;
+use crate::machine::{Machine, Versions};
+use crate::operation::{Operation, STAGES, Sample, Side, of_stage};
+
+/// What a process takes.
+#[derive(Debug, Serialize)]
+pub(crate) struct ProcessFigures {
+    pub(crate) name: &'static str,
+    /// Milliseconds, of each start.
+    pub(crate) start_to_ready: Vec<f64>,
+    /// Bytes, when it had settled.
+    pub(crate) resident_idle: u64,
+    /// Bytes, when it had settled after the runs.
+    pub(crate) resident_after: u64,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) processes: Vec<ProcessFigures>,
+}
+
+/// It, with what it belongs to.
+pub(crate) struct Report {
+    pub(crate) measured: Measured,
+    pub(crate) versions: Versions,
+    pub(crate) machine: Machine,
+    pub(crate) replicas: i32,
+    pub(crate) rounds: u32,
+    pub(crate) registry: bool,
+}
+
+/// The profile of this build.
+const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+
+impl Report {
+    /// The tables, and which aims hold.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!(
+            "Deployments beside raw Docker API calls: {} replica(s), policy fast (5 s window), health \
+             check each 1 s,\nimages from {}, {} rounds, {PROFILE} build. Milliseconds: median (least \
+             – most).",
+            self.replicas,
+            if self.registry { "a registry" } else { "the node" },
+            self.rounds,
+        )];
+        for operation in Operation::ALL {
+            lines.extend(self.operation(operation));
+        }
+        lines.push(format!(
+            "\n{:<26}{:>30}{:>30}",
+            "process", "start → ready, ms", "resident MB idle, after runs"
+        ));
+        for process in &self.measured.processes {
+            let start = Figures::of(&process.start_to_ready).map(shown).unwrap_or_default();
+            let resident = format!(
+                "{:.1}, {:.1}",
+                process.resident_idle as f64 / 1e6,
+                process.resident_after as f64 / 1e6
+            );
+            lines.push(format!("  {:<24}{start:>30}{resident:>30}", process.name));
+        }
+        lines.push("\naims (PRODUCT.md, Targets)".to_owned());
+        for aim in aims(&self.measured) {
+            let holds = if aim.holds { "holds" } else { "DOES NOT HOLD" };
+            lines.push(format!("  {holds:<14}{}: {}", aim.aim, aim.measured));
+        }
+        if cfg!(debug_assertions) {
+            lines.push("  (a debug build: these figures say nothing of the aims)".to_owned());
+        }
+        lines.join("\n")
+    }
+
+    fn operation(&self, operation: Operation) -> Vec<String> {
+        let heading = format!("{}: {}", operation.title(), operation.about());
+        let mut lines = vec![format!(
+            "\n{heading:<52}{:>4}{:>26}{:>8}{:>12}",
+            "Skep", "raw", "ratio", "difference"
+        )];
+        for (index, stage) in STAGES.iter().enumerate() {
+            let of =
+                |side| Figures::of(&of_stage(&self.measured.samples, operation, side, stage.of));
+            let Some(skep) = of(Side::Skep) else { continue };
+            // What lies between two points of a raw caller's own is no figure of Docker's.
+            let raw = of(Side::Raw).filter(|_| index != 2);
+            let (raw, ratio, difference) = match raw {
+                Some(raw) => (
+                    shown(raw),
+                    format!("{:.3}", skep.median / raw.median),
+                    format!("{:+.1}", skep.median - raw.median),
+                ),
+                None => Default::default(),
+            };
+            lines.push(format!(
+                "  {:<26}{:>28}{raw:>26}{ratio:>8}{difference:>12}",
+                stage.title,
+                shown(skep)
+            ));
+        }
+        lines
+    }
+
+    /// Writes all of it.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let samples = &self.measured.samples;
+        let medians = Operation::ALL.into_iter().flat_map(|operation| {
+            STAGES.iter().map(move |stage| {
+                let of = |side| Figures::of(&of_stage(samples, operation, side, stage.of));
+                json!({
+                    "operation": operation,
+                    "stage": stage.title,
+                    "skep": of(Side::Skep),
+                    "raw": of(Side::Raw),
+                })
+            })
+        });
+        let all = json!({
+            "benchmark": "deploy",
+            "date": chrono::Utc::now().to_rfc3339(),
+            "profile": PROFILE,
+            "versions": self.versions,
+            "machine": self.machine,
+            "settings": {
+                "rounds": self.rounds,
+                "replicas": self.replicas,
+                "policy": "fast",
+                "images_from_registry": self.registry,
+            },
+            "clock": "milliseconds since the request was sent",
+            "medians": medians.collect::<Vec<_>>(),
+            "aims": aims(&self.measured),
+            "measured": self.measured,
+        });
+        let text = serde_json::to_string_pretty(&all)?;
+        std::fs::write(file, text + "\n")
+            .with_context(|| format!("{} cannot be written", file.display()))
+    }
+}
+
+fn shown(figures: Figures) -> String {
+    let Figures { median, least, most } = figures;
+    // Tenths where they tell something.
+    if median.abs() < 100.0 {
+        format!("{median:.1} ({least:.1} – {most:.1})")
+    } else {
+        format!("{median:.0} ({least:.0} – {most:.0})")
+    }
+}

@@ -1,0 +1,95 @@
+//! Skep's side: an operation asked for through the API, watched from outside, until its verdict is
+//! answered.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use model::names;
+use serde_json::{Value, json};
+use tests::Tenant;
+use tests::answer::text;
+use tests::docker::Engine;
+
+use crate::images::Images;
+use crate::operation::{Operation, Timeline};
+use crate::watch::{OF_SKEP, Watched, since};
+
+/// Who asks, and for what.
+pub(crate) struct Skep<'a> {
+    /// Name of the installation.
+    pub(crate) installation: &'a str,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) engine: &'a Engine,
+    pub(crate) images: &'a Images,
+    pub(crate) replicas: i32,
+}
+
+impl Skep<'_> {
+    /// Makes an app, of which nothing runs yet.
+    pub(crate) async fn make(&self, slug: &str) -> Result<Value> {
+        self.tenant.create_app(slug, spec(&self.images.v1, self.replicas)).await
+    }
+
+    /// The name of an app's service.
+    pub(crate) fn service(app: &Value) -> Result<String> {
+        Ok(names::service_name(text(app, "/slug")?, text(app, "/id")?.parse()?))
+    }
+
+    /// Does an operation. The clock starts when the request is sent.
+    pub(crate) async fn operate(&self, app: &Value, operation: Operation) -> Result<Timeline> {
+        let (slug, service) = (text(app, "/slug")?, Self::service(app)?);
+        let watched = Watched {
+            docker: self.engine.client(),
+            service: &service,
+            labels: OF_SKEP,
+            replicas: self.replicas,
+        };
+        let before = watched.written_by().await?;
+        let sent = Instant::now();
+        let asking = async {
+            let deployment = match operation {
+                Operation::Create => self.tenant.deploy(slug, json!({})).await?,
+                Operation::Update => {
+                    self.tenant.deploy(slug, json!({ "image": self.images.v2 })).await?
+                }
+                Operation::Rollback => self.tenant.rollback(slug, json!({ "release": 1 })).await?,
+            };
+            let answered = since(sent);
+            self.tenant.wait_for(&deployment, "succeeded", "live").await?;
+            let verdict = since(sent);
+            Ok((text(&deployment, "/id")?.to_owned(), answered, verdict))
+        };
+        let watching = async {
+            let writer = watched.spec_changed(before.as_deref()).await?;
+            let spec_changed = since(sent);
+            watched.running().await?;
+            anyhow::Ok((writer, spec_changed, since(sent)))
+        };
+        let ((id, answered, verdict), (writer, spec_changed, running)) =
+            tokio::try_join!(asking, watching)?;
+        ensure!(writer == id, "{id} was watched, and {writer} has written {service}");
+        ensure!(watched.all_run().await?, "{id} succeeded, and not all of {service} runs");
+        Ok(Timeline { answered, spec_changed, running, verdict })
+    }
+
+    /// Removes an app, and waits until its tasks have ended.
+    pub(crate) async fn remove(&self, app: &Value) -> Result<()> {
+        let removal = self.tenant.remove(text(app, "/id")?).await?;
+        self.tenant.wait_for(&removal, "succeeded", "removed").await?;
+        Ok(())
+    }
+}
+
+/// The spec of every app here.
+fn spec(image: &str, replicas: i32) -> Value {
+    json!({
+        "image": image,
+        "port": 8080,
+        "replicas": replicas,
+        "memory": 256,
+        "health_check": { "http": { "path": "/health" }, "interval": 1, "timeout": 2, "retries": 3 },
+        "update_policy": { "preset": "fast" },
+        // Replaced tasks are gone at once, and disturb no later sample.
+        "env": { "APP_DRAIN_SECONDS": "0" },
+    })
+}

@@ -1,0 +1,143 @@
+//! Watching one service from outside, in the same way whoever changes it: when it carries a new
+//! spec, when every replica of that runs, when Swarm is done.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::models::{Service, ServiceUpdateStatusStateEnum, TaskState};
+use bollard::query_parameters::ListTasksOptionsBuilder;
+use model::names;
+use tokio::time::sleep;
+
+/// Between two looks for a new spec. It is there after some tens of milliseconds, so that these
+/// looks are few.
+const SPEC_LOOK: Duration = Duration::from_millis(2);
+/// Between two looks for replicas, and for the end.
+const LOOK: Duration = Duration::from_millis(20);
+/// Nothing here takes longer.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Labels by which a spec and its tasks are recognised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Labels {
+    /// Service label: what wrote the spec.
+    pub(crate) deployment: &'static str,
+    /// Container label: what makes a task.
+    pub(crate) spec: &'static str,
+}
+
+/// Skep's own.
+pub(crate) const OF_SKEP: Labels =
+    Labels { deployment: names::LABEL_DEPLOYMENT, spec: names::LABEL_SPEC };
+
+/// A service being watched.
+pub(crate) struct Watched<'a> {
+    pub(crate) docker: &'a Docker,
+    pub(crate) service: &'a str,
+    pub(crate) labels: Labels,
+    pub(crate) replicas: i32,
+}
+
+impl Watched<'_> {
+    /// What wrote its spec; `None`: there is no such service.
+    pub(crate) async fn written_by(&self) -> Result<Option<String>> {
+        let Some(service) = self.look().await? else { return Ok(None) };
+        let labels = service.spec.and_then(|spec| spec.labels).unwrap_or_default();
+        Ok(labels.get(self.labels.deployment).cloned())
+    }
+
+    /// Waits until something else than `before` has written its spec; says what.
+    pub(crate) async fn spec_changed(&self, before: Option<&str>) -> Result<String> {
+        let started = Instant::now();
+        loop {
+            match self.written_by().await? {
+                Some(writer) if before != Some(&*writer) => return Ok(writer),
+                _ => self.pause(SPEC_LOOK, started, "a new spec").await?,
+            }
+        }
+    }
+
+    /// Waits until every replica of its spec runs, and no other task is wanted.
+    pub(crate) async fn running(&self) -> Result<()> {
+        let started = Instant::now();
+        while !self.all_run().await? {
+            self.pause(LOOK, started, "its replicas to run").await?;
+        }
+        Ok(())
+    }
+
+    /// Whether they do.
+    pub(crate) async fn all_run(&self) -> Result<bool> {
+        let service = self.look().await?.context("the service is gone")?;
+        let id = service.id.context("a service has an id")?;
+        let template = service.spec.and_then(|spec| spec.task_template);
+        let spec = template
+            .and_then(|template| template.container_spec?.labels)
+            .and_then(|mut labels| labels.remove(self.labels.spec));
+        let filter =
+            HashMap::from([("service", vec![id.as_str()]), ("desired-state", vec!["running"])]);
+        let options = ListTasksOptionsBuilder::new().filters(&filter).build();
+        let tasks = self.docker.list_tasks(Some(options)).await?;
+        let count = tasks.len();
+        let running = tasks.into_iter().filter(|task| {
+            let state = task.status.as_ref().and_then(|status| status.state);
+            let container = task.spec.as_ref().and_then(|spec| spec.container_spec.as_ref());
+            let labels = container.and_then(|container| container.labels.as_ref());
+            let own = labels.and_then(|labels| labels.get(self.labels.spec));
+            state == Some(TaskState::RUNNING) && own == spec.as_ref()
+        });
+        let running = running.count();
+        Ok(i32::try_from(running) == Ok(self.replicas) && running == count)
+    }
+
+    /// Waits until Swarm says that its update is completed.
+    pub(crate) async fn completed(&self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let service = self.look().await?.context("the service is gone")?;
+            let state = service.update_status.and_then(|status| status.state);
+            ensure!(
+                matches!(
+                    state,
+                    Some(
+                        ServiceUpdateStatusStateEnum::UPDATING
+                            | ServiceUpdateStatusStateEnum::COMPLETED
+                    )
+                ),
+                "the update of {} is {state:?}",
+                self.service
+            );
+            if state == Some(ServiceUpdateStatusStateEnum::COMPLETED) {
+                return Ok(());
+            }
+            self.pause(LOOK, started, "its update to complete").await?;
+        }
+    }
+
+    async fn look(&self) -> Result<Option<Service>> {
+        match self.docker.inspect_service(self.service, None).await {
+            Ok(service) => Ok(Some(service)),
+            Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn pause(&self, pause: Duration, since: Instant, what: &str) -> Result<()> {
+        ensure!(
+            since.elapsed() < LONGEST,
+            "waited {} s for {}: {what}",
+            LONGEST.as_secs(),
+            self.service
+        );
+        sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// Milliseconds since then.
+pub(crate) fn since(sent: Instant) -> f64 {
+    sent.elapsed().as_secs_f64() * 1000.0
+}
