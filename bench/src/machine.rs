@@ -4,8 +4,9 @@ use std::fs;
 
 use anyhow::Result;
 use serde::Serialize;
-use tests::docker::Engine;
-use tests::sql;
+// `tests` alone would be this file's own.
+use ::tests::docker::Engine;
+use ::tests::sql;
 
 use crate::installation::admin;
 
@@ -62,6 +63,19 @@ impl Machine {
     pub(crate) fn finish(&mut self) {
         self.load_after = line("/proc/loadavg");
     }
+
+    /// For people: figures of a machine that did other work, too, tell little.
+    pub(crate) fn text(&self) -> String {
+        let loads = [&self.load_before, &self.load_after]
+            .map(|load| load.as_deref().and_then(of_last_minute).unwrap_or_default());
+        let busy = loads.iter().any(|load| *load > self.cpus as f64);
+        let [before, after] = loads;
+        format!(
+            "{} CPUs, load {before:.1} before and {after:.1} after{}.",
+            self.cpus,
+            if busy { ": a BUSY machine, measure again when it is quiet" } else { "" }
+        )
+    }
 }
 
 /// A result without it is still a result: a copy of the sources may have no git.
@@ -77,4 +91,25 @@ async fn commit() -> Option<String> {
 
 fn line(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+/// The first figure of /proc/loadavg.
+fn of_last_minute(load: &str) -> Option<f64> {
+    load.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        let machine = |before: &str| Machine {
+            cpus: 2,
+            load_before: Some(before.to_owned()),
+            load_after: Some("1.00 1.00 1.00 1/100 1".to_owned()),
+        };
+        assert_eq!(machine("0.50 1 1 1/9 1").text(), "2 CPUs, load 0.5 before and 1.0 after.");
+        assert!(machine("9.10 1 1 1/9 1").text().contains("BUSY"));
+    }
 }

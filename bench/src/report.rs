@@ -54,6 +54,7 @@ impl Report {
             if self.registry { "a registry" } else { "the node" },
             self.rounds,
         )];
+        lines.push(self.machine.text());
         for operation in Operation::ALL {
             lines.extend(self.operation(operation));
         }

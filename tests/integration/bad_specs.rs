@@ -202,7 +202,10 @@ fn unknown_paths_and_methods_are_told() -> Outcome {
         skep.operator.get("/v1/organizations/%00").await?.problem(404, "not_found")?;
         skep.operator.get("/v1/organizations/%ff%fe").await?.problem(400, "invalid")?;
         let answer = skep.operator.delete("/v1/organizations").await?;
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+        let mut allowed: Vec<&str> =
+            answer.header("allow").unwrap_or_default().split(", ").collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, ["GET", "HEAD", "POST"]);
         answer.problem(405, "method_not_allowed")?;
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! The harness: a whole installation of Skep for each test, on the real Postgres, RabbitMQ and
 //! dockerd that `./dev test` starts.
 //!
-//! A test is a story told through the public API: [`run`] hands it an installation of its own (a
+//! A test is a story told through the public API: [`run()`] hands it an installation of its own (a
 //! database, a queue prefix, a platform name and a range of subnets that no other test has), and
 //! takes everything away again, also after a panic. Nothing in here waits by sleeping: [`wait`]
 //! waits for a level, with a bound.

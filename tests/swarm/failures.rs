@@ -119,6 +119,25 @@ fn a_first_deploy_that_crashes_is_stopped() -> Outcome {
 }
 
 #[test]
+fn a_crash_before_the_first_healthy_answer_is_a_crash() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        let mut spec = web("v1");
+        // Its checks fail too, as it never listens; they are not why it ends.
+        spec["env"] =
+            json!({ "APP_START_DELAY": "60", "APP_CRASH_AFTER": "3", "APP_EXIT_CODE": "7" });
+        spec["health_check"]["retries"] = 10.into();
+        acme.create_app("web", spec).await?;
+        let bad = acme.deploy("web", json!({})).await?;
+        let ended = acme.wait_for(&bad, "failed", "exited").await?;
+        let sentence = text(&ended, "/reason/sentence")?;
+        assert!(sentence.contains("exited with code 7"), "{sentence}");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_image_that_the_registry_does_not_have_fails_at_once() -> Outcome {
     run(async |skep| {
         let Some(registry) = &environment().registry else { return Ok(()) };

@@ -118,9 +118,10 @@ fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
         );
     }
     // An app that handles SIGTERM well ends `complete` with 0 when its health check has failed it:
-    // only the check's own output tells.
+    // only the check's own output tells. With any other code Swarm says so itself; an app that
+    // crashes before it ever answered has failed probes, too.
     if let Some(check) = &spec.health_check
-        && (autopsy.health.is_some() || error.contains("unhealthy"))
+        && (error.contains("unhealthy") || (exit == 0 && autopsy.health.is_some()))
     {
         let asked = match &check.test {
             HealthTest::Http { port, path } => format!("GET {path} on port {port}"),

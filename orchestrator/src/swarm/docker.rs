@@ -160,13 +160,8 @@ impl Swarm for DockerSwarm {
         };
         let state = found.state.unwrap_or_default();
         autopsy.out_of_memory = state.oom_killed == Some(true);
-        autopsy.health = state
-            .health
-            .and_then(|health| health.log)
-            .and_then(|log| log.into_iter().rfind(|probe| probe.exit_code != Some(0)))
-            .and_then(|probe| probe.output)
-            .map(|output| output.trim().chars().take(500).collect())
-            .filter(|output: &String| !output.is_empty());
+        // Not the status: Docker makes it `unhealthy` whenever a container stops.
+        autopsy.health = state.health.and_then(|health| incoming::last_failure(health.log?));
         autopsy
     }
 

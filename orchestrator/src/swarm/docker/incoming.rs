@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    NetworkInspect, Service as DockerService, ServiceUpdateStatus, ServiceUpdateStatusStateEnum,
-    Task as DockerTask, TaskState as DockerTaskState,
+    HealthcheckResult, NetworkInspect, Service as DockerService, ServiceUpdateStatus,
+    ServiceUpdateStatusStateEnum, Task as DockerTask, TaskState as DockerTaskState,
 };
 use model::names;
 
@@ -14,6 +14,9 @@ use crate::swarm::{
     ImageLookup, OverlayNetwork, Service, ServiceCount, SwarmError, SwarmResult, Task, TaskState,
     UpdateState,
 };
+
+/// Exit code of a process that SIGKILL ended.
+const KILLED: i64 = 137;
 
 /// Sorts an error by what can be done about it.
 pub(super) fn error(error: DockerError) -> SwarmError {
@@ -152,6 +155,28 @@ fn counter(force_update: Option<u64>) -> i64 {
     force_update.and_then(|count| i64::try_from(count).ok()).unwrap_or_default()
 }
 
+/// What the last probe that failed said.
+pub(super) fn last_failure(mut probes: Vec<HealthcheckResult>) -> Option<String> {
+    // The probe that runs while its container stops is cut off: it says nothing of the app.
+    let cut_off = |probe: &HealthcheckResult| {
+        let output = probe.output.as_deref().unwrap_or_default();
+        match probe.exit_code {
+            Some(-1) => output.contains("exec failed"),
+            Some(KILLED) => output.trim().is_empty(),
+            _ => false,
+        }
+    };
+    if probes.last().is_some_and(cut_off) {
+        probes.pop();
+    }
+    let failed = probes.into_iter().rfind(|probe| probe.exit_code.is_some_and(|code| code != 0))?;
+    let said: String = failed.output.unwrap_or_default().trim().chars().take(500).collect();
+    Some(match failed.exit_code {
+        Some(code) if said.is_empty() => format!("exit code {code}"),
+        _ => said,
+    })
+}
+
 pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {
     let subnets = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
     let options = network.options.unwrap_or_default();
@@ -161,5 +186,34 @@ pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {
         subnets: subnets.into_iter().filter_map(|config| config.subnet).collect(),
         encrypted: options.contains_key("encrypted"),
         labels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(exit_code: i64, output: &str) -> HealthcheckResult {
+        HealthcheckResult {
+            exit_code: Some(exit_code),
+            output: Some(output.to_owned()),
+            ..HealthcheckResult::default()
+        }
+    }
+
+    #[test]
+    fn a_probe_that_was_cut_off_tells_nothing() {
+        let well = probe(0, "http 200\n");
+        let failed = probe(1, "http 500\n");
+        let cut_off = [probe(137, ""), probe(-1, "OCI runtime exec failed: exec failed: stopped")];
+        for cut_off in cut_off {
+            let last = last_failure(vec![well.clone(), cut_off.clone()]);
+            assert_eq!(last, None, "{cut_off:?}");
+            let last = last_failure(vec![failed.clone(), cut_off.clone()]);
+            assert_eq!(last.as_deref(), Some("http 500"), "{cut_off:?}");
+        }
+        let slow = probe(-1, "Health check exceeded timeout (2s)");
+        assert!(last_failure(vec![slow]).is_some());
+        assert_eq!(last_failure(vec![probe(2, "")]).as_deref(), Some("exit code 2"));
     }
 }
