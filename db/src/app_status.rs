@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app_status::AppStatus;
 use model::id::AppId;
-use model::schema::{app_status, apps};
+use model::schema::app_status;
 
 use crate::failure;
 use crate::pool::Database;
@@ -44,13 +44,11 @@ pub async fn app_status_write(database: &Database, seen: &[AppStatus]) -> Result
     Ok(())
 }
 
-/// Every status as it was written last, of apps that are not removed: what a worker starts from.
-pub async fn app_status_all(database: &Database) -> Result<Vec<AppStatus>> {
+/// The apps that have a status: what a worker starts from.
+pub async fn app_status_apps(database: &Database) -> Result<Vec<AppId>> {
     let mut connection = database.connection().await?;
     app_status::table
-        .inner_join(apps::table)
-        .filter(apps::removed_at.is_null())
-        .select(AppStatus::as_select())
+        .select(app_status::app_id)
         .load(&mut connection)
         .await
         .map_err(failure::postgres)

@@ -15,7 +15,8 @@ pub const MAX_LOG_LINE: usize = 2_000;
 pub struct Evidence {
     /// The stage in which it went wrong (a deployment status).
     pub stage: String,
-    /// The tasks of the release, newest first.
+    /// The tasks that failed since the deployment began, newest first, then those that should run
+    /// (of whichever release).
     pub tasks: Vec<TaskRecord>,
     /// The last log lines of the task that failed, oldest first.
     pub log: Vec<String>,

@@ -5,13 +5,15 @@
 //! is made every few seconds besides, and only the apps whose numbers changed are looked at closer.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use db::Database;
-use db::app_status::{app_status_all, app_status_forget, app_status_write};
+use db::app_status::{app_status_apps, app_status_forget, app_status_write};
 use db::work::{DeployedApp, deployed_apps};
+use futures::StreamExt;
 use model::app_status::{AppStatus, Health};
 use model::error::chain;
 use model::evidence::MAX_TASKS;
@@ -19,6 +21,7 @@ use model::id::{AppId, ReleaseId};
 use model::names;
 use model::platform::Platform;
 use model::stored::Stored;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +32,8 @@ use crate::swarm::{ServiceCount, Swarm, Task, TaskState};
 const SWEEP: Duration = Duration::from_secs(10);
 /// Events come in crowds: they are gathered this long.
 const GATHER: Duration = Duration::from_millis(200);
+/// Pause before a stream of events that ended is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How old `observed_at` gets while nothing changes.
 const FRESH: chrono::Duration = chrono::Duration::seconds(60);
 
@@ -44,59 +49,74 @@ pub struct Projection<S> {
     pub platform: Arc<Platform>,
 }
 
+/// What an app's numbers were when it was looked at closer, and when that was. `None`: not yet by
+/// this worker.
+type Known = HashMap<AppId, Option<(ServiceCount, DateTime<Utc>)>>;
+
 impl<S: Swarm> Projection<S> {
     /// Runs until `stop`. Every worker may: they write the same.
     pub async fn run(self, stop: CancellationToken) {
+        let changed = Notify::new();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.listen(&changed) => {}
+            () = self.follow(&changed) => {}
+        }
+    }
+
+    /// Passes events on. One that comes while the last ones are being looked into is kept.
+    async fn listen(&self, changed: &Notify) {
+        loop {
+            let mut changes = pin!(self.swarm.changes());
+            while let Some(Ok(())) = changes.next().await {
+                changed.notify_one();
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn follow(&self, changed: &Notify) {
         let mut known = None;
-        while !stop.is_cancelled() {
+        loop {
             if let Err(error) = self.project(&mut known).await {
                 tracing::warn!(error = %chain(&*error), "live status could not be projected");
                 known = None;
             }
             tokio::select! {
-                () = stop.cancelled() => {}
                 () = sleep(SWEEP) => {}
-                () = self.change() => sleep(GATHER).await,
+                () = changed.notified() => sleep(GATHER).await,
             }
         }
     }
 
-    /// Waits for an event; for ever where there is no stream of them (the sweep goes on).
-    async fn change(&self) {
-        if self.swarm.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    async fn project(&self, known: &mut Option<HashMap<AppId, AppStatus>>) -> Result<(), Failure> {
+    async fn project(&self, known: &mut Option<Known>) -> Result<(), Failure> {
         let known = match known {
             Some(known) => known,
-            None => known.insert(
-                app_status_all(&self.database)
-                    .await?
-                    .into_iter()
-                    .map(|status| (status.app_id, status))
-                    .collect(),
-            ),
+            None => {
+                let apps = app_status_apps(&self.database).await?;
+                known.insert(apps.into_iter().map(|app| (app, None)).collect())
+            }
         };
         let counts = self.swarm.service_counts(&self.platform.name).await?;
         let live: HashMap<AppId, ServiceCount> = counts
             .into_iter()
             .filter_map(|count| Some((count.labels.get(names::LABEL_APP)?.parse().ok()?, count)))
             .collect();
-        let changed: Vec<AppId> = live
-            .iter()
-            .filter(|(app, count)| known.get(app).is_none_or(|status| differs(status, count)))
-            .map(|(app, _)| *app)
-            .collect();
+        let now = Utc::now();
+        let settled = |app: &AppId, count: &ServiceCount| {
+            let known = known.get(app).and_then(Option::as_ref);
+            known.is_some_and(|(before, at)| before == count && now - *at < FRESH)
+        };
+        let changed: Vec<AppId> =
+            live.iter().filter(|(app, count)| !settled(app, count)).map(|(app, _)| *app).collect();
         let mut seen = Vec::new();
         for app in deployed_apps(&self.database, &changed).await? {
             if let Some(count) = live.get(&app.id) {
                 seen.push(self.observe(&app, count).await?);
+                known.insert(app.id, Some((count.clone(), now)));
             }
         }
         app_status_write(&self.database, &seen).await?;
-        known.extend(seen.into_iter().map(|status| (status.app_id, status)));
         let gone: Vec<AppId> =
             known.keys().filter(|app| !live.contains_key(app)).copied().collect();
         if !gone.is_empty() {
@@ -108,18 +128,21 @@ impl<S: Swarm> Projection<S> {
 
     async fn observe(&self, app: &DeployedApp, count: &ServiceCount) -> Result<AppStatus, Failure> {
         let mut tasks: Vec<Task> = self.swarm.tasks(&app.service_name).await?;
-        let cause = cause(&tasks, count);
+        let cause = cause(&tasks);
+        // Docker's own count takes in tasks that are meant to end and still drain.
         tasks.retain(|task| task.desired <= TaskState::Running);
         tasks.sort_by_key(|task| (task.slot, task.created_at));
+        let running = tasks.iter().filter(|task| task.state == TaskState::Running).count();
+        let running = i32::try_from(running).unwrap_or(i32::MAX).min(count.desired);
         let now = Utc::now();
         Ok(AppStatus {
             app_id: app.id,
             organization_id: app.organization_id,
-            health: Health::of(count.desired, count.running),
-            cause,
+            health: Health::of(count.desired, running),
+            cause: cause.filter(|_| running < count.desired),
             release_id: release(count),
             desired: count.desired,
-            running: count.running,
+            running,
             tasks: Stored(tasks.iter().take(MAX_TASKS).map(record).collect()),
             since: now,
             observed_at: now,
@@ -127,23 +150,14 @@ impl<S: Swarm> Projection<S> {
     }
 }
 
-/// Whether an app has to be looked at again.
-fn differs(known: &AppStatus, count: &ServiceCount) -> bool {
-    (known.desired, known.running, known.release_id)
-        != (count.desired, count.running, release(count))
-        || Utc::now() - known.observed_at > FRESH
-}
-
 /// The release that the live service carries.
 fn release(count: &ServiceCount) -> Option<ReleaseId> {
     count.labels.get(names::LABEL_RELEASE)?.parse().ok()
 }
 
-/// Why not every replica runs, as the newest task that ended by itself has it.
-fn cause(tasks: &[Task], count: &ServiceCount) -> Option<String> {
-    if count.running >= count.desired {
-        return None;
-    }
+/// Why not every replica runs: what a task that waits is waiting for, else what the newest one that
+/// ended by itself died of.
+fn cause(tasks: &[Task]) -> Option<String> {
     let waiting = tasks
         .iter()
         .filter(|task| task.desired <= TaskState::Running)

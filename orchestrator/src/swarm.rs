@@ -11,6 +11,7 @@ mod spec;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::Stream;
 use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
@@ -119,7 +120,7 @@ pub trait Swarm: Send + Sync + 'static {
         reference: &str,
     ) -> impl Future<Output = SwarmResult<Option<LocalImage>>> + Send;
 
-    /// Waits until something changes in the swarm's services, containers or nodes. A hint: it may
-    /// come late, twice or never.
-    fn changed(&self) -> impl Future<Output = SwarmResult<()>> + Send;
+    /// An item for each change in the swarm's services, containers or nodes. Hints: one may come
+    /// late, twice or never, and the stream may end.
+    fn changes(&self) -> impl Stream<Item = SwarmResult<()>> + Send;
 }

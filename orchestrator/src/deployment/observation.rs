@@ -105,9 +105,13 @@ impl Observation<'_> {
         self.current_tasks(service).filter(|task| task.state == TaskState::Running).count()
     }
 
-    /// Whether every desired replica of the service's spec runs, and none of another spec does.
+    /// Whether every desired replica of the service's spec runs, and Swarm wants none of another
+    /// spec. With no replicas desired: whether the last one has ended.
     pub(super) fn all_running(&self, service: &Service) -> bool {
         let desired = usize::try_from(service.replicas).unwrap_or_default();
+        if desired == 0 {
+            return self.all_over();
+        }
         let wanted = self.tasks.iter().filter(|task| task.desired <= TaskState::Running).count();
         self.running(service) == desired && wanted == desired
     }

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
     LogsOptionsBuilder, UpdateServiceOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use model::evidence::MAX_LOG_LINE;
 use model::image::ImageReference;
 use model::names;
@@ -230,19 +230,14 @@ impl Swarm for DockerSwarm {
         }))
     }
 
-    async fn changed(&self) -> SwarmResult<()> {
+    fn changes(&self) -> impl Stream<Item = SwarmResult<()>> + Send {
         // Health probes flood exec_* events: only these say that something changed.
         let filter = HashMap::from([
             ("type", vec!["service", "container", "node"]),
             ("event", vec!["create", "update", "remove", "start", "die", "health_status", "oom"]),
         ]);
         let options = EventsOptionsBuilder::new().filters(&filter).build();
-        let mut events = Box::pin(self.docker.events(Some(options)));
-        match events.next().await {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(incoming::error(error)),
-            None => Err(SwarmError::Unavailable("the event stream ended".into())),
-        }
+        self.docker.events(Some(options)).map(|event| event.map(|_| ()).map_err(incoming::error))
     }
 }
 

@@ -92,6 +92,18 @@ fn every_replica_is_watched_through_the_window() {
 }
 
 #[test]
+fn no_replicas_are_in_place_when_the_last_one_has_ended() {
+    let none = |work: &mut Work| work.deployment.replicas = 0;
+    let mut case = Case::new(Status::Updating).with(none).ours(None).two_running("v2");
+    case.service.as_mut().unwrap().replicas = 0;
+    case.tasks.iter_mut().for_each(|task| task.desired = TaskState::Shutdown);
+    case.memory.most_running = 2;
+    assert!(matches!(case.step(), Step::Wait(_)), "it drains");
+    case.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
+    assert_eq!(case.goes(), Some((Status::Verifying, None, false)));
+}
+
+#[test]
 fn a_replica_lost_in_the_window_begins_it_anew() {
     let mut case = Case::new(Status::Verifying)
         .ours(None)
