@@ -9,7 +9,7 @@ use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 use model::{Error, names};
 
-use super::observation::{Memory, Observation};
+use super::observation::Observation;
 use super::target::Target;
 use crate::image::{Resolution, resolve_image};
 use crate::network::{NetworkError, ensure_network};
@@ -172,10 +172,4 @@ impl<S: Swarm> Actor<S> {
             Err(error) => Acted::NotNow(error.to_string()),
         }
     }
-}
-
-/// Remembers which tasks were there before our spec was.
-pub(super) fn remember_before(memory: &mut Memory, seen: &[String]) {
-    memory.before = seen.iter().cloned().collect();
-    memory.most_running = 0;
 }

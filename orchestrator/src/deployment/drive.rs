@@ -9,14 +9,14 @@ use db::Database;
 use db::ledger::{Claim, Marks, Transition, ledger_mark, ledger_read, ledger_transition};
 use db::work::{Work, work_read};
 use model::Error;
-use model::deployment::Deployment;
+use model::deployment::{Deployment, Kind};
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::act::{Acted, Actor, remember_before};
+use super::act::{Acted, Actor};
 use super::cause::find_cause;
 use super::observation::{Memory, Observation};
 use super::plan::{Blame, Prepared, Step, applied, plan};
@@ -143,17 +143,21 @@ impl<S: Swarm> Drive<S> {
         match step {
             Step::Wait(pause) => Ok(Progress::Wait(pause)),
             Step::Mark(marks) => {
-                let running = seen.service.as_ref().map_or(0, |service| seen.running(service));
-                self.memory.most_running = self.memory.most_running.max(running);
+                let watched = seen.running_ids();
+                self.memory.most_running = self.memory.most_running.max(watched.len());
+                self.memory.begin_window(marks, watched);
                 self.mark(marks).await
             }
             Step::Go(transition) => {
                 let from = seen.deployment.status;
+                let watched = seen.running_ids();
+                self.memory.begin_window(transition.marks, watched);
                 self.transition(from, transition).await
             }
             Step::GoBack(blame) => {
                 let transition = self.going_back(work, &seen, &blame).await;
                 let from = seen.deployment.status;
+                self.memory.most_running = 0;
                 self.transition(from, transition).await
             }
             Step::GiveUp(blame) => {
@@ -163,32 +167,38 @@ impl<S: Swarm> Drive<S> {
             }
             Step::Apply(target) => {
                 let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
+                let untouched = untouched(work, &seen);
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
                 let deployment = seen.deployment;
                 if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
-                    remember_before(&mut self.memory, &before);
+                    self.memory.remember_before(before);
                 }
-                self.settle(work, &deployment, now, acted).await
+                self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::RemoveService => {
                 let acted = self.actor.remove_service(work, &seen).await;
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
-                self.settle(work, &deployment, now, acted).await
+                self.memory.undrainable = false;
+                self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::ResolveImage => {
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 let acted = self.actor.resolve(work).await?;
-                self.settle(work, &deployment, now, acted).await
+                self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::EnsureNetwork => {
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 let acted = self.actor.ensure_network(work).await;
-                self.settle(work, &deployment, now, acted).await
+                self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::EnsureProbe => {
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 let acted = self.actor.ensure_probe().await;
-                self.settle(work, &deployment, now, acted).await
+                self.settle(work, &deployment, now, untouched, acted).await
             }
         }
     }
@@ -219,6 +229,7 @@ impl<S: Swarm> Drive<S> {
         work: &Work,
         deployment: &Deployment,
         now: DateTime<Utc>,
+        untouched: bool,
         acted: Acted,
     ) -> Result<Progress, Error> {
         match within_deadline(work, deployment, now, acted) {
@@ -236,10 +247,20 @@ impl<S: Swarm> Drive<S> {
                     self.mark(marks).await
                 }
             },
+            Acted::Impossible(reason)
+                if deployment.kind == Kind::Remove && !self.memory.undrainable =>
+            {
+                // What cannot be scaled to zero first is removed with its tasks running.
+                tracing::warn!(deployment = %deployment.id, why = reason.sentence, "removed undrained");
+                self.memory.undrainable = true;
+                Ok(Progress::Look)
+            }
             Acted::Impossible(reason) => {
-                let to = match deployment.status {
-                    Status::Provisioning => Status::Failed,
-                    Status::RollingBack => Status::Stuck,
+                let to = match (deployment.status, deployment.kind) {
+                    (_, Kind::Remove) => Status::Stuck,
+                    // The rollout that this one superseded may be half done: it is not left so.
+                    (Status::Provisioning, _) if untouched => Status::Failed,
+                    (Status::RollingBack, _) => Status::Stuck,
                     _ => Status::RollingBack,
                 };
                 let transition = Transition {
@@ -332,6 +353,15 @@ impl<S: Swarm> Drive<S> {
             tracing::warn!(%deployment, failures, why, "not now; tried again");
         }
         AGAIN.saturating_mul(1 << self.failures.min(8)).min(LONGEST)
+    }
+}
+
+/// Whether the service is as the last verdict left it, so that there is nothing to go back from.
+fn untouched(work: &Work, seen: &Observation<'_>) -> bool {
+    match (&seen.service, Target::before(work)) {
+        (None, _) => true,
+        (Some(service), Some(before)) => before.is_carried_by(service),
+        (Some(service), None) => service.replicas == 0,
     }
 }
 

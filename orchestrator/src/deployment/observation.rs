@@ -1,10 +1,12 @@
 //! What is seen of one deployment at one moment: its row, its service, its tasks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
+use db::ledger::Marks;
 use model::deployment::Deployment;
 use model::names;
+use model::status::Status;
 
 use crate::swarm::{Service, Task, TaskState, UpdateState};
 
@@ -28,11 +30,17 @@ pub(super) struct Observation<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Tasks that were there before our spec was applied: what became of them is not our doing.
-    pub(super) before: HashSet<String>,
+    /// `None`: this driver has not applied it.
+    pub(super) before: Option<HashSet<String>>,
     /// Since when each task is in its stage.
     stages: HashMap<String, (Stage, DateTime<Utc>)>,
     /// Most replicas that were seen running at once.
     pub(super) most_running: usize,
+    /// The tasks that are watched through the window. A window is theirs: it begins anew when one
+    /// of them is another.
+    pub(super) watched: Option<BTreeSet<String>>,
+    /// A removal could not scale to zero first.
+    pub(super) undrainable: bool,
 }
 
 /// What a task waits for. Each stage has its own deadline.
@@ -64,11 +72,25 @@ impl Stage {
 }
 
 impl Memory {
-    /// Notes the stages of tasks that are on their way.
+    /// Remembers which tasks were there before our spec was.
+    pub(super) fn remember_before(&mut self, tasks: Vec<String>) {
+        self.before = Some(tasks.into_iter().collect());
+        self.most_running = 0;
+    }
+
+    /// Remembers whose window begins, where these marks begin one.
+    pub(super) fn begin_window(&mut self, marks: Marks, tasks: BTreeSet<String>) {
+        if marks.healthy == Some(true) {
+            self.watched = Some(tasks);
+        }
+    }
+
+    /// Notes the stages of tasks that are on their way. A task that Swarm wants no further than
+    /// READY waits for its restart delay, or for the one that it replaces: no deadline counts.
     pub(super) fn note(&mut self, tasks: &[Task], now: DateTime<Utc>) {
         let on_their_way = tasks
             .iter()
-            .filter(|task| task.desired <= TaskState::Running)
+            .filter(|task| task.desired == TaskState::Running)
             .filter_map(|task| Some((task.id.clone(), Stage::of(task.state)?)));
         let mut stages = HashMap::new();
         for (id, stage) in on_their_way {
@@ -105,6 +127,15 @@ impl Observation<'_> {
         self.current_tasks(service).filter(|task| task.state == TaskState::Running).count()
     }
 
+    /// The tasks of the service's spec that run.
+    pub(super) fn running_ids(&self) -> BTreeSet<String> {
+        let Some(service) = &self.service else { return BTreeSet::new() };
+        self.current_tasks(service)
+            .filter(|task| task.state == TaskState::Running)
+            .map(|task| task.id.clone())
+            .collect()
+    }
+
     /// Whether every desired replica of the service's spec runs, and Swarm wants none of another
     /// spec. With no replicas desired: whether the last one has ended.
     pub(super) fn all_running(&self, service: &Service) -> bool {
@@ -121,23 +152,34 @@ impl Observation<'_> {
         self.tasks.iter().all(|task| task.state.is_over())
     }
 
-    /// Tasks that ended without being told to, since our spec was applied; newest first.
+    /// Tasks that ended without being told to, since our spec was applied; newest first. On the way
+    /// back only those of the spec that is coming back.
     pub(super) fn failed_tasks(&self) -> Vec<&Task> {
-        let started = self.deployment.started_at;
+        let going_back = self.deployment.status == Status::RollingBack;
+        let current = self.service.as_ref().and_then(|service| service.spec_hash.as_ref());
         let mut failed: Vec<&Task> = self
             .tasks
             .iter()
             .filter(|task| {
                 matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Complete)
             })
-            .filter(|task| !self.memory.before.contains(&task.id))
-            // A successor of a dead driver does not remember what was before: the clocks tell.
-            .filter(|task| {
-                task.created_at.is_none() || started.is_none() || task.created_at > started
-            })
+            .filter(|task| !going_back || task.spec_hash.as_ref() == current)
+            .filter(|task| self.is_newer(task))
             .collect();
         failed.sort_by_key(|task| std::cmp::Reverse(task.created_at));
         failed
+    }
+
+    /// Whether the task was made after our spec was applied.
+    fn is_newer(&self, task: &Task) -> bool {
+        match &self.memory.before {
+            Some(before) => !before.contains(&task.id),
+            // A successor of a dead driver does not remember: the clocks of Swarm and Postgres tell.
+            None => match (task.created_at, self.deployment.started_at) {
+                (Some(created), Some(started)) => created > started,
+                _ => true,
+            },
+        }
     }
 
     /// The task that waits longest in a stage, with the stage and the time.

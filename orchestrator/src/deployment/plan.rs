@@ -116,17 +116,18 @@ impl<'a> Planner<'a, '_> {
     fn apply(&self, target: Target<'a>) -> Step<'a> {
         let check = &target.release.spec.0.health_check;
         let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
-        if !self.prepared.network {
+        if self.progress_overdue() && self.deployment().applied_at.is_some() {
+            // Somebody keeps changing the service under us, or what it needs cannot be had.
+            let blame = Blame::TakenBack("the service could not be kept as it should be".into());
+            match (self.deployment().status, self.deployment().kind) {
+                (_, Kind::Remove) => Step::RemoveService,
+                (Status::RollingBack, _) => Step::GiveUp(blame),
+                _ => Step::GoBack(blame),
+            }
+        } else if !self.prepared.network {
             Step::EnsureNetwork
         } else if needs_probe && !self.prepared.probe {
             Step::EnsureProbe
-        } else if self.progress_overdue() && self.deployment().applied_at.is_some() {
-            // Somebody keeps changing the service under us.
-            let blame = Blame::TakenBack("the service is changed by somebody else".into());
-            match self.deployment().status {
-                Status::RollingBack => Step::GiveUp(blame),
-                _ => Step::GoBack(blame),
-            }
         } else {
             Step::Apply(target)
         }
@@ -150,8 +151,11 @@ impl<'a> Planner<'a, '_> {
         self.seen.now - progressed > chrono::Duration::seconds(i64::from(seconds))
     }
 
-    /// What is left of the window; `None`: it has not begun.
+    /// What is left of the window; `None`: it has not begun, or a task is another by now.
     fn window_left(&self, target: &Target<'_>) -> Option<Duration> {
+        if self.seen.memory.watched.as_ref() != Some(&self.seen.running_ids()) {
+            return None;
+        }
         let passed = self.seen.now - self.deployment().healthy_since?;
         Some((target.window() - passed).to_std().unwrap_or(Duration::ZERO))
     }

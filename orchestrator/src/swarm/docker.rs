@@ -16,7 +16,6 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt, TryStreamExt};
-use model::evidence::MAX_LOG_LINE;
 use model::image::ImageReference;
 use model::names;
 use tokio::time::timeout;
@@ -264,9 +263,7 @@ impl DockerSwarm {
         let lines = stream
             .map_ok(|line| {
                 let text = String::from_utf8_lossy(&line.into_bytes()).into_owned();
-                let text = text.trim_end_matches(['\r', '\n']);
-                // Postgres's text takes no NUL; a line is cut at a character.
-                text.chars().filter(|c| *c != '\0').take(MAX_LOG_LINE).collect::<String>()
+                incoming::text(text.trim_end_matches(['\r', '\n']))
             })
             .take(LOG_LINES)
             .try_collect();

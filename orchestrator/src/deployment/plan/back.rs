@@ -37,9 +37,13 @@ impl<'a> Planner<'a, '_> {
         }
         let all_running = self.seen.all_running(service);
         let healthy = self.deployment().healthy_since.is_some();
-        if all_running != healthy {
+        // Also begun anew when a task is another than it was.
+        let begun = healthy && self.window_left(&before).is_some();
+        if all_running != begun {
+            // Progress is more replicas than ever before: one that comes and goes is none.
+            let progressed = self.seen.running_ids().len() > self.seen.memory.most_running;
             return Step::Mark(Marks {
-                progressed: all_running,
+                progressed,
                 healthy: Some(all_running),
                 ..Marks::default()
             });
@@ -59,7 +63,7 @@ impl<'a> Planner<'a, '_> {
                 live: Some(before.live()),
             });
         }
-        if self.progress_overdue() {
+        if !all_running && self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);
         }
         Step::Wait(self.pace())
@@ -70,10 +74,14 @@ impl<'a> Planner<'a, '_> {
         let Some(service) = &self.seen.service else {
             return failed();
         };
-        if service.replicas > 0
-            && let Some(wanted) = Target::wanted(self.work)
-        {
-            return self.apply(Target { replicas: 0, ..wanted });
+        if service.replicas > 0 {
+            return match Target::wanted(self.work) {
+                Some(wanted) if wanted.release.resolved_image.is_some() => {
+                    self.apply(Target { replicas: 0, ..wanted })
+                }
+                // What runs is of a deployment that was superseded, and cannot be rendered here.
+                _ => Step::RemoveService,
+            };
         }
         if self.seen.all_over() {
             return failed();

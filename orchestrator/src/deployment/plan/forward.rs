@@ -86,10 +86,14 @@ impl<'a> Planner<'a, '_> {
         if update == Some(UpdateState::Paused) {
             return Step::GoBack(self.blame_of_pause(service));
         }
+        let all_running = self.seen.all_running(service);
         if let Some(blame) = self.blame_of_tasks() {
             return Step::GoBack(blame);
         }
-        let all_running = self.seen.all_running(service);
+        // Once all run, nothing more can become healthy: a long window is no lack of progress.
+        if !all_running && self.progress_overdue() {
+            return Step::GoBack(Blame::NoProgress);
+        }
         let running = self.seen.running(service);
         match (self.deployment().status, all_running) {
             (Status::Verifying, true) => self.watch(&wanted, update),
@@ -166,10 +170,8 @@ impl<'a> Planner<'a, '_> {
                 Stage::Healthy => deadlines.healthy_seconds,
             }))
         };
-        if let Some((task, stage)) = self.seen.overdue(limit) {
-            return Some(Blame::Overdue(task.id.clone(), stage));
-        }
-        self.progress_overdue().then_some(Blame::NoProgress)
+        let (task, stage) = self.seen.overdue(limit)?;
+        Some(Blame::Overdue(task.id.clone(), stage))
     }
 
     fn blame_of_rollback(&self, service: &Service) -> Blame {

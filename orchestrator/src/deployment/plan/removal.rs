@@ -18,6 +18,9 @@ impl<'a> Planner<'a, '_> {
         };
         let runnable =
             Target::wanted(self.work).filter(|target| target.release.resolved_image.is_some());
+        if self.seen.memory.undrainable {
+            return Step::RemoveService;
+        }
         if service.replicas > 0
             && let Some(none) = runnable
         {

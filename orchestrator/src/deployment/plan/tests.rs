@@ -114,6 +114,38 @@ fn a_replica_lost_in_the_window_begins_it_anew() {
 }
 
 #[test]
+fn the_window_is_that_of_the_tasks_that_run() {
+    // A replica that was replaced within the window has not run through it, and a successor of a
+    // dead driver cannot know: it watches anew.
+    let begun = Marks { healthy: Some(true), ..Marks::default() };
+    let watched = || Case::new(Status::Verifying).ours(None).two_running("v2").healthy_for(60);
+    let mut replaced = watched();
+    replaced.tasks[0].id = "another".into();
+    assert_eq!(replaced.step(), Step::Mark(begun));
+    let mut successor = watched();
+    successor.memory.watched = None;
+    assert_eq!(successor.step(), Step::Mark(begun));
+}
+
+#[test]
+fn a_window_longer_than_the_progress_deadline_is_watched_to_its_end() {
+    let mut case = Case::new(Status::Verifying).ours(None).two_running("v2").healthy_for(3);
+    case.work.deployment.progressed_at = Some(case.now - TimeDelta::seconds(10_000));
+    assert!(matches!(case.step(), Step::Wait(_)));
+}
+
+#[test]
+fn a_way_back_that_flaps_ends_with_an_operator() {
+    let mut case = Case::new(Status::RollingBack)
+        .older(Some(UpdateState::RollbackCompleted))
+        .task(1, "v1", TaskState::Running)
+        .task(2, "v1", TaskState::Starting);
+    case.memory.most_running = 2;
+    case.work.deployment.progressed_at = Some(case.now - TimeDelta::seconds(601));
+    assert_eq!(case.step(), Step::GiveUp(Blame::NoProgress));
+}
+
+#[test]
 fn swarms_own_rollback_is_seen_by_its_label() {
     // The spec was swapped back in the same transaction that set the status.
     for state in
@@ -151,7 +183,7 @@ fn a_first_deployment_that_keeps_failing_is_given_up() {
     assert!(matches!(failing(3).step(), Step::GoBack(Blame::Task(_))));
     // Failures of before are not ours.
     let mut old = failing(3);
-    old.memory.before = old.tasks.iter().map(|task| task.id.clone()).collect();
+    old.memory.before = Some(old.tasks.iter().map(|task| task.id.clone()).collect());
     assert!(matches!(old.step(), Step::Wait(_)));
 }
 

@@ -8,6 +8,7 @@ use bollard::models::{
     HealthcheckResult, NetworkInspect, Service as DockerService, ServiceUpdateStatus,
     ServiceUpdateStatusStateEnum, Task as DockerTask, TaskState as DockerTaskState,
 };
+use model::evidence::MAX_LOG_LINE;
 use model::names;
 
 use crate::swarm::{
@@ -18,18 +19,28 @@ use crate::swarm::{
 /// Exit code of a process that SIGKILL ended.
 const KILLED: i64 = 137;
 
+/// Text of Docker's, a registry's or a tenant's: bounded, and without the NUL that Postgres takes in
+/// neither text nor jsonb (a row that cannot be written would be tried for ever).
+pub(super) fn text(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(MAX_LOG_LINE).collect()
+}
+
 /// Sorts an error by what can be done about it.
 pub(super) fn error(error: DockerError) -> SwarmError {
     match error {
-        DockerError::DockerResponseServerError { status_code, message } => match status_code {
-            // Swarm's own words, with status 500: the only sign of a lost race.
-            _ if message.contains("update out of sequence") => SwarmError::OutOfSequence,
-            404 => SwarmError::NotFound(message),
-            409 => SwarmError::NameTaken(message),
-            400 => SwarmError::Refused(message),
-            _ => SwarmError::Unavailable(message),
-        },
-        other => SwarmError::Unavailable(other.to_string()),
+        DockerError::DockerResponseServerError { status_code, message } => {
+            match (status_code, text(&message)) {
+                // Swarm's own words, with status 500: the only sign of a lost race.
+                (_, message) if message.contains("update out of sequence") => {
+                    SwarmError::OutOfSequence
+                }
+                (404, message) => SwarmError::NotFound(message),
+                (409, message) => SwarmError::NameTaken(message),
+                (400, message) => SwarmError::Refused(message),
+                (_, message) => SwarmError::Unavailable(message),
+            }
+        }
+        other => SwarmError::Unavailable(text(&other.to_string())),
     }
 }
 
@@ -51,7 +62,7 @@ pub(super) fn lookup_error(error: DockerError) -> SwarmResult<ImageLookup> {
     } else if status_code == 401 || status_code == 403 {
         ImageLookup::Forbidden
     } else {
-        ImageLookup::Unavailable(message)
+        ImageLookup::Unavailable(self::text(&message))
     })
 }
 
@@ -87,7 +98,7 @@ fn update(status: ServiceUpdateStatus) -> Option<(UpdateState, String)> {
         ServiceUpdateStatusStateEnum::ROLLBACK_PAUSED => UpdateState::RollbackPaused,
         ServiceUpdateStatusStateEnum::ROLLBACK_COMPLETED => UpdateState::RollbackCompleted,
     };
-    Some((state, status.message.unwrap_or_default()))
+    Some((state, text(&status.message.unwrap_or_default())))
 }
 
 pub(super) fn count(service: DockerService) -> Option<ServiceCount> {
@@ -115,7 +126,7 @@ pub(super) fn task(task: DockerTask) -> SwarmResult<Task> {
         state: now,
         desired: state(task.desired_state),
         created_at: task.created_at,
-        error: status.err.filter(|error| !error.is_empty()),
+        error: status.err.filter(|error| !error.is_empty()).map(|error| text(&error)),
         // Docker says 0 of a process that has not ended, too.
         exit_code: container
             .as_ref()
@@ -170,7 +181,7 @@ pub(super) fn last_failure(mut probes: Vec<HealthcheckResult>) -> Option<String>
         probes.pop();
     }
     let failed = probes.into_iter().rfind(|probe| probe.exit_code.is_some_and(|code| code != 0))?;
-    let said: String = failed.output.unwrap_or_default().trim().chars().take(500).collect();
+    let said = text(failed.output.unwrap_or_default().trim());
     Some(match failed.exit_code {
         Some(code) if said.is_empty() => format!("exit code {code}"),
         _ => said,

@@ -135,7 +135,9 @@ fn container(spec: &TaskSpec, spec_hash: &str) -> TaskSpecContainerSpec {
         labels: Some(labels),
         command: spec.command.clone(),
         args: spec.args.clone(),
-        env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(
+            spec.env.iter().map(|(name, value)| format!("{name}={}", literal(value))).collect(),
+        ),
         dir: spec.working_dir.clone(),
         user: spec.user.clone(),
         // Engines before 23.0 ignore the field; there the daemon's own setting does it.
@@ -226,6 +228,12 @@ pub(super) fn config(spec: &ConfigSpec<'_>) -> DockerConfigSpec {
         data: Some(base64::engine::general_purpose::STANDARD.encode(spec.content)),
         templating: None,
     }
+}
+
+/// A value that stays as it is: Swarm expands Go templates in environments, and `{{.Node.Hostname}}`
+/// would tell a tenant the name of a host.
+fn literal(value: &str) -> String {
+    value.replace("{{", "{{\"{{\"}}")
 }
 
 /// Docker counts time in nanoseconds.

@@ -192,8 +192,11 @@ impl Case {
         self
     }
 
-    pub(super) fn healthy_for(self, seconds: i64) -> Self {
+    /// Call it last: the tasks that run by then are those that are watched.
+    pub(super) fn healthy_for(mut self, seconds: i64) -> Self {
         let since = self.now - TimeDelta::seconds(seconds);
+        let running = self.tasks.iter().filter(|task| task.state == TaskState::Running);
+        self.memory.watched = Some(running.map(|task| task.id.clone()).collect());
         self.with(|work| work.deployment.healthy_since = Some(since))
     }
 
