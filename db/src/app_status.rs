@@ -6,17 +6,36 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app_status::AppStatus;
+use model::error::ErrorCode;
 use model::id::AppId;
 use model::schema::app_status;
 
 use crate::failure;
 use crate::pool::Database;
 
-/// Writes what was seen. `since` is kept while the health stays the same.
+/// Rows of one statement: Postgres takes 65,535 parameters.
+const CHUNK: usize = 500;
+
+/// Writes what was seen. `since` is kept while the health stays the same. A row that Postgres
+/// refuses (of an app that went meanwhile) costs the others nothing.
 pub async fn app_status_write(database: &Database, seen: &[AppStatus]) -> Result<()> {
-    if seen.is_empty() {
-        return Ok(());
+    for chunk in seen.chunks(CHUNK) {
+        if write(database, chunk).await.is_ok() {
+            continue;
+        }
+        for status in chunk {
+            if let Err(error) = write(database, std::slice::from_ref(status)).await {
+                if error.code == ErrorCode::Unavailable {
+                    return Err(error);
+                }
+                tracing::warn!(app = %status.app_id, error = error.chain(), "no live status");
+            }
+        }
     }
+    Ok(())
+}
+
+async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
     let mut connection = database.connection().await?;
     let since = diesel::dsl::case_when(
         app_status::health.eq(excluded(app_status::health)),

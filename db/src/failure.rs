@@ -34,19 +34,36 @@ impl From<Failure> for Error {
     }
 }
 
-/// A diesel error as a caller sees it: a lost connection may be tried again, the rest is a defect.
+/// A diesel error as a caller sees it: what passes may be tried again, the rest is a defect.
 pub(crate) fn postgres(error: DieselError) -> Error {
-    match &error {
-        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
-        | DieselError::BrokenTransactionManager => Error::unavailable("the database", error),
-        // tokio-postgres reports a connection that died under a query as `Unknown` and in text only.
-        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
-            if info.message().contains("connection closed")
-                || info.message().contains("terminating connection") =>
-        {
-            Error::unavailable("the database", error)
+    if passes(&error) { Error::unavailable("the database", error) } else { Error::internal(error) }
+}
+
+/// What Postgres says of a statement that may succeed when it is sent again: that the connection was
+/// ended (by an administrator, a shutdown, a time limit), that somebody else held a lock for too
+/// long, or that there was too much to do. diesel knows none of these codes, so the text has to do;
+/// it is English, as the cluster's locale is C.
+const PASSING: &[&str] = &[
+    "terminating connection",
+    "deadlock detected",
+    "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
+];
+
+/// Whether the same statement may succeed when it is sent again.
+fn passes(error: &DieselError) -> bool {
+    match error {
+        // diesel-async says `UnableToSendCommand` of a connection that died before an answer came.
+        DieselError::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _,
+        )
+        | DieselError::BrokenTransactionManager => true,
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+            PASSING.iter().any(|text| info.message().contains(text))
         }
-        _ => Error::internal(error),
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => passes(commit_error),
+        _ => false,
     }
 }
 
@@ -59,4 +76,38 @@ pub(crate) fn pool(error: PoolError) -> Error {
 pub(crate) fn violates_unique(error: &DieselError, constraint: &str) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
         if info.constraint_name() == Some(constraint))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::error::ErrorCode;
+
+    use super::*;
+
+    fn told(kind: DatabaseErrorKind, text: &str) -> DieselError {
+        DieselError::DatabaseError(kind, Box::new(text.to_owned()))
+    }
+
+    #[test]
+    fn what_passes_may_be_tried_again_and_a_defect_is_one() {
+        use DatabaseErrorKind::{UnableToSendCommand, Unknown};
+
+        for (kind, text) in [
+            (UnableToSendCommand, "connection closed"),
+            (Unknown, "terminating connection due to administrator command"),
+            (Unknown, "terminating connection due to idle-in-transaction timeout"),
+            (Unknown, "deadlock detected"),
+            (Unknown, "canceling statement due to lock timeout"),
+            (Unknown, "canceling statement due to statement timeout"),
+        ] {
+            assert_eq!(postgres(told(kind, text)).code, ErrorCode::Unavailable, "{text}");
+        }
+        let commit = DieselError::RollbackErrorOnCommit {
+            rollback_error: Box::new(told(UnableToSendCommand, "connection closed")),
+            commit_error: Box::new(told(UnableToSendCommand, "connection closed")),
+        };
+        assert_eq!(postgres(commit).code, ErrorCode::Unavailable);
+        let defect = told(Unknown, "relation \"apps\" does not exist");
+        assert_eq!(postgres(defect).code, ErrorCode::Internal);
+    }
 }

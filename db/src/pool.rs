@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use deadpool::managed::Timeouts;
-use diesel::sql_query;
+use diesel::{ConnectionError, ConnectionResult, sql_query};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,8 +17,23 @@ use crate::failure;
 /// How long a request waits for a connection before it is told that the database is not there.
 const WAIT: Duration = Duration::from_secs(3);
 
+/// What bounds every statement of ours, on Postgres's side: a request that was cut off, or a process
+/// that hangs, must not hold what others need. No statement of ours takes a second, and no lock is
+/// waited for longer than the short transactions in front; but a transaction may rest while the
+/// broker confirms its outbox rows, five seconds at most, so resting is allowed for longer than that.
+const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '15s'";
+
 /// A connection out of the pool.
 pub type Connection = Object<AsyncPgConnection>;
+
+/// Connects, and sets the limits once for the connection's life.
+async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let mut connection = AsyncPgConnection::establish(url).await?;
+    let set = connection.batch_execute(LIMITS).await;
+    set.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
 
 /// A handle on one database; cheap to clone.
 #[derive(Clone)]
@@ -34,6 +49,7 @@ impl Database {
         // checkout; a query on a connection that died meanwhile fails as `unavailable`.
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(|url| Box::pin(establish(url)));
         let connector = AsyncDieselConnectionManager::new_with_config(url.expose_secret(), config);
         let pool = Pool::builder(connector)
             .max_size(connections)

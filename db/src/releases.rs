@@ -5,6 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::deployment::Kind;
 use model::error::ErrorCode;
+use model::reason::ReasonCode;
 use model::release::{KEPT_RELEASES, Release};
 use model::schema::{deployments, releases};
 use model::status::Status;
@@ -115,6 +116,8 @@ pub(crate) async fn release_previous(
         .filter(deployments::status.eq(Status::Succeeded))
         .filter(deployments::kind.ne(Kind::Remove))
         .filter(deployments::release_id.ne(live))
+        // An unchanged release was recorded, and never ran under its own number.
+        .filter(deployments::reason_code.ne(ReasonCode::Unchanged))
         .order(deployments::id.desc())
         .select(releases::number)
         .first(connection)

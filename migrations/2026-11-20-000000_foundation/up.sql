@@ -183,8 +183,9 @@ END $$;
 CREATE TRIGGER deployments_end_once BEFORE UPDATE ON deployments
     FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL) EXECUTE FUNCTION deployments_end_once();
 
--- Wakes whoever waits for a deployment (`?wait=`), and the worker whose deployment is superseded.
--- Not fired by an accept: NOTIFY serialises commits, and accepts have to be many.
+-- Wakes whoever waits for a deployment (`?wait=`); workers do not listen. NOTIFY serialises commits,
+-- and accepts have to be many: so there is none for an INSERT. An accept that supersedes does fire
+-- it, for the deployment that it ends or asks to end.
 CREATE FUNCTION deployments_notify() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('skep_deployments', NEW.id::text);
@@ -290,7 +291,7 @@ GRANT UPDATE ON outbox, idempotency_keys TO skep_api;
 GRANT INSERT ON deployment_events, deployment_evidence, app_status, outbox, audit_log TO skep_worker;
 GRANT UPDATE ON deployments, deployment_evidence, app_status, outbox TO skep_worker;
 GRANT UPDATE (resolved_image, stable_at, updated_at) ON releases TO skep_worker;
-GRANT UPDATE (replicas, live_release_id, live_restart_counter, live_replicas, removed_at, updated_at)
-    ON apps TO skep_worker;
+GRANT UPDATE (replicas, live_release_id, live_restart_counter, live_replicas, removal_requested_at,
+    removed_at, updated_at) ON apps TO skep_worker;
 GRANT DELETE ON outbox, app_status, idempotency_keys, networks TO skep_worker;
 GRANT USAGE ON SEQUENCE deployment_fences TO skep_worker;

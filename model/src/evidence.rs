@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_TASKS: usize = 50;
 /// Most log lines kept of a failed task.
 pub const MAX_LOG_LINES: usize = 100;
-/// Longest log line kept, in bytes.
+/// Longest log line kept, in characters.
 pub const MAX_LOG_LINE: usize = 2_000;
 
 /// What proves a verdict.

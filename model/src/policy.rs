@@ -65,6 +65,7 @@ pub fn check(spec: &AppSpec) -> Vec<Violation> {
     }
     check_update_policy(&spec.update_policy, &mut found);
     check_deadlines(&spec.deadlines, &mut found);
+    check_patience(spec, &mut found);
     found.count("placement.constraints", spec.constraints.len());
     for constraint in &spec.constraints {
         if !constraint_allowed(constraint) {
@@ -218,6 +219,32 @@ fn check_deadlines(deadlines: &Deadlines, found: &mut Findings) {
     found.range("deadlines.progress", progress_seconds, 60, 7200, "from 60 to 7200 seconds");
 }
 
+/// Deadlines that the app's own settings could never meet are refused before they fail every
+/// deployment.
+fn check_patience(spec: &AppSpec, found: &mut Findings) {
+    let Deadlines { healthy_seconds, progress_seconds, .. } = spec.deadlines;
+    if let Some(check) = &spec.health_check {
+        // Docker probes first after one interval, and a task starts until a probe has said yes.
+        let first = check.interval_seconds.saturating_add(check.timeout_seconds);
+        let least = first.max(check.start_period_seconds);
+        if healthy_seconds < least {
+            found.add(
+                "deadlines.healthy",
+                format!(
+                    "at least health_check.interval + timeout, and start_period: here {least} s"
+                ),
+            );
+        }
+    }
+    let least = spec.update_policy.delay_seconds.saturating_add(healthy_seconds);
+    if progress_seconds < least {
+        found.add(
+            "deadlines.progress",
+            format!("at least update_policy.delay + deadlines.healthy: here {least} s"),
+        );
+    }
+}
+
 fn check_tmpfs(spec: &AppSpec, found: &mut Findings) {
     found.count("tmpfs", spec.tmpfs.len());
     let mut seen = BTreeSet::new();
@@ -292,11 +319,12 @@ impl Findings {
 
     fn path(&mut self, field: &str, path: &str) {
         let steps_up = path.split('/').any(|part| part == "..");
-        let clean = path.chars().all(|c| !c.is_control() && c != ':' && c != ',');
+        // Swarm expands Go templates in mount targets.
+        let clean = path.chars().all(|c| !c.is_control() && !":,{}".contains(c));
         if !path.starts_with('/') || path.len() > 255 || steps_up || !clean {
             self.add(
                 field,
-                "an absolute path of at most 255 bytes, without .. and without : , or control characters",
+                "an absolute path of at most 255 bytes, without .. and without : , { } or control characters",
             );
         }
     }
@@ -329,6 +357,17 @@ mod tests {
             ["update_policy.max_failure_ratio"]
         );
         assert_eq!(fields(|s| s.stop_signal = "SIGSTOP".into()), ["stop_signal"]);
+        assert_eq!(fields(|s| s.deadlines.healthy_seconds = 595), ["deadlines.progress"]);
+        let slow = |s: &mut AppSpec| {
+            s.health_check = Some(HealthCheck {
+                test: HealthTest::Tcp { port: 80 },
+                interval_seconds: 60,
+                timeout_seconds: 1,
+                retries: 3,
+                start_period_seconds: 0,
+            });
+        };
+        assert_eq!(fields(slow), ["deadlines.healthy"]);
         assert_eq!(fields(|s| s.user = Some("a b".into())), ["user"]);
         assert_eq!(fields(|s| s.extra_ports = vec![80, 80]), ["extra_ports"]);
         assert_eq!(fields(|s| _ = s.env.insert("SKEP_X".into(), "1".into())), ["env.SKEP_X"]);
@@ -368,6 +407,7 @@ mod tests {
             "/dev/shm/x",
             "/run/secrets",
             "/etc/x",
+            "/{{\"proc\"}}",
             "/skep-probe",
             "tmp",
             "/a/../etc",

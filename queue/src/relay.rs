@@ -18,12 +18,12 @@ use model::envelope::Envelope;
 use model::error::chain;
 use secrecy::SecretString;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::BrokerError;
 use crate::backoff::Backoff;
-use crate::link::{Link, within};
+use crate::link::{Link, PATIENCE, within};
 use crate::topology::Topology;
 
 /// Most messages between two confirmations.
@@ -46,12 +46,18 @@ pub struct Relay {
 pub struct RelayHandle {
     wake: Arc<Notify>,
     connected: Arc<AtomicBool>,
+    ended: CancellationToken,
 }
 
 impl RelayHandle {
     /// Something was committed to the outbox. Many calls while the relay works are one.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Waits until the relay has ended, after its shutdown.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Whether the broker answered last time.
@@ -73,11 +79,26 @@ impl Relay {
         let relay = Self { database, url, topology, handle: handle.clone() };
         tokio::spawn(async move {
             shutdown.run_until_cancelled(relay.run()).await;
+            relay.last_drain().await;
+            relay.handle.ended.cancel();
         });
         handle
     }
 
-    async fn run(self) {
+    /// What was committed while stopping goes out, too; for as long as one conversation may take.
+    async fn last_drain(&self) {
+        let drain = async {
+            let link = self.open().await?;
+            self.drain(&link.channel).await
+        };
+        match timeout(PATIENCE, drain).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&*error), "left for another relay"),
+            Err(_) => tracing::warn!("the broker is slow: what is left is for another relay"),
+        }
+    }
+
+    async fn run(&self) {
         let mut backoff = Backoff::new();
         loop {
             let lost = self.relay(&mut backoff).await;
@@ -130,7 +151,14 @@ impl Relay {
         loop {
             let batch: OutboxBatch = outbox_take(&self.database, BATCH).await?;
             let ids: Vec<i64> = batch.rows().iter().map(|row| row.id).collect();
-            within(try_join_all(batch.rows().iter().map(|row| self.publish(channel, row)))).await?;
+            let published =
+                within(try_join_all(batch.rows().iter().map(|row| self.publish(channel, row))))
+                    .await;
+            if let Err(error) = published {
+                // The rows are let go of at once: dropped, they would stay locked in the pool.
+                batch.confirmed(&[]).await?;
+                return Err(error.into());
+            }
             batch.confirmed(&ids).await?;
             if ids.len() < BATCH as usize {
                 return Ok(());

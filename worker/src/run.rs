@@ -36,22 +36,26 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         swarm: Arc::clone(&swarm),
         platform: Arc::clone(&platform),
         slots: usize::from(settings.slots.max(1)),
-        relay,
+        relay: relay.clone(),
     };
     let projection = Projection { database, swarm, platform };
     tracing::info!(%worker, slots = settings.slots, "driving");
-    let running = tokio::spawn(runner.run(wakeups, stop.clone()));
-    let projecting = tokio::spawn(projection.run(stop.clone()));
+    let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
+    let mut projecting = tokio::spawn(projection.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        // Neither ends by itself: a worker that drives nothing must not look alive.
+        ended = &mut running => anyhow::bail!("the runner ended: {ended:?}"),
+        ended = &mut projecting => anyhow::bail!("the projection ended: {ended:?}"),
     }
     tracing::info!("stopping: what is in progress is handed over");
     stop.cancel();
     running.await?;
     projecting.await?;
     relay_stop.cancel();
+    relay.ended().await;
     Ok(())
 }

@@ -24,7 +24,8 @@ pub(crate) struct Settings {
 #[derive(Args)]
 pub(crate) struct Log {
     /// Which log lines are written: a level, or tracing's filter syntax
-    #[arg(long, env = "SKEP_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "SKEP_LOG", default_value = "info", global = true,
+        value_parser = directives)]
     log: String,
     /// How log lines are written (on standard error)
     #[arg(long, env = "SKEP_LOG_FORMAT", default_value = "json", global = true)]
@@ -50,6 +51,11 @@ impl Log {
     }
 }
 
+/// Checks the directives at once: a log that silently says nothing is found out too late.
+fn directives(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Take deployments out of the queue and drive them on Swarm
@@ -66,7 +72,8 @@ pub(crate) struct Run {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: SecretString,
     /// Most connections to the database
-    #[arg(long, env = "SKEP_DATABASE_CONNECTIONS", default_value_t = 8)]
+    #[arg(long, env = "SKEP_DATABASE_CONNECTIONS", default_value_t = 8,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub(crate) database_connections: usize,
     /// RabbitMQ URL
     #[arg(long, env = "AMQP_URL", hide_env_values = true)]
@@ -82,7 +89,8 @@ pub(crate) struct Run {
     #[arg(long, env = "DOCKER_SWARM_ADVERTISE_ADDR")]
     pub(crate) advertise_address: Option<String>,
     /// Deployments driven at once
-    #[arg(long, env = "SKEP_SLOTS", default_value_t = 16)]
+    #[arg(long, env = "SKEP_SLOTS", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) slots: u16,
 }
 
@@ -174,6 +182,31 @@ impl PlatformSettings {
             memory_reservation_ratio: self.memory_reservation_ratio,
             tenants_on_managers: self.tenants_on_managers == Permission::Allow,
             network_mtu: self.network_mtu,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Settings::command().debug_assert();
+    }
+
+    #[test]
+    fn what_could_never_work_is_refused() {
+        let run = ["worker", "run", "--database-url", "postgres://x", "--amqp-url", "amqp://x"];
+        let refused = |more: [&'static str; 2]| {
+            Settings::try_parse_from(run.into_iter().chain(more)).map(|_| ()).unwrap_err()
+        };
+        assert!(Settings::try_parse_from(run).is_ok());
+        for more in [["--slots", "0"], ["--database-connections", "0"], ["--log", "db=loud"]] {
+            let told = refused(more).to_string();
+            assert!(told.contains(more[0]), "{told}");
         }
     }
 }

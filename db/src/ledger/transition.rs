@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::deployment::{Deployment, Kind};
 use model::evidence::Evidence;
-use model::id::{DeploymentId, OrganizationId, ReleaseId};
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
 use model::reason::Reason;
 use model::schema::{apps, deployment_events, deployment_evidence, deployments, outbox, releases};
 use model::status::Status;
@@ -88,6 +88,9 @@ pub async fn ledger_transition(
     let mut connection = database.connection().await?;
     let made = connection
         .transaction(async |connection| {
+            if transition.to.is_terminal() {
+                app_lock(connection, claim).await?;
+            }
             let Some(deployment) = update(connection, claim, from, transition).await? else {
                 return Ok(false);
             };
@@ -120,6 +123,19 @@ pub async fn ledger_mark(database: &Database, claim: Claim, marks: Marks) -> Res
     .await
     .map_err(failure::postgres)?;
     Ok(marked == 1)
+}
+
+/// Locks the app before the deployment, as an accept does: in the other order the two would wait
+/// for each other when a deployment ends while the next one is accepted.
+async fn app_lock(connection: &mut AsyncPgConnection, claim: Claim) -> diesel::QueryResult<()> {
+    let app = deployments::table.find(claim.deployment).select(deployments::app_id);
+    let _: Vec<AppId> = apps::table
+        .filter(apps::id.eq_any(app))
+        .select(apps::id)
+        .for_no_key_update()
+        .load(connection)
+        .await?;
+    Ok(())
 }
 
 async fn update(
@@ -226,6 +242,16 @@ async fn app_settle(
                     apps::removed_at.eq(diesel::dsl::now),
                     apps::live_release_id.eq(None::<ReleaseId>),
                     apps::live_replicas.eq(None::<i32>),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(connection)
+                .await?;
+        }
+        // What could not be removed takes changes again, another removal among them.
+        (Kind::Remove, _, _) => {
+            diesel::update(apps::table.find(deployment.app_id))
+                .set((
+                    apps::removal_requested_at.eq(None::<DateTime<Utc>>),
                     apps::updated_at.eq(diesel::dsl::now),
                 ))
                 .execute(connection)

@@ -56,11 +56,11 @@ fn reason(release: &Release, blame: &Blame, culprit: Option<&Task>, autopsy: &Au
         (Blame::Overdue(_, stage), Some(task)) => overdue(release, *stage, task, autopsy),
         (Blame::NoProgress, Some(task)) => {
             let ended = ended(release, task, autopsy);
-            let minutes = release.spec.0.deadlines.progress_seconds / 60;
+            let seconds = release.spec.0.deadlines.progress_seconds;
             Reason::new(
                 ReasonCode::ProgressDeadline,
                 format!(
-                    "no replica of v{number} became healthy for {minutes} min; {}",
+                    "no replica of v{number} became healthy for {seconds} s; {}",
                     ended.sentence
                 ),
             )
