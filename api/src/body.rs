@@ -88,15 +88,18 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
 
 /// Reads a value that came from outside.
 pub(crate) fn read<T: ParseFromJSON + Validate>(json: Value) -> Result<T, Error> {
+    check::<T>(&json)?;
+    read_checked(json)
+}
+
+/// Checks a value against the document's schema of `T`.
+pub(crate) fn check<T: ParseFromJSON>(json: &Value) -> Result<(), Error> {
     let name = T::name();
     let schema = document().schema(&name).ok_or_else(|| {
         Error::internal(format!("the schema of {name} is missing from the document"))
     })?;
-    let violations = schema.check(&json);
-    if !violations.is_empty() {
-        return Err(Error::invalid(violations));
-    }
-    read_checked(json)
+    let violations = schema.check(json);
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
 /// Reads a value that fits its schema; the rules across its fields are still to be checked.

@@ -15,6 +15,7 @@ mod idempotency;
 mod middleware;
 mod page;
 mod problem;
+mod problems_page;
 mod schema;
 mod settings;
 mod spec;
@@ -38,6 +39,7 @@ pub use settings::{LogFormat, Settings};
 
 use authentication::Authentication;
 use changes::Changes;
+use endpoints::health::DatabaseHealth;
 use middleware::Bounds;
 use state::State;
 
@@ -66,6 +68,7 @@ pub async fn serve(
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
     let state = State {
+        database_health: DatabaseHealth::default(),
         authentication: Authentication::new(database.clone()),
         relay: Relay::start(
             database.clone(),
@@ -95,6 +98,7 @@ fn routes(state: Arc<State>, bounds: Bounds) -> impl Endpoint<Output = Response>
     let routes = Route::new()
         .at("/openapi.json", get(document))
         .at("/docs", get(make_sync(|_| docs_page::answer())))
+        .at(problems_page::PATH, get(make_sync(|_| problems_page::answer())))
         .nest_no_strip("/", endpoints::service());
     middleware::around(routes.data(state), bounds)
 }

@@ -22,6 +22,7 @@ use poem_openapi::{ApiResponse, Object};
 
 pub(crate) use translate::translate;
 
+use crate::problems_page;
 use crate::word::Word;
 
 /// The media type of problems.
@@ -88,7 +89,7 @@ impl Problem {
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let status = status_of(self.0.code);
         let document = ProblemDocument {
-            kind: format!("/docs#problem-{}", self.0.code),
+            kind: problems_page::address(self.0.code),
             title: title_of(self.0.code).to_owned(),
             status: status.as_u16(),
             detail: self.0.message.clone(),
@@ -258,7 +259,7 @@ mod tests {
         let body = Problem::from(error).respond("r").into_body();
         let body: serde_json::Value = body.into_json().await.unwrap();
         assert_eq!(body["code"], "invalid");
-        assert_eq!(body["type"], "/docs#problem-invalid");
+        assert_eq!(body["type"], "/docs/problems#invalid");
         assert_eq!(body["violations"][0]["field"], "cpu");
         assert_eq!(body["violations"][0]["rule"], "a number from 0.5 to 16");
     }

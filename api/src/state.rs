@@ -6,11 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
 use crate::changes::Changes;
+use crate::endpoints::health::DatabaseHealth;
 
 /// What all requests share.
 pub(crate) struct State {
     /// Postgres.
     pub(crate) database: Database,
+    /// How Postgres did a moment ago.
+    pub(crate) database_health: DatabaseHealth,
     /// Whose tokens are whose.
     pub(crate) authentication: Authentication,
     /// Wakes the relay after an accept.

@@ -48,3 +48,25 @@ fn an_api_refuses_an_older_schema() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn connections_that_postgres_ends_are_replaced() -> Outcome {
+    run(async |skep| {
+        let anonymous = skep.operator.with_token(None);
+        let ask = async || {
+            let list = skep.operator.get("/v1/organizations").await?;
+            assert!([200, 503].contains(&list.status), "{}", list.text);
+            let report = anonymous.get("/readyz").await?;
+            assert!([200, 503].contains(&report.status), "{}", report.text);
+            assert_ne!(report.body["parts"]["database"], "outdated", "{}", report.text);
+            anyhow::Ok(list.status == 200 && report.status == 200)
+        };
+        for _ in 0..5 {
+            // Requests are on their way while it happens, some of them inside a query.
+            let asked = futures::future::try_join_all((0..20).map(|_| ask()));
+            futures::future::try_join(asked, skep.database.cut_api()).await?;
+            wait_until("an API that serves", Duration::from_secs(10), ask).await?;
+        }
+        Ok(())
+    })
+}

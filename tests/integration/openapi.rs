@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tests::answer::text;
 use tests::environment::is_set;
 use tests::{Outcome, run};
 
@@ -35,6 +36,12 @@ fn is_served_to_anybody_with_its_page() -> Outcome {
         let page = anonymous.get("/docs").await?;
         assert_eq!(page.status, 200);
         assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+        // The type of a problem is an address, and leads to where its code is explained.
+        let problem = anonymous.get("/nowhere").await?.problem(404, "not_found")?;
+        let (path, anchor) = text(&problem, "/type")?.split_once('#').unwrap();
+        let explained = anonymous.get(path).await?;
+        assert_eq!(explained.status, 200);
+        assert!(explained.text.contains(&format!("id=\"{anchor}\"")), "{}", explained.text);
         Ok(())
     })
 }

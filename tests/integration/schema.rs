@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use db::Database;
 use serde_json::Value;
 use tests::answer::text;
 use tests::{Outcome, Skep, run, sql};
@@ -104,8 +105,7 @@ fn the_roles_of_processes_may_do_no_more_than_they_need() -> Outcome {
         let rows = sql::rows(skep.database.owner(), roles).await?;
         assert_eq!(rows.len(), 3);
         assert!(rows.iter().all(|row| row["mighty"] == false), "{rows:?}");
-        let worker = skep.database.worker();
-        for refused in [
+        let worker = [
             "INSERT INTO tokens (id, name, secret_hash) VALUES (gen_random_uuid(), 'x', '\\x00')",
             "UPDATE organizations SET slug = 'x'",
             "DELETE FROM audit_log",
@@ -113,14 +113,39 @@ fn the_roles_of_processes_may_do_no_more_than_they_need() -> Outcome {
             "DELETE FROM deployments",
             "DROP TABLE outbox",
             "CREATE TABLE mine (id int)",
-        ] {
-            let error = sql::execute(worker, refused).await.unwrap_err();
-            let told = format!("{error:#}");
-            assert!(
-                told.contains("permission denied") || told.contains("must be owner"),
-                "{refused}: {told}"
-            );
+        ];
+        assert_refused(skep.database.worker(), &worker).await?;
+        let api = [
+            "UPDATE releases SET spec = '{}'",
+            "UPDATE apps SET live_release_id = NULL",
+            "DELETE FROM deployments",
+            "DELETE FROM audit_log",
+            "DELETE FROM organizations",
+            "INSERT INTO subnet_pools (id, range, cursor) VALUES (gen_random_uuid(), '10.0.0.0/8', '10.0.0.0')",
+            "DROP TABLE outbox",
+            "CREATE TABLE mine (id int)",
+        ];
+        let as_api = Database::new(skep.database.api_url()?.into(), 1)?;
+        assert_refused(&as_api, &api).await?;
+        for table in real(skep).await?.keys() {
+            let truncate = format!("TRUNCATE {table} CASCADE");
+            assert_refused(&as_api, &[&truncate]).await?;
+            assert_refused(skep.database.worker(), &[&truncate]).await?;
         }
         Ok(())
     })
+}
+
+async fn assert_refused(role: &Database, statements: &[&str]) -> Outcome {
+    for statement in statements {
+        let Err(error) = sql::execute(role, statement).await else {
+            bail!("it was allowed: {statement}");
+        };
+        let told = format!("{error:#}");
+        assert!(
+            told.contains("permission denied") || told.contains("must be owner"),
+            "{statement}: {told}"
+        );
+    }
+    Ok(())
 }

@@ -47,11 +47,12 @@ fn the_driving_one_is_asked_to_end_and_wakes_the_newer_when_it_does() -> Outcome
         // One driving deployment of an app: the newer one waits.
         let none = db::ledger::deployment_claim_next(worker, model::id::WorkerId::new()).await?;
         assert_eq!(none, None);
-        skep.broker_proxy.cut();
+        // What the accepts wrote has to be gone first: without a broker it would stay.
         tests::wait_until("an empty outbox", std::time::Duration::from_secs(5), async || {
             Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
         })
         .await?;
+        skep.broker_proxy.cut();
         let end = pretend::transition(Status::Superseded, Some(ReasonCode::NewerDeployment));
         pretend::go(worker, claim, Status::Updating, end).await?;
         assert_eq!(

@@ -1,5 +1,7 @@
 //! RabbitMQ from outside: looking into a test's queues, and taking them away.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
@@ -7,8 +9,14 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tokio::time::{Instant, sleep};
 
 use crate::environment::environment;
+
+/// How long RabbitMQ may be away while it is restarted, and its queues find their leaders again.
+const RESTART: Duration = Duration::from_secs(60);
+/// Between two tries to reach it.
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// A connection of its own, past any proxy.
 pub struct Broker {
@@ -28,12 +36,19 @@ pub fn dead_queue(prefix: &str) -> String {
 }
 
 impl Broker {
-    /// Connects.
+    /// Connects; waits for a RabbitMQ that another test has restarted.
     pub async fn connect() -> Result<Self> {
-        let properties = ConnectionProperties::default();
-        let connection = Connection::connect(&environment().amqp_url, properties)
-            .await
-            .context("RabbitMQ does not answer: run ./dev services")?;
+        let end = Instant::now() + RESTART;
+        let connection = loop {
+            let properties = ConnectionProperties::default();
+            match Connection::connect(&environment().amqp_url, properties).await {
+                Ok(connection) => break connection,
+                Err(_) if Instant::now() < end => sleep(BETWEEN_TRIES).await,
+                Err(error) => {
+                    return Err(error).context("RabbitMQ does not answer: run ./dev services");
+                }
+            }
+        };
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { _connection: connection, channel })
@@ -65,6 +80,19 @@ impl Broker {
     pub async fn take(&self, queue: &str) -> Result<Option<Vec<u8>>> {
         let options = BasicGetOptions { no_ack: true };
         Ok(self.channel.basic_get(queue.into(), options).await?.map(|found| found.delivery.data))
+    }
+
+    /// Deletes the queues of an installation over a connection of its own, and starts over where
+    /// another test has restarted RabbitMQ under it.
+    pub async fn delete_queues_of(prefix: &str) -> Result<()> {
+        let end = Instant::now() + RESTART;
+        loop {
+            let deleted = async { Self::connect().await?.delete_queues(prefix).await }.await;
+            if deleted.is_ok() || Instant::now() >= end {
+                return deleted;
+            }
+            sleep(BETWEEN_TRIES).await;
+        }
     }
 
     /// Deletes the queues of an installation; those that are not there are fine.

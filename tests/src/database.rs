@@ -25,7 +25,7 @@ impl TestDatabase {
     /// Clones one.
     pub async fn create(mark: &Mark) -> Result<Self> {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        let admin = admin()?;
+        let admin = admin().await?;
         let template = TEMPLATE.get_or_try_init(async || ensure_template(&admin).await).await?;
         let name = name_of(mark);
         let clone = format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}");
@@ -39,7 +39,18 @@ impl TestDatabase {
 
     /// Drops it, whoever is still connected.
     pub async fn drop(&self) -> Result<()> {
-        drop_database(&admin()?, &self.name).await
+        drop_database(&admin().await?, &self.name).await
+    }
+
+    /// Ends every connection that API processes have to it, as a Postgres that is restarted does.
+    pub async fn cut_api(&self) -> Result<()> {
+        let ended = format!(
+            "SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity \
+             WHERE datname = '{}' AND usename = '{API}'",
+            self.name
+        );
+        sql::rows(&admin().await?, &ended).await?;
+        Ok(())
     }
 
     /// Connections as the owner, who may do anything in it.
@@ -68,9 +79,12 @@ impl TestDatabase {
     }
 }
 
-/// Connections as the cluster's administrator.
-pub(crate) fn admin() -> Result<Database> {
-    Ok(Database::new(environment().admin_url.clone().into(), 1)?)
+/// A connection as the cluster's administrator. Many tests make and drop databases at once, each of
+/// which waits for the others' writes: production's limits would be a matter of luck here.
+pub(crate) async fn admin() -> Result<Database> {
+    let admin = Database::new(environment().admin_url.clone().into(), 1)?;
+    sql::without_limits(&mut admin.connection().await?).await?;
+    Ok(admin)
 }
 
 /// The tests' databases of the cluster that nobody is connected to, by mark.

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use anyhow::{Context as _, Result};
+
 /// Addresses of the services.
 #[derive(Debug)]
 pub struct Environment {
@@ -27,6 +29,15 @@ pub fn environment() -> &'static Environment {
         registry: variable("SKEP_DEV_REGISTRY"),
     });
     &ENVIRONMENT
+}
+
+impl Environment {
+    /// The registry; an error that says how to get one.
+    pub fn registry(&self) -> Result<&str> {
+        let missing = "no registry to push to: SKEP_DEV_REGISTRY is not set. ./dev test starts one, \
+             unless SKEP_DEV_DOCKER_HOST names a dockerd of yours";
+        self.registry.as_deref().context(missing)
+    }
 }
 
 /// Whether a switch is set.

@@ -184,7 +184,7 @@ impl Skep {
         if self.driven.load(Ordering::Relaxed) {
             Engine::connect()?.remove_platform(&self.mark.to_string()).await?;
         }
-        Broker::connect().await?.delete_queues(&self.mark.to_string()).await?;
+        Broker::delete_queues_of(&self.mark.to_string()).await?;
         self.database.drop().await?;
         stopped
     }

@@ -57,8 +57,17 @@ pub async fn lock_try(connection: &mut Connection, class: i32, number: u32) -> R
     Ok(found.taken)
 }
 
-/// Waits for an advisory lock; it is held as long as the connection lives.
+/// Takes production's time limits off a connection, for waits that are meant.
+pub(crate) async fn without_limits(connection: &mut Connection) -> Result<()> {
+    for limit in ["lock_timeout", "statement_timeout"] {
+        sql_query(format!("SET {limit} = 0")).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Waits for an advisory lock, however long; it is held as long as the connection lives.
 pub async fn lock(connection: &mut Connection, key: i64) -> Result<()> {
+    without_limits(connection).await?;
     sql_query(format!("SELECT pg_advisory_lock({key})")).execute(connection).await?;
     Ok(())
 }

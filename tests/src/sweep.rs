@@ -16,7 +16,7 @@ use crate::template;
 /// Sweeps once in a process.
 pub(crate) async fn sweep() -> Result<()> {
     sweep_swarm().await?;
-    let admin = admin()?;
+    let admin = admin().await?;
     let marks = abandoned(&admin).await?;
     if !marks.is_empty() {
         let broker = Broker::connect().await?;

@@ -26,7 +26,7 @@ async fn push(engine: &Engine, version: &str, repository: &str) -> anyhow::Resul
 #[test]
 fn an_old_release_runs_its_old_digest_though_the_tag_has_moved() -> Outcome {
     run(async |skep| {
-        let Some(registry) = &environment().registry else { return Ok(()) };
+        let registry = environment().registry()?;
         skep.start_worker().await?;
         let engine = Engine::connect()?;
         let acme = skep.tenant("acme").await?;

@@ -13,5 +13,6 @@ mod rollback;
 mod scaling;
 mod specs;
 mod superseding;
+mod tcp_checks;
 mod unchanged;
 mod updates;

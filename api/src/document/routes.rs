@@ -7,7 +7,7 @@ use poem::http::Method;
 use serde_json::Value;
 
 /// Paths that are served and not documented, each by GET only.
-pub(crate) const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs"];
+pub(crate) const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs", crate::problems_page::PATH];
 
 /// All routes.
 pub(crate) struct Routes(Vec<Route>);

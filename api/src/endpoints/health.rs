@@ -3,18 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::Database;
 use db::migrations::schema_check;
 use model::error::ErrorCode;
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::Tag;
 use crate::state::State;
 
 /// How long Postgres may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer of Postgres is passed on. Anybody may ask, without a token: however often they
+/// do, one connection a second is all that they take from those who have one.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How Postgres did when it was asked last.
+#[derive(Default)]
+pub(crate) struct DatabaseHealth(Mutex<Option<(Instant, PartState)>>);
+
+impl DatabaseHealth {
+    /// Asks Postgres, or passes on what it answered a moment ago. Who comes while it is being asked
+    /// waits for that answer.
+    async fn get(&self, database: &Database) -> PartState {
+        let mut last = self.0.lock().await;
+        if let Some((asked, found)) = *last
+            && asked.elapsed() < FRESH
+        {
+            return found;
+        }
+        let found = match timeout(PATIENCE, schema_check(database)).await {
+            Ok(Ok(())) => PartState::Up,
+            Ok(Err(error)) if error.code == ErrorCode::Internal => PartState::Outdated,
+            Ok(Err(_)) | Err(_) => PartState::Down,
+        };
+        *last = Some((Instant::now(), found));
+        found
+    }
+}
 
 /// The endpoints that tell whether the process is well.
 pub(crate) struct HealthChecks;
@@ -91,14 +121,11 @@ impl HealthChecks {
 
     /// Tell whether the process can serve
     ///
-    /// A broker that is down makes it `degraded`: requests are served all the same.
+    /// A broker that is down makes it `degraded`: requests are served all the same. The answer may be
+    /// a second old.
     #[oai(path = "/readyz", method = "get", operation_id = "process_readiness")]
     async fn ready(&self, state: Data<&Arc<State>>) -> ReadinessAnswer {
-        let database = match timeout(PATIENCE, schema_check(&state.database)).await {
-            Ok(Ok(())) => PartState::Up,
-            Ok(Err(error)) if error.code == ErrorCode::Internal => PartState::Outdated,
-            Ok(Err(_)) | Err(_) => PartState::Down,
-        };
+        let database = state.database_health.get(&state.database).await;
         let broker = if state.relay.connected() { PartState::Up } else { PartState::Down };
         let status = match (database, broker) {
             (PartState::Up, PartState::Up) => Readiness::Ready,

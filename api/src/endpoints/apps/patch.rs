@@ -47,6 +47,9 @@ impl AppPatch {
         if json.get("image").is_none() {
             return Err(Error::invalid(vec![Violation::new("image", "is required")]));
         }
+        // Once more, now as a whole: two parts that fit may add up to what does not. The patch's
+        // schema has all bounds of an update, which itself is no body and not in the document.
+        crate::body::check::<Self>(&json)?;
         let AppUpdate { replicas, spec } = crate::body::read_checked(json)?;
         Ok(AppDraft { spec: spec.try_into()?, replicas })
     }
@@ -210,6 +213,12 @@ mod tests {
             refused(json!({ "update_policy": { "delay": 60 } })),
             told("update_policy.monitor", "at least delay + 5: 65")
         );
+        let names = |range: std::ops::Range<u16>| -> Map<String, Value> {
+            range.map(|number| (format!("N{number}"), "x".into())).collect()
+        };
+        let full = patched(base(), json!({ "env": names(0..200) })).unwrap().spec;
+        let over = rules(patched(full, json!({ "env": names(200..300) })).unwrap_err());
+        assert_eq!(over, told("env", "an object of at most 256 entries"));
         let both = json!({ "health_check": { "tcp": {}, "http": {} } });
         assert_eq!(refused(both), told("health_check", "exactly one of http, tcp and command"));
     }
