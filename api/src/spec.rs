@@ -303,7 +303,7 @@ mod tests {
                 "timeout": 2, "retries": 4, "start_period": 9 },
             "update_policy": { "parallelism": 2, "delay": 1, "monitor": 8,
                 "max_failure_ratio": 0.3, "order": "stop-first", "failure_action": "pause" },
-            "deadlines": { "schedule": 10, "pull": 30, "healthy": 5, "progress": 60 },
+            "deadlines": { "schedule": 10, "pull": 30, "healthy": 9, "progress": 60 },
             "placement": { "constraints": ["node.labels.gpu==true"] },
             "stop_signal": "SIGINT", "stop_grace_period": 30,
             "restart": { "condition": "on-failure", "delay": 1 },
