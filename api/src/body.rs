@@ -1,6 +1,9 @@
 //! Request bodies: bounded, JSON, checked against the document's schema, then against the rules
 //! across fields, then parsed. Whatever is wrong comes out as violations, all of them at once.
 
+use std::pin::pin;
+
+use futures::StreamExt;
 use model::Error;
 use model::error::Violation;
 use poem::error::ReadBodyError;
@@ -35,6 +38,22 @@ impl<T> Body<T> {
     }
 }
 
+/// Most bytes of a body that is too large which are read, to be thrown away.
+const MAX_DRAIN: usize = 4 * 1024 * 1024;
+
+/// Reads on, so that a client that is still writing gets to read the answer: a connection that is
+/// closed on unread bytes is reset, and the answer with it.
+async fn drain(body: poem::Body) {
+    let mut left = MAX_DRAIN;
+    let mut chunks = pin!(body.into_bytes_stream());
+    while let Some(Ok(chunk)) = chunks.next().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
+        }
+    }
+}
+
 impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
@@ -62,6 +81,7 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
     ) -> poem::Result<Self> {
         let length = request.header(CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
+            drain(body.take()?).await;
             return Err(ReadBodyError::PayloadTooLarge.into());
         }
         let bytes = body.take()?.into_bytes_limit(MAX_BODY).await?.to_vec();

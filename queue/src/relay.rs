@@ -116,10 +116,10 @@ impl Relay {
             Err(error) => return error.into(),
         };
         self.handle.connected.store(true, Ordering::Relaxed);
-        backoff.reset();
         loop {
             match self.drain(&link.channel).await {
-                Ok(()) => {}
+                // Only now: a broker that takes connections and no messages is not well.
+                Ok(()) => backoff.reset(),
                 Err(error) => return error,
             }
             if !link.connected() {

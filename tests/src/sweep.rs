@@ -58,7 +58,7 @@ async fn sweep_templates(admin: &db::Database) -> Result<()> {
         "SELECT datname FROM pg_database WHERE datname LIKE '{}%' AND datname <> '{}' AND \
          (pg_stat_file('base/' || oid || '/PG_VERSION')).modification < now() - interval '1 day'",
         template::PREFIX.replace('_', "\\_"),
-        template::name()?,
+        template::name(),
     );
     for row in list(&sql::rows(admin, &old).await?.into(), "")? {
         if let Some(name) = row["datname"].as_str() {

@@ -1,12 +1,9 @@
 //! The migrated template that every test's database is cloned from: made once for a version of the
 //! schema, by the production functions, under a lock that test binaries share.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use db::Database;
 use db::bootstrap::{API, OWNER, WORKER, bootstrap_cluster};
-use sha2::{Digest, Sha256};
 
 use crate::database::url_of;
 use crate::environment::environment;
@@ -20,7 +17,7 @@ const LOCK: i64 = 0x736b_6570;
 
 /// Makes sure of the template; returns its name.
 pub(crate) async fn ensure_template(admin: &Database) -> Result<String> {
-    let name = name()?;
+    let name = name();
     // The lock belongs to a connection: this one, until the template is there.
     let lock = Database::new(environment().admin_url.clone().into(), 1)?;
     let mut held = lock.connection().await?;
@@ -42,17 +39,7 @@ async fn make(admin: &Database, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name of this schema's template: it holds a hash of every migration.
-pub(crate) fn name() -> Result<String> {
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let mut folders: Vec<_> = std::fs::read_dir(&migrations)
-        .with_context(|| format!("{} cannot be read", migrations.display()))?
-        .collect::<std::io::Result<_>>()?;
-    folders.sort_by_key(std::fs::DirEntry::file_name);
-    let mut hash = Sha256::new();
-    for folder in folders {
-        hash.update(folder.file_name().as_encoded_bytes());
-        hash.update(std::fs::read(folder.path().join("up.sql"))?);
-    }
-    Ok(format!("{PREFIX}{}", hex::encode(&hash.finalize()[..6])))
+/// The name of this schema's template: it holds a hash of every migration (`build.rs`).
+pub(crate) fn name() -> String {
+    format!("{PREFIX}{}", env!("SKEP_SCHEMA"))
 }
