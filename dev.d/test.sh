@@ -7,6 +7,8 @@ command_test() {
   build_workspace --bins --tests
   build_images
   set_up_unlock
+  # Tests mostly wait for windows and probes to pass: more of them at once than there are processors.
+  export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
   test_workspaces "$@" 2>&1 | test_report
 }
 

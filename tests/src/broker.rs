@@ -7,6 +7,7 @@ use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
     QueueDeleteOptions,
 };
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::time::{Instant, sleep};
@@ -20,8 +21,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// A connection of its own, past any proxy.
 pub struct Broker {
-    /// A channel lives as long as its connection.
-    _connection: Connection,
+    connection: Connection,
     channel: Channel,
 }
 
@@ -51,7 +51,7 @@ impl Broker {
         };
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { _connection: connection, channel })
+        Ok(Self { connection, channel })
     }
 
     /// Messages that wait in a queue.
@@ -76,10 +76,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Takes a message out of a queue, if there is one.
+    /// Takes a message out of a queue, if there is one. A queue that the relay has not declared yet
+    /// holds none; asking for it closes the channel, so each look has its own.
     pub async fn take(&self, queue: &str) -> Result<Option<Vec<u8>>> {
+        let channel = self.connection.create_channel().await?;
         let options = BasicGetOptions { no_ack: true };
-        Ok(self.channel.basic_get(queue.into(), options).await?.map(|found| found.delivery.data))
+        match channel.basic_get(queue.into(), options).await {
+            Ok(found) => Ok(found.map(|found| found.delivery.data)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes the queues of an installation over a connection of its own, and starts over where
@@ -102,4 +108,9 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+fn is_missing(error: &lapin::Error) -> bool {
+    let lapin::ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    error.kind() == &AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
 }

@@ -30,7 +30,8 @@ pub struct Subnets {
     number: u32,
 }
 
-static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// Ranges in use, and where the next search starts.
+static TAKEN: Mutex<(BTreeSet<u32>, u32)> = Mutex::new((BTreeSet::new(), 0));
 
 impl Subnets {
     /// Takes a free range.
@@ -38,13 +39,15 @@ impl Subnets {
         static BLOCK: OnceCell<Block> = OnceCell::const_new();
         let block = BLOCK.get_or_try_init(Block::hold).await?;
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        // The next after the newest, so that a range rests before it is used again.
-        let newest = taken.last().copied().unwrap_or_default();
-        let number = (1..=RANGES)
-            .map(|step| (newest + step) % RANGES)
-            .find(|number| !taken.contains(number))
+        // After the one that was handed out last: a range rests before it is used again. A node
+        // keeps a removed network for seconds, and rejects tasks on another one that overlaps.
+        let (used, next) = &mut *taken;
+        let number = (0..RANGES)
+            .map(|step| (*next + step) % RANGES)
+            .find(|number| !used.contains(number))
             .context("more tests at once than ranges of subnets")?;
-        taken.insert(number);
+        used.insert(number);
+        *next = (number + 1) % RANGES;
         let index = block.number * RANGES + number;
         let address = Ipv4Addr::from(u32::from(ALL) + (index << (32 - PREFIX)));
         Ok(Self { range: Ipv4Net::new(address, PREFIX)?, number })
@@ -58,7 +61,7 @@ impl Subnets {
 
 impl Drop for Subnets {
     fn drop(&mut self) {
-        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&self.number);
     }
 }
 
