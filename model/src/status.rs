@@ -20,7 +20,8 @@ text_enum! {
         Succeeded => "succeeded",
         /// The old release is live again, verified.
         RolledBack => "rolled_back",
-        /// Nothing of this deployment is live; there was nothing to go back to.
+        /// Nothing of this deployment is live: what was live before was not touched, or there was
+        /// nothing to go back to and the release was stopped.
         Failed => "failed",
         /// Withdrawn by its owner before it changed anything that stays.
         Canceled => "canceled",

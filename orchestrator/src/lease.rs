@@ -2,7 +2,7 @@
 //!
 //! Postgres's clock decides when a lease ends. Here it is counted down on the monotonic clock from
 //! before the renewal was sent, so what is left here is never more than what is left there; and no
-//! call to Swarm is begun with less left than it may take.
+//! step is begun with less left than one call to Swarm may take.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
 };
 
-/// The longest that one call may take. A worker begins none with less of its lease left.
+/// The longest that one call may take. A worker begins no step with less of its lease left.
 pub const CALL: Duration = Duration::from_secs(4);
 
 /// Most log lines that are read of a failed task.
