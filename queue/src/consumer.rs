@@ -1,17 +1,15 @@
 //! The consumer: wake-ups out of the queue, one at a time, each to be answered.
 //!
 //! A wake-up is acknowledged after the claim that it led to is in Postgres, so a worker that dies
-//! in between loses nothing. Only an envelope that cannot be decoded is dead-lettered.
+//! in between loses nothing. Only an envelope that cannot be decoded becomes a dead letter.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::Acker;
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use model::envelope::{ENVELOPE_VERSION, Envelope};
 use model::error::chain;
 use secrecy::SecretString;
@@ -27,6 +25,8 @@ use crate::topology::Topology;
 
 /// How long a message of a newer version is kept back before another worker may see it.
 const NEWER_VERSION_PAUSE: Duration = Duration::from_secs(1);
+/// The header of a dead letter that says why nobody could decode it.
+const ERROR_HEADER: &str = "x-skep-error";
 
 /// A wake-up that waits for its answer. Dropped without one, the broker delivers it again when this
 /// consumer's connection ends.
@@ -112,7 +112,7 @@ async fn consume(
     .await?;
     backoff.reset();
     while let Some(delivery) = deliveries.next().await {
-        let Some(wakeup) = read(delivery?).await? else { continue };
+        let Some(wakeup) = read(&link, topology, delivery?).await? else { continue };
         if sender.send(wakeup).await.is_err() {
             return Ok(());
         }
@@ -126,7 +126,11 @@ struct Version {
 }
 
 /// Decodes a delivery; answers those that are not for us.
-async fn read(delivery: Delivery) -> Result<Option<Wakeup>, BrokerError> {
+async fn read(
+    link: &Link,
+    topology: &Topology,
+    delivery: Delivery,
+) -> Result<Option<Wakeup>, BrokerError> {
     let version = serde_json::from_slice::<Version>(&delivery.data).map(|form| form.version);
     if version.as_ref().is_ok_and(|version| *version > ENVELOPE_VERSION) {
         // A newer worker of an upgrade in progress understands it.
@@ -138,8 +142,13 @@ async fn read(delivery: Delivery) -> Result<Option<Wakeup>, BrokerError> {
     match serde_json::from_slice(&delivery.data) {
         Ok(envelope) => Ok(Some(Wakeup { envelope, acker: delivery.acker })),
         Err(error) => {
-            tracing::error!(%error, "an undecodable message goes to the dead-letter queue");
-            delivery.acker.reject(BasicRejectOptions { requeue: false }).await?;
+            tracing::error!(%error, "an undecodable message becomes a dead letter");
+            let mut headers = FieldTable::default();
+            let why = AMQPValue::LongString(error.to_string().into());
+            headers.insert(ERROR_HEADER.into(), why);
+            // Acknowledged after the letter is safe: at worst there are two of it.
+            within(link.publish(&topology.dead, headers, &delivery.data)).await?;
+            delivery.acker.ack(BasicAckOptions::default()).await?;
             Ok(None)
         }
     }

@@ -1,8 +1,11 @@
-//! A connection to the broker with one channel, made within a time limit.
+//! A connection to the broker with one channel, made within a time limit, whose publishes are
+//! confirmed.
 
 use std::time::Duration;
 
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
@@ -10,6 +13,9 @@ use crate::BrokerError;
 
 /// How long connecting, declaring or publishing may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// AMQP's delivery mode for messages that survive a restart of the broker.
+const PERSISTENT: u8 = 2;
 
 /// Dropped, it closes.
 pub(crate) struct Link {
@@ -24,9 +30,41 @@ impl Link {
         let open = async {
             let connection = Connection::connect(url.expose_secret(), properties).await?;
             let channel = connection.create_channel().await?;
+            // Without it the broker confirms nothing and a lost message goes unnoticed.
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(Self { connection, channel })
         };
         within(open).await
+    }
+
+    /// Publishes a message that outlives a restart of the broker; done when the broker has
+    /// confirmed that a queue holds it.
+    pub(crate) async fn publish(
+        &self,
+        queue: &str,
+        headers: FieldTable,
+        payload: &[u8],
+    ) -> Result<(), BrokerError> {
+        let confirmation = self
+            .channel
+            .basic_publish(
+                "".into(),
+                queue.into(),
+                BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() },
+                payload,
+                BasicProperties::default()
+                    .with_delivery_mode(PERSISTENT)
+                    .with_content_type("application/json".into())
+                    .with_headers(headers),
+            )
+            .await?
+            .await?;
+        match confirmation {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) => Err(BrokerError::Refused("no queue takes it")),
+            Confirmation::Nack(_) => Err(BrokerError::Refused("it was rejected")),
+            Confirmation::NotRequested => Err(BrokerError::Refused("confirms are off")),
+        }
     }
 
     pub(crate) fn connected(&self) -> bool {

@@ -12,8 +12,7 @@ use std::time::Duration;
 use db::Database;
 use db::outbox::{OutboxBatch, OutboxRow, outbox_take};
 use futures::future::try_join_all;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::types::FieldTable;
 use model::envelope::Envelope;
 use model::error::chain;
 use secrecy::SecretString;
@@ -30,8 +29,6 @@ use crate::topology::Topology;
 const BATCH: i64 = 200;
 /// How often the outbox is looked into without having been told.
 const SWEEP: Duration = Duration::from_secs(1);
-/// AMQP's delivery mode for messages that survive a restart of the broker.
-const PERSISTENT: u8 = 2;
 
 /// The relay of a process.
 pub struct Relay {
@@ -89,7 +86,7 @@ impl Relay {
     async fn last_drain(&self) {
         let drain = async {
             let link = self.open().await?;
-            self.drain(&link.channel).await
+            self.drain(&link).await
         };
         match timeout(PATIENCE, drain).await {
             Ok(Ok(())) => {}
@@ -117,7 +114,7 @@ impl Relay {
         };
         self.handle.connected.store(true, Ordering::Relaxed);
         loop {
-            match self.drain(&link.channel).await {
+            match self.drain(&link).await {
                 // Only now: a broker that takes connections and no messages is not well.
                 Ok(()) => backoff.reset(),
                 Err(error) => return error,
@@ -134,26 +131,17 @@ impl Relay {
 
     async fn open(&self) -> Result<Link, BrokerError> {
         let link = Link::open(&self.url, "skep relay").await?;
-        within(async {
-            // Without it the broker confirms nothing and a lost message goes unnoticed.
-            link.channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            self.topology.declare(&link.channel).await
-        })
-        .await?;
+        within(self.topology.declare(&link.channel)).await?;
         Ok(link)
     }
 
     /// Publishes batch after batch until the outbox has no more than we could not take.
-    async fn drain(
-        &self,
-        channel: &Channel,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn drain(&self, link: &Link) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         loop {
             let batch: OutboxBatch = outbox_take(&self.database, BATCH).await?;
             let ids: Vec<i64> = batch.rows().iter().map(|row| row.id).collect();
             let published =
-                within(try_join_all(batch.rows().iter().map(|row| self.publish(channel, row))))
-                    .await;
+                within(try_join_all(batch.rows().iter().map(|row| self.publish(link, row)))).await;
             if let Err(error) = published {
                 // The rows are let go of at once: dropped, they would stay locked in the pool.
                 batch.confirmed(&[]).await?;
@@ -166,26 +154,9 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, channel: &Channel, row: &OutboxRow) -> Result<(), BrokerError> {
+    async fn publish(&self, link: &Link, row: &OutboxRow) -> Result<(), BrokerError> {
         let payload = serde_json::to_vec(&Envelope::new(row.deployment))
             .map_err(|_| BrokerError::Refused("its envelope could not be written"))?;
-        let confirmation = channel
-            .basic_publish(
-                "".into(),
-                self.topology.deployments.as_str().into(),
-                BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() },
-                &payload,
-                BasicProperties::default()
-                    .with_delivery_mode(PERSISTENT)
-                    .with_content_type("application/json".into()),
-            )
-            .await?
-            .await?;
-        match confirmation {
-            Confirmation::Ack(None) => Ok(()),
-            Confirmation::Ack(Some(_)) => Err(BrokerError::Refused("no queue takes it")),
-            Confirmation::Nack(_) => Err(BrokerError::Refused("it was rejected")),
-            Confirmation::NotRequested => Err(BrokerError::Refused("confirms are off")),
-        }
+        link.publish(&self.topology.deployments, FieldTable::default(), &payload).await
     }
 }

@@ -7,6 +7,12 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::BrokerError;
 
+/// Most wake-ups that wait. Each is a hint, and the worker's sweep finds what no hint told of: the
+/// oldest goes when there are more, so that a worker's long absence fills no disk.
+const MOST_WAKEUPS: i32 = 100_000;
+/// Most undecodable messages that are kept for an operator, the newest.
+const MOST_DEAD: i32 = 10_000;
+
 /// Names of an installation's queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
@@ -18,30 +24,23 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self { deployments: format!("{prefix}.deployments.v1"), dead: format!("{prefix}.dead.v1") }
+        Self { deployments: format!("{prefix}.deployments.v2"), dead: format!("{prefix}.dead.v2") }
     }
 
     /// Declares both queues; harmless when they are there.
+    ///
+    /// Neither dead-letters by itself: with RabbitMQ's strategy `at-least-once`, more than a hundred
+    /// queues that change their leader within a second (a restart) stay without one for good
+    /// (rabbitmq-server #16652), and `at-most-once` may lose the letter. The consumer publishes it.
     pub(crate) async fn declare(&self, channel: &Channel) -> Result<(), BrokerError> {
-        let mut dead = FieldTable::default();
-        set(&mut dead, "x-queue-type", text("quorum"));
-        channel
-            .queue_declare(self.dead.as_str().into(), QueueDeclareOptions::durable(), dead)
-            .await?;
-        let mut arguments = FieldTable::default();
-        set(&mut arguments, "x-queue-type", text("quorum"));
-        set(&mut arguments, "x-dead-letter-exchange", text(""));
-        set(&mut arguments, "x-dead-letter-routing-key", text(&self.dead));
-        // At-least-once dead-lettering needs the overflow to be refused, not dropped.
-        set(&mut arguments, "x-dead-letter-strategy", text("at-least-once"));
-        set(&mut arguments, "x-overflow", text("reject-publish"));
-        channel
-            .queue_declare(
-                self.deployments.as_str().into(),
-                QueueDeclareOptions::durable(),
-                arguments,
-            )
-            .await?;
+        for (queue, most) in [(&self.deployments, MOST_WAKEUPS), (&self.dead, MOST_DEAD)] {
+            let mut arguments = FieldTable::default();
+            set(&mut arguments, "x-queue-type", text("quorum"));
+            set(&mut arguments, "x-max-length", AMQPValue::LongInt(most));
+            set(&mut arguments, "x-overflow", text("drop-head"));
+            let options = QueueDeclareOptions::durable();
+            channel.queue_declare(queue.as_str().into(), options, arguments).await?;
+        }
         Ok(())
     }
 }

@@ -27,12 +27,12 @@ pub struct Broker {
 
 /// The queue of an installation's wake-ups: part of what two versions of Skep agree on.
 pub fn deployments_queue(prefix: &str) -> String {
-    format!("{prefix}.deployments.v1")
+    format!("{prefix}.deployments.v2")
 }
 
 /// The queue of what nobody could decode.
 pub fn dead_queue(prefix: &str) -> String {
-    format!("{prefix}.dead.v1")
+    format!("{prefix}.dead.v2")
 }
 
 impl Broker {

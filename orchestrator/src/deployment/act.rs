@@ -30,15 +30,20 @@ pub(super) enum Acted {
     NotNow(String),
 }
 
-/// Where acts act, and what they have found out so far.
+/// Where acts act.
 pub(super) struct Actor<S> {
     pub(super) database: db::Database,
     pub(super) swarm: Arc<S>,
     pub(super) platform: Arc<Platform>,
-    /// Swarm's id of the environment's network, once it was made sure of.
-    pub(super) network: Option<String>,
-    /// The probe's config, likewise.
-    pub(super) probe: Option<MountedProbe>,
+}
+
+/// What a spec refers to, and the state of the swarm that it is rendered for.
+struct Surroundings {
+    /// Swarm's id of the environment's network.
+    network: String,
+    /// The platform's health probe, where the spec mounts it.
+    probe: Option<MountedProbe>,
+    has_workers: bool,
 }
 
 impl<S: Swarm> Actor<S> {
@@ -59,37 +64,6 @@ impl<S: Swarm> Actor<S> {
         }
     }
 
-    /// Makes sure of the environment's network.
-    pub(super) async fn ensure_network(&mut self, work: &Work) -> Acted {
-        match ensure_network(&*self.swarm, &self.platform.name, &work.network).await {
-            Ok(id) => {
-                self.network = Some(id);
-                Acted::Done
-            }
-            Err(NetworkError::Unusable(sentence)) => {
-                Acted::Impossible(Reason::new(ReasonCode::NetworkUnavailable, sentence))
-            }
-            Err(NetworkError::Swarm(SwarmError::Refused(message))) => {
-                Acted::Impossible(Reason::new(
-                    ReasonCode::NetworkUnavailable,
-                    format!("Swarm refused the network {}: {message}", work.network.name),
-                ))
-            }
-            Err(error) => Acted::NotNow(error.to_string()),
-        }
-    }
-
-    /// Makes sure of the platform's health probe.
-    pub(super) async fn ensure_probe(&mut self) -> Acted {
-        match ensure_probe(&*self.swarm, &self.platform.name).await {
-            Ok(probe) => {
-                self.probe = Some(probe);
-                Acted::Done
-            }
-            Err(error) => Acted::NotNow(error.to_string()),
-        }
-    }
-
     /// Gives the service this target's spec: creates it where there is none.
     pub(super) async fn apply(
         &self,
@@ -98,8 +72,8 @@ impl<S: Swarm> Actor<S> {
         seen: &Observation<'_>,
         deployment: &Deployment,
     ) -> Acted {
-        let (Some(image), Some(network)) = (&target.release.resolved_image, &self.network) else {
-            return Acted::NotNow("the image or the network is not known yet".into());
+        let Some(image) = &target.release.resolved_image else {
+            return Acted::NotNow("the image is not known yet".into());
         };
         if let Some(service) = &seen.service
             && !service.belongs_to(&self.platform.name, &work.app.id.to_string())
@@ -112,12 +86,10 @@ impl<S: Swarm> Actor<S> {
                 ),
             ));
         }
-        let has_workers = match self.swarm.has_workers().await {
-            Ok(has_workers) => has_workers,
-            Err(error) => return Acted::NotNow(error.to_string()),
+        let around = match self.surroundings(work, target).await {
+            Ok(around) => around,
+            Err(acted) => return acted,
         };
-        let check = &target.release.spec.0.health_check;
-        let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
         let spec = render::service(&Rendering {
             platform: &self.platform,
             app: &work.app,
@@ -126,9 +98,9 @@ impl<S: Swarm> Actor<S> {
             deployment: deployment.id,
             replicas: target.replicas,
             restart_counter: target.restart_counter,
-            network,
-            probe: self.probe.as_ref().filter(|_| needs_probe),
-            has_workers,
+            network: &around.network,
+            probe: around.probe.as_ref(),
+            has_workers: around.has_workers,
             going_back: deployment.status == Status::RollingBack,
         });
         let applied = match &seen.service {
@@ -148,6 +120,26 @@ impl<S: Swarm> Actor<S> {
             }
             Err(error @ SwarmError::Unavailable(_)) => Acted::NotNow(error.to_string()),
         }
+    }
+
+    /// Makes sure of what the target's spec refers to.
+    async fn surroundings(&self, work: &Work, target: &Target<'_>) -> Result<Surroundings, Acted> {
+        let check = &target.release.spec.0.health_check;
+        let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
+        let swarm = &*self.swarm;
+        let probe = async {
+            match needs_probe {
+                true => ensure_probe(swarm, &self.platform.name).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let network = ensure_network(swarm, &self.platform.name, &work.network);
+        let (network, probe, has_workers) = tokio::join!(network, probe, swarm.has_workers());
+        Ok(Surroundings {
+            network: network.map_err(|error| without_network(work, &error))?,
+            probe: probe.map_err(|error| Acted::NotNow(error.to_string()))?,
+            has_workers: has_workers.map_err(|error| Acted::NotNow(error.to_string()))?,
+        })
     }
 
     /// Takes the service away, if it is ours.
@@ -172,4 +164,15 @@ impl<S: Swarm> Actor<S> {
             Err(error) => Acted::NotNow(error.to_string()),
         }
     }
+}
+
+fn without_network(work: &Work, error: &NetworkError) -> Acted {
+    let sentence = match error {
+        NetworkError::Unusable(sentence) => sentence.clone(),
+        NetworkError::Swarm(SwarmError::Refused(message)) => {
+            format!("Swarm refused the network {}: {message}", work.network.name)
+        }
+        NetworkError::Swarm(_) => return Acted::NotNow(error.to_string()),
+    };
+    Acted::Impossible(Reason::new(ReasonCode::NetworkUnavailable, sentence))
 }

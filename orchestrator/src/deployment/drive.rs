@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::act::{Acted, Actor};
 use super::cause::find_cause;
 use super::observation::{Memory, Observation};
-use super::plan::{Blame, Prepared, Step, applied, plan};
+use super::plan::{Blame, Step, applied, plan};
 use super::target::Target;
 use crate::lease::Lease;
 use crate::swarm::{Swarm, SwarmError};
@@ -66,8 +66,6 @@ impl<S: Swarm> Driver<S> {
                 database: self.database.clone(),
                 swarm: Arc::clone(&self.swarm),
                 platform: Arc::clone(&self.platform),
-                network: None,
-                probe: None,
             },
             memory: Memory::default(),
             failures: 0,
@@ -134,9 +132,7 @@ impl<S: Swarm> Drive<S> {
         };
         self.memory.note(&tasks, now);
         let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
-        let prepared =
-            Prepared { network: self.actor.network.is_some(), probe: self.actor.probe.is_some() };
-        let step = plan(work, &seen, prepared);
+        let step = plan(work, &seen);
         if !matches!(step, Step::Wait(_)) {
             tracing::debug!(deployment = %seen.deployment.id, ?step, "next");
         }
@@ -186,18 +182,6 @@ impl<S: Swarm> Drive<S> {
                 let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 let acted = self.actor.resolve(work).await?;
-                self.settle(work, &deployment, now, untouched, acted).await
-            }
-            Step::EnsureNetwork => {
-                let untouched = untouched(work, &seen);
-                let deployment = seen.deployment;
-                let acted = self.actor.ensure_network(work).await;
-                self.settle(work, &deployment, now, untouched, acted).await
-            }
-            Step::EnsureProbe => {
-                let untouched = untouched(work, &seen);
-                let deployment = seen.deployment;
-                let acted = self.actor.ensure_probe().await;
                 self.settle(work, &deployment, now, untouched, acted).await
             }
         }

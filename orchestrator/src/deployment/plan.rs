@@ -29,11 +29,7 @@ const LONG: chrono::Duration = chrono::Duration::seconds(30);
 pub(super) enum Step<'a> {
     /// Find out which image the release runs.
     ResolveImage,
-    /// Make sure of the environment's network.
-    EnsureNetwork,
-    /// Make sure of the platform's health probe.
-    EnsureProbe,
-    /// Give the service this target's spec.
+    /// Give the service this target's spec, after making sure of what the spec refers to.
     Apply(Target<'a>),
     /// Take the service away.
     RemoveService,
@@ -64,15 +60,8 @@ pub(super) enum Blame {
     TakenBack(String),
 }
 
-/// What is there already for a spec to be rendered.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Prepared {
-    pub(super) network: bool,
-    pub(super) probe: bool,
-}
-
 /// The next step.
-pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>, prepared: Prepared) -> Step<'a> {
+pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>) -> Step<'a> {
     if let Some(newer) = seen.deployment.superseded_by {
         return end(
             Status::Superseded,
@@ -80,7 +69,7 @@ pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>, prepared: Prepare
             format!("the newer deployment {newer} took over"),
         );
     }
-    let planner = Planner { work, seen, prepared };
+    let planner = Planner { work, seen };
     match (seen.deployment.status, seen.deployment.kind) {
         (Status::RollingBack, _) => planner.go_back(),
         (Status::Provisioning | Status::Updating | Status::Verifying, Kind::Remove) => {
@@ -104,7 +93,6 @@ pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>, prepared: Prepare
 struct Planner<'a, 's> {
     work: &'a Work,
     seen: &'s Observation<'s>,
-    prepared: Prepared,
 }
 
 impl<'a> Planner<'a, '_> {
@@ -112,10 +100,8 @@ impl<'a> Planner<'a, '_> {
         &self.seen.deployment
     }
 
-    /// Applies a target, after what its spec refers to is there.
+    /// Applies a target, unless that has gone on for too long.
     fn apply(&self, target: Target<'a>) -> Step<'a> {
-        let check = &target.release.spec.0.health_check;
-        let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
         if self.progress_overdue() && self.deployment().applied_at.is_some() {
             // Somebody keeps changing the service under us, or what it needs cannot be had.
             let blame = Blame::TakenBack("the service could not be kept as it should be".into());
@@ -124,10 +110,6 @@ impl<'a> Planner<'a, '_> {
                 (Status::RollingBack, _) => Step::GiveUp(blame),
                 _ => Step::GoBack(blame),
             }
-        } else if !self.prepared.network {
-            Step::EnsureNetwork
-        } else if needs_probe && !self.prepared.probe {
-            Step::EnsureProbe
         } else {
             Step::Apply(target)
         }

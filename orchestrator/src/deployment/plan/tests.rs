@@ -13,19 +13,14 @@ use model::status::Status;
 
 use self::case::{Case, REPLICAS};
 use super::super::observation::{Memory, Stage};
-use super::{Blame, Prepared, Step};
+use super::{Blame, Step};
 use crate::swarm::{TaskState, UpdateState};
 
 #[test]
-fn provisioning_prepares_in_order_and_applies() {
+fn provisioning_resolves_the_image_and_applies() {
     let unresolved = |work: &mut Work| work.release.as_mut().unwrap().resolved_image = None;
     assert_eq!(Case::new(Status::Provisioning).with(unresolved).step(), Step::ResolveImage);
     let mut case = Case::new(Status::Provisioning).older(None).two_running("v1");
-    case.prepared = Prepared::default();
-    assert_eq!(case.step(), Step::EnsureNetwork);
-    case.prepared.network = true;
-    assert_eq!(case.step(), Step::EnsureProbe);
-    case.prepared.probe = true;
     assert_eq!(case.applies(), Some((2, REPLICAS)));
 }
 

@@ -19,10 +19,9 @@ use model::stored::Stored;
 use model::update_policy::UpdatePolicy;
 
 use super::super::super::observation::{Memory, Observation};
-use super::super::{Prepared, Step, plan};
+use super::super::{Step, plan};
 use crate::swarm::{Service, Task, TaskState, UpdateState};
 
-pub(super) const READY: Prepared = Prepared { network: true, probe: true };
 pub(super) const REPLICAS: i32 = 2;
 
 /// A deployment of v2 over a live v1, both with two replicas and a window of 5 s.
@@ -32,7 +31,6 @@ pub(super) struct Case {
     pub(super) service: Option<Service>,
     pub(super) tasks: Vec<Task>,
     pub(super) memory: Memory,
-    pub(super) prepared: Prepared,
 }
 
 impl Case {
@@ -121,7 +119,7 @@ impl Case {
             updated_at: now,
         };
         let work = Work { deployment, app, release: Some(wanted), live: Some(live), network };
-        Self { work, now, service: None, tasks: vec![], memory: Memory::default(), prepared: READY }
+        Self { work, now, service: None, tasks: vec![], memory: Memory::default() }
     }
 
     /// The service carries v2, written by this deployment.
@@ -215,7 +213,7 @@ impl Case {
             tasks: self.tasks.clone(),
             memory: &self.memory,
         };
-        plan(&self.work, &seen, self.prepared)
+        plan(&self.work, &seen)
     }
 
     /// The next status with its reason code and whether it says what is live.
