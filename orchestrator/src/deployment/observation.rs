@@ -147,6 +147,13 @@ impl Observation<'_> {
         self.running(service) == desired && wanted == desired
     }
 
+    /// Whether Swarm wants more replicas than the service has.
+    pub(super) fn has_surplus(&self, service: &Service) -> bool {
+        let wanted = self.tasks.iter().filter(|task| task.desired <= TaskState::Running);
+        let slots: HashSet<i64> = wanted.map(|task| task.slot).collect();
+        slots.len() > usize::try_from(service.replicas).unwrap_or_default()
+    }
+
     /// Whether no task of the service runs any more.
     pub(super) fn all_over(&self) -> bool {
         self.tasks.iter().all(|task| task.state.is_over())

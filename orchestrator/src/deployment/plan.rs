@@ -15,7 +15,7 @@ use model::status::Status;
 
 use super::observation::{Observation, Stage};
 use super::target::Target;
-use crate::swarm::Service;
+use crate::swarm::{Service, UpdateState};
 
 /// Between two looks at Swarm. A look costs the daemon about a millisecond.
 const LOOK: Duration = Duration::from_millis(100);
@@ -23,6 +23,11 @@ const LOOK: Duration = Duration::from_millis(100);
 const SLOW_LOOK: Duration = Duration::from_millis(500);
 /// What "a while" is.
 const LONG: chrono::Duration = chrono::Duration::seconds(30);
+
+/// How long Swarm may want more replicas than the service has. SwarmKit's restart of a task that
+/// ends in the moment of a scale-down can slip past it: its replacement then waits in READY for
+/// ever. Any update of the service makes SwarmKit count again.
+const SURPLUS: chrono::Duration = chrono::Duration::seconds(5);
 
 /// What the driver has to do next.
 #[derive(Debug, PartialEq)]
@@ -113,6 +118,15 @@ impl<'a> Planner<'a, '_> {
         } else {
             Step::Apply(target)
         }
+    }
+
+    /// Sends the spec again where Swarm has lost count of the replicas.
+    fn recount(&self, target: &Target<'a>, service: &Service) -> Option<Step<'a>> {
+        let update = Observation::update(service);
+        let counting = matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted));
+        let applied = self.deployment().applied_at.unwrap_or(self.seen.now);
+        let due = !counting && self.seen.now - applied > SURPLUS;
+        (due && self.seen.has_surplus(service)).then(|| self.apply(target.clone()))
     }
 
     fn blame_of_pause(&self, service: &Service) -> Blame {

@@ -66,7 +66,7 @@ impl<'a> Planner<'a, '_> {
         if !all_running && self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);
         }
-        Step::Wait(self.pace())
+        self.recount(&before, service).unwrap_or_else(|| Step::Wait(self.pace()))
     }
 
     /// There is nothing to go back to: the failed release is scaled to zero.
@@ -74,14 +74,12 @@ impl<'a> Planner<'a, '_> {
         let Some(service) = &self.seen.service else {
             return failed();
         };
+        let none = Target::wanted(self.work)
+            .filter(|wanted| wanted.release.resolved_image.is_some())
+            .map(|wanted| Target { replicas: 0, ..wanted });
         if service.replicas > 0 {
-            return match Target::wanted(self.work) {
-                Some(wanted) if wanted.release.resolved_image.is_some() => {
-                    self.apply(Target { replicas: 0, ..wanted })
-                }
-                // What runs is of a deployment that was superseded, and cannot be rendered here.
-                _ => Step::RemoveService,
-            };
+            // Without one, what runs is of a deployment that was superseded: not rendered here.
+            return none.map_or(Step::RemoveService, |none| self.apply(none));
         }
         if self.seen.all_over() {
             return failed();
@@ -89,7 +87,8 @@ impl<'a> Planner<'a, '_> {
         if self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);
         }
-        Step::Wait(self.pace())
+        none.and_then(|none| self.recount(&none, service))
+            .unwrap_or_else(|| Step::Wait(self.pace()))
     }
 }
 

@@ -120,7 +120,7 @@ impl<'a> Planner<'a, '_> {
             (_, false) if running > self.seen.memory.most_running => {
                 Step::Mark(Marks { progressed: true, ..Marks::default() })
             }
-            (_, false) => Step::Wait(self.pace()),
+            (_, false) => self.recount(&wanted, service).unwrap_or_else(|| Step::Wait(self.pace())),
         }
     }
 

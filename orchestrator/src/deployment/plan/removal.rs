@@ -21,10 +21,13 @@ impl<'a> Planner<'a, '_> {
         if self.seen.memory.undrainable {
             return Step::RemoveService;
         }
-        if service.replicas > 0
-            && let Some(none) = runnable
-        {
-            return self.apply(none);
+        if let Some(none) = runnable {
+            if service.replicas > 0 {
+                return self.apply(none);
+            }
+            if let Some(step) = self.recount(&none, service) {
+                return step;
+            }
         }
         // A task that does not end in time goes with its service.
         if self.seen.all_over() || service.replicas > 0 || self.progress_overdue() {

@@ -90,12 +90,25 @@ fn every_replica_is_watched_through_the_window() {
 fn no_replicas_are_in_place_when_the_last_one_has_ended() {
     let none = |work: &mut Work| work.deployment.replicas = 0;
     let mut case = Case::new(Status::Updating).with(none).ours(None).two_running("v2");
-    case.service.as_mut().unwrap().replicas = 0;
-    case.tasks.iter_mut().for_each(|task| task.desired = TaskState::Shutdown);
+    case.scaled_to_zero();
     case.memory.most_running = 2;
     assert!(matches!(case.step(), Step::Wait(_)), "it drains");
     case.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
     assert_eq!(case.goes(), Some((Status::Verifying, None, false)));
+}
+
+#[test]
+fn a_replica_that_swarm_forgot_to_take_away_makes_it_count_again() {
+    let mut case = Case::new(Status::RollingBack)
+        .never_live()
+        .ours(None)
+        .task(1, "v2", TaskState::Failed)
+        .task(1, "v2", TaskState::Ready);
+    case.service.as_mut().unwrap().replicas = 0;
+    case.tasks[1].desired = TaskState::Ready;
+    assert_eq!(case.applies(), Some((2, 0)));
+    case.work.deployment.applied_at = Some(case.now - TimeDelta::seconds(4));
+    assert!(matches!(case.step(), Step::Wait(_)), "it was told a moment ago");
 }
 
 #[test]
@@ -258,7 +271,7 @@ fn going_back_is_tried_once_by_us_and_then_needs_an_operator() {
 fn with_nothing_to_go_back_to_it_is_scaled_to_zero_and_failed() {
     let mut running = Case::new(Status::RollingBack).never_live().ours(None).two_running("v2");
     assert_eq!(running.applies(), Some((2, 0)));
-    running.service.as_mut().unwrap().replicas = 0;
+    running.scaled_to_zero();
     assert!(matches!(running.step(), Step::Wait(_)));
     running.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
     assert_eq!(running.goes(), Some((Status::Failed, None, false)));
@@ -272,7 +285,7 @@ fn a_removal_ends_when_the_tasks_have() {
     };
     let mut case = Case::new(Status::Provisioning).with(remove).older(None).two_running("v1");
     assert_eq!(case.applies(), Some((2, 0)));
-    case.service.as_mut().unwrap().replicas = 0;
+    case.scaled_to_zero();
     assert!(matches!(case.step(), Step::Wait(_)));
     case.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
     assert_eq!(case.step(), Step::RemoveService);

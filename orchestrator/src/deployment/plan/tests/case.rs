@@ -185,6 +185,12 @@ impl Case {
         self.task(1, hash, TaskState::Running).task(2, hash, TaskState::Running)
     }
 
+    /// Swarm wants no replica any more; those that run have not ended yet.
+    pub(super) fn scaled_to_zero(&mut self) {
+        self.service.as_mut().unwrap().replicas = 0;
+        self.tasks.iter_mut().for_each(|task| task.desired = TaskState::Removed);
+    }
+
     pub(super) fn with(mut self, change: impl FnOnce(&mut Work)) -> Self {
         change(&mut self.work);
         self
