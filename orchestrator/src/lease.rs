@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::Database;
-use db::ledger::{Claim, LEASE, ledger_renew};
+use db::ledger::{Claim, LEASE};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use crate::ledger::Ledger;
 use crate::swarm::CALL;
 
 /// How often it is renewed: three tries fit into a lease.
@@ -26,9 +26,9 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Keeps a claim's lease. `claimed_at`: before the claim was sent.
-    pub(crate) fn hold(database: Database, claim: Claim, claimed_at: Instant) -> Self {
+    pub(crate) fn hold(ledger: impl Ledger, claim: Claim, claimed_at: Instant) -> Self {
         let (sender, valid_until) = watch::channel(claimed_at + LEASE);
-        let renewal = tokio::spawn(renew(database, claim, Arc::new(sender)));
+        let renewal = tokio::spawn(renew(ledger, claim, Arc::new(sender)));
         Self { valid_until, renewal }
     }
 
@@ -44,11 +44,11 @@ impl Drop for Lease {
     }
 }
 
-async fn renew(database: Database, claim: Claim, valid_until: Arc<watch::Sender<Instant>>) {
+async fn renew(ledger: impl Ledger, claim: Claim, valid_until: Arc<watch::Sender<Instant>>) {
     loop {
         sleep(RENEWAL).await;
         let asked_at = Instant::now();
-        match ledger_renew(&database, claim).await {
+        match ledger.renew(claim).await {
             Ok(true) => {
                 valid_until.send_replace(asked_at + LEASE);
             }

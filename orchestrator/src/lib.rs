@@ -1,16 +1,19 @@
 //! Drives Docker Swarm: takes deployments out of the ledger, brings them to a true verdict, and
-//! projects what runs. Knows no HTTP; knows the broker only through `queue`, Docker only under
-//! [`swarm`].
+//! projects what runs. Knows no HTTP; drives through [`ledger`] and [`wakeups`], behind which are
+//! Postgres and the broker; knows Docker only under [`swarm`].
 
 pub mod deployment;
 mod image;
 mod lease;
+pub mod ledger;
 mod network;
 mod probe;
 pub mod projection;
 mod render;
 pub mod runner;
 pub mod swarm;
+pub mod wakeups;
 
+pub use ledger::Ledger;
 pub use projection::Projection;
 pub use runner::Runner;

@@ -6,18 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::Database;
-use db::ledger::{deployment_claim_next, ledger_hand_over};
 use model::id::WorkerId;
 use model::platform::Platform;
-use queue::{Consumer, RelayHandle};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::deployment::{Driver, Drove};
+use crate::ledger::Ledger;
 use crate::swarm::Swarm;
+use crate::wakeups::{Acknowledge, Relay, Wakeups};
 
 /// How often the ledger is looked into without having been told.
 const SWEEP: Duration = Duration::from_secs(3);
@@ -25,11 +24,11 @@ const SWEEP: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs deployments on this worker.
-pub struct Runner<S> {
+pub struct Runner<S, L, R> {
     /// This process, as the holder of leases.
     pub worker: WorkerId,
     /// The ledger.
-    pub database: Database,
+    pub ledger: L,
     /// The swarm.
     pub swarm: Arc<S>,
     /// The installation's settings.
@@ -37,18 +36,18 @@ pub struct Runner<S> {
     /// Deployments that are driven at once.
     pub slots: usize,
     /// Where the wake-ups of our own transitions go out.
-    pub relay: RelayHandle,
+    pub relay: R,
 }
 
-impl<S: Swarm> Runner<S> {
+impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
     /// Runs until `stop`, then hands over what is in progress: another worker goes on at once.
-    pub async fn run(self, mut wakeups: Consumer, stop: CancellationToken) {
+    pub async fn run(self, mut wakeups: impl Wakeups, stop: CancellationToken) {
         self.await_swarm(&stop).await;
         let slots = Arc::new(Semaphore::new(self.slots));
         let drives = TaskTracker::new();
         let freed = Arc::new(Notify::new());
         let driver = Arc::new(Driver {
-            database: self.database.clone(),
+            ledger: self.ledger.clone(),
             swarm: Arc::clone(&self.swarm),
             platform: Arc::clone(&self.platform),
         });
@@ -61,7 +60,7 @@ impl<S: Swarm> Runner<S> {
             };
             while let Some(slot) = self.slot(&slots, &stop).await {
                 let claimed_at = Instant::now();
-                match deployment_claim_next(&self.database, self.worker).await {
+                match self.ledger.claim_next(self.worker).await {
                     Ok(Some(claim)) => {
                         let (driver, stop) = (Arc::clone(&driver), stop.clone());
                         let (relay, freed) = (self.relay.clone(), Arc::clone(&freed));
@@ -89,7 +88,7 @@ impl<S: Swarm> Runner<S> {
         }
         drives.close();
         drives.wait().await;
-        match ledger_hand_over(&self.database, self.worker).await {
+        match self.ledger.hand_over(self.worker).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "handed over"),
             Err(error) => tracing::warn!(

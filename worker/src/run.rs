@@ -32,7 +32,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let worker = WorkerId::new();
     let runner = Runner {
         worker,
-        database: database.clone(),
+        ledger: database.clone(),
         swarm: Arc::clone(&swarm),
         platform: Arc::clone(&platform),
         slots: usize::from(settings.slots.max(1)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use db::work::{Work, release_resolve};
+use db::work::Work;
 use model::deployment::Deployment;
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
@@ -12,6 +12,7 @@ use model::{Error, names};
 use super::observation::Observation;
 use super::target::Target;
 use crate::image::{Resolution, resolve_image};
+use crate::ledger::Ledger;
 use crate::network::{NetworkError, ensure_network};
 use crate::probe::{MountedProbe, ensure_probe};
 use crate::render::{self, Rendering};
@@ -31,8 +32,8 @@ pub(super) enum Acted {
 }
 
 /// Where acts act.
-pub(super) struct Actor<S> {
-    pub(super) database: db::Database,
+pub(super) struct Actor<S, L> {
+    pub(super) ledger: L,
     pub(super) swarm: Arc<S>,
     pub(super) platform: Arc<Platform>,
 }
@@ -46,14 +47,14 @@ struct Surroundings {
     has_workers: bool,
 }
 
-impl<S: Swarm> Actor<S> {
+impl<S: Swarm, L: Ledger> Actor<S, L> {
     /// Resolves the release's image and writes it down.
     pub(super) async fn resolve(&self, work: &mut Work) -> Result<Acted, Error> {
         let Some(release) = &work.release else { return Ok(Acted::Done) };
         let reference = &release.spec.0.image;
         match resolve_image(&*self.swarm, reference, self.platform.local_images).await {
             Ok(Resolution::Resolved(image)) => {
-                work.release = Some(release_resolve(&self.database, release.id, &image).await?);
+                work.release = Some(self.ledger.resolve(release.id, &image).await?);
                 Ok(Acted::Done)
             }
             Ok(Resolution::Refused(reason)) => Ok(Acted::Impossible(reason)),

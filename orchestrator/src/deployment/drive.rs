@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use db::Database;
-use db::ledger::{Claim, Marks, Transition, ledger_mark, ledger_read, ledger_transition};
-use db::work::{Work, work_read};
+use db::ledger::{Claim, Marks, Transition};
+use db::work::Work;
 use model::Error;
 use model::deployment::{Deployment, Kind};
 use model::platform::Platform;
@@ -22,6 +21,7 @@ use super::observation::{Memory, Observation};
 use super::plan::{Blame, Step, applied, plan};
 use super::target::Target;
 use crate::lease::Lease;
+use crate::ledger::Ledger;
 use crate::swarm::{Swarm, SwarmError};
 
 /// First pause after a failure of Postgres or Swarm; it doubles.
@@ -41,16 +41,16 @@ pub enum Drove {
 }
 
 /// Drives claimed deployments.
-pub struct Driver<S> {
+pub struct Driver<S, L> {
     /// The ledger.
-    pub database: Database,
+    pub ledger: L,
     /// The swarm.
     pub swarm: Arc<S>,
     /// The installation's settings.
     pub platform: Arc<Platform>,
 }
 
-impl<S: Swarm> Driver<S> {
+impl<S: Swarm, L: Ledger> Driver<S, L> {
     /// Drives one claim to its end. `claimed_at`: before the claim was sent.
     pub async fn drive(
         &self,
@@ -58,12 +58,12 @@ impl<S: Swarm> Driver<S> {
         claimed_at: Instant,
         stop: &CancellationToken,
     ) -> Drove {
-        let lease = Lease::hold(self.database.clone(), claim, claimed_at);
+        let lease = Lease::hold(self.ledger.clone(), claim, claimed_at);
         let mut drive = Drive {
             claim,
             lease,
             actor: Actor {
-                database: self.database.clone(),
+                ledger: self.ledger.clone(),
                 swarm: Arc::clone(&self.swarm),
                 platform: Arc::clone(&self.platform),
             },
@@ -102,25 +102,25 @@ enum Progress {
 }
 
 /// One claim being driven.
-struct Drive<S> {
+struct Drive<S, L> {
     claim: Claim,
     lease: Lease,
-    actor: Actor<S>,
+    actor: Actor<S, L>,
     memory: Memory,
     /// Failures of Postgres or Swarm since something last worked.
     failures: u32,
 }
 
-impl<S: Swarm> Drive<S> {
+impl<S: Swarm, L: Ledger> Drive<S, L> {
     async fn step(&mut self, work: &mut Option<Work>) -> Result<Progress, Error> {
         if !self.lease.allows_a_call() {
             return self.without_lease().await;
         }
         let work = match work {
             Some(work) => work,
-            None => work.insert(work_read(&self.actor.database, self.claim.deployment).await?),
+            None => work.insert(self.actor.ledger.work(self.claim.deployment).await?),
         };
-        let Some((deployment, now)) = ledger_read(&self.actor.database, self.claim).await? else {
+        let Some((deployment, now)) = self.actor.ledger.read(self.claim).await? else {
             return Ok(Progress::Over(Drove::Lost));
         };
         if deployment.status.is_terminal() {
@@ -201,7 +201,7 @@ impl<S: Swarm> Drive<S> {
 
     /// Too little of the lease is left for a call: its renewal decides.
     async fn without_lease(&self) -> Result<Progress, Error> {
-        Ok(match ledger_read(&self.actor.database, self.claim).await? {
+        Ok(match self.actor.ledger.read(self.claim).await? {
             Some(_) => Progress::Wait(AGAIN),
             None => Progress::Over(Drove::Lost),
         })
@@ -302,7 +302,7 @@ impl<S: Swarm> Drive<S> {
         from: Status,
         transition: Transition,
     ) -> Result<Progress, Error> {
-        if !ledger_transition(&self.actor.database, self.claim, from, &transition).await? {
+        if !self.actor.ledger.transition(self.claim, from, &transition).await? {
             return Ok(Progress::Over(Drove::Lost));
         }
         self.failures = 0;
@@ -321,7 +321,7 @@ impl<S: Swarm> Drive<S> {
     }
 
     async fn mark(&self, marks: Marks) -> Result<Progress, Error> {
-        Ok(if ledger_mark(&self.actor.database, self.claim, marks).await? {
+        Ok(if self.actor.ledger.mark(self.claim, marks).await? {
             Progress::Look
         } else {
             Progress::Over(Drove::Lost)
