@@ -40,6 +40,8 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::InUse
         | ErrorCode::NothingDeployed
         | ErrorCode::NotDeployable
+        | ErrorCode::AppStopped
+        | ErrorCode::NotCancelable
         | ErrorCode::BeingRemoved
         | ErrorCode::SubnetsExhausted => StatusCode::CONFLICT,
         ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -63,6 +65,8 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::InUse => "It is still in use",
         ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
         ErrorCode::NotDeployable => "The release cannot be deployed",
+        ErrorCode::AppStopped => "The app is stopped",
+        ErrorCode::NotCancelable => "The deployment cannot be canceled any more",
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
         ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",

@@ -221,9 +221,23 @@ pub async fn app_update(
     Ok(())
 }
 
-/// Locks the app of this path for the rest of the transaction. A removed app is not found; one
-/// that is being removed takes no more changes.
+/// Locks the app of this path for a change. One that is being removed takes no more of them.
 pub(crate) async fn app_lock(
+    connection: &mut AsyncPgConnection,
+    scope: &AppScope,
+) -> Result<App, Failure> {
+    let app = app_lock_any(connection, scope).await?;
+    if app.removal_requested_at.is_some() {
+        return Err(Failure::Refused(Error::new(
+            ErrorCode::BeingRemoved,
+            format!("the app {} is being removed and takes no more changes", app.slug),
+        )));
+    }
+    Ok(app)
+}
+
+/// Locks the app of this path for the rest of the transaction. A removed app is not found.
+pub(crate) async fn app_lock_any(
     connection: &mut AsyncPgConnection,
     scope: &AppScope,
 ) -> Result<App, Failure> {
@@ -260,14 +274,7 @@ pub(crate) async fn app_lock(
                 .await
         }
     };
-    let app = found.optional()?.ok_or_else(|| Error::not_found("app"))?;
-    if app.removal_requested_at.is_some() {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::BeingRemoved,
-            format!("the app {} is being removed and takes no more changes", app.slug),
-        )));
-    }
-    Ok(app)
+    Ok(found.optional()?.ok_or_else(|| Error::not_found("app"))?)
 }
 
 async fn environment_of(

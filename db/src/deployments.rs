@@ -1,6 +1,7 @@
 //! Deployments as tenants see them: accepted, listed, inspected. What drives them is `ledger`.
 
 mod accept;
+mod cancel;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -15,6 +16,8 @@ use model::stored::Stored;
 use model::{Error, Result};
 
 pub use accept::{Accepted, DeploymentRequest, IdempotencyKey, deployment_accept};
+
+pub use cancel::deployment_cancel;
 
 use crate::apps::app_get;
 use crate::failure;

@@ -13,11 +13,11 @@ use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 use model::Result;
-use model::deployment::Deployment;
+use model::deployment::{Deployment, WORK_VERSION};
 use model::id::{DeploymentId, WorkerId};
 use model::schema::deployments;
-use model::spec::SPEC_VERSION;
 
+pub(crate) use transition::app_unset;
 pub use transition::{Live, Marks, Transition, ledger_mark, ledger_transition};
 
 use crate::failure;
@@ -65,7 +65,7 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
     )
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .bind::<sql_types::SmallInt, _>(SPEC_VERSION)
+    .bind::<sql_types::SmallInt, _>(WORK_VERSION)
     .load(&mut connection)
     .await
     .map_err(failure::postgres)?;
@@ -110,7 +110,7 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
     )
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .bind::<sql_types::SmallInt, _>(SPEC_VERSION)
+    .bind::<sql_types::SmallInt, _>(WORK_VERSION)
     .load(&mut connection)
     .await
     .map_err(failure::postgres)?;

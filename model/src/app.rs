@@ -40,6 +40,8 @@ pub struct App {
     pub live_restart_counter: i64,
     /// The replicas that it was verified with.
     pub live_replicas: Option<i32>,
+    /// Since when it is kept at no replicas; `replicas` is what it starts with again.
+    pub stopped_at: Option<DateTime<Utc>>,
     /// When its removal was accepted.
     pub removal_requested_at: Option<DateTime<Utc>>,
     /// When it was gone from Swarm.
@@ -48,4 +50,14 @@ pub struct App {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+}
+
+impl App {
+    /// The replicas that a deployment of it runs.
+    pub const fn running_replicas(&self) -> i32 {
+        match self.stopped_at {
+            Some(_) => 0,
+            None => self.replicas,
+        }
+    }
 }

@@ -16,10 +16,29 @@ text_enum! {
         Deploy => "deploy",
         /// Make an older release live again.
         Rollback => "rollback",
+        /// Replace the tasks of the live release.
+        Restart => "restart",
         /// Run the live release with another number of replicas.
         Scale => "scale",
+        /// Run no replicas until the app is started again.
+        Stop => "stop",
+        /// Run the replicas of a stopped app again.
+        Start => "start",
         /// Remove the app from Swarm.
         Remove => "remove",
+    }
+}
+
+/// What this version's workers know how to drive. A worker claims nothing that needs more.
+pub const WORK_VERSION: i16 = 2;
+
+impl Kind {
+    /// The first [`WORK_VERSION`] whose workers know this kind.
+    pub const fn work_version(self) -> i16 {
+        match self {
+            Self::Deploy | Self::Rollback | Self::Scale | Self::Remove => 1,
+            Self::Restart | Self::Stop | Self::Start => 2,
+        }
     }
 }
 
@@ -49,12 +68,14 @@ pub struct Deployment {
     pub restart_counter: i64,
     /// Whether an unchanged release is restarted.
     pub force: bool,
-    /// Version of the release's spec.
+    /// What a worker has to know to drive it: the release's spec and the kind ([`WORK_VERSION`]).
     pub spec_version: i16,
     /// The token that asked for it.
     pub requested_by: TokenId,
     /// The newer deployment that asked this one to end.
     pub superseded_by: Option<DeploymentId>,
+    /// When its owner asked it to end.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
     /// Number of the claim that drives it; grows with every claim.
     pub fence: i64,
     /// The worker that drives it.

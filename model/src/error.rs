@@ -33,6 +33,10 @@ text_enum! {
         NothingDeployed => "nothing_deployed",
         /// The release never ran, or is past retention.
         NotDeployable => "not_deployable",
+        /// The app is stopped.
+        AppStopped => "app_stopped",
+        /// The deployment has ended, or is past the point where it could be withdrawn.
+        NotCancelable => "not_cancelable",
         /// The app is being removed.
         BeingRemoved => "being_removed",
         /// No subnet of the asked size is left in the platform's pools.

@@ -12,6 +12,10 @@ text_enum! {
         Live => "live",
         /// The same release was already live: nothing was touched.
         Unchanged => "unchanged",
+        /// The app was stopped: no replica of it runs.
+        Stopped => "stopped",
+        /// Its owner withdrew it; what was live before is live.
+        Canceled => "canceled",
         /// The app and what it owned in Swarm are gone.
         Removed => "removed",
         /// A newer deployment of the app took over.

@@ -92,6 +92,7 @@ table! {
         removed_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        stopped_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -136,6 +137,7 @@ table! {
         finished_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        cancel_requested_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -60,6 +60,10 @@ fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", app("/deployments/{deployment}"), Tenant, none.clone()),
         ("POST", app("/rollback"), Tenant, json!({ "release": 1 })),
         ("POST", app("/scale"), Tenant, json!({ "replicas": 9 })),
+        ("POST", app("/restart"), Tenant, none.clone()),
+        ("POST", app("/stop"), Tenant, none.clone()),
+        ("POST", app("/start"), Tenant, none.clone()),
+        ("POST", app("/deployments/{deployment}/cancel"), Tenant, none.clone()),
         ("GET", app("/releases"), Tenant, none.clone()),
         ("GET", app("/releases/{release}"), Tenant, none),
     ]

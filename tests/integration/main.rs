@@ -4,6 +4,7 @@
 mod apps;
 mod audit;
 mod bad_specs;
+mod canceling;
 mod deployments;
 mod environments;
 mod health;
@@ -16,6 +17,7 @@ mod paging;
 mod relay;
 mod releases;
 mod schema;
+mod stopping;
 mod subnets;
 mod superseding;
 mod tokens;

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, text};
-use crate::client::Client;
+use crate::client::{Ask, Client};
 use crate::wait::wait_for;
 
 /// The longest that any deployment of these tests takes.
@@ -73,6 +74,23 @@ impl Tenant {
     pub async fn scale(&self, app: &str, replicas: i32) -> Result<Value> {
         let body = json!({ "replicas": replicas });
         self.client.post(&self.path(&format!("apps/{app}/scale")), &body).await?.expect(202)
+    }
+
+    /// Asks for `restart`, `stop` or `start`, whatever the answer.
+    pub async fn ask_to(&self, verb: &str, app: &str) -> Result<Answer> {
+        let path = self.path(&format!("apps/{app}/{verb}"));
+        self.client.ask(Method::POST, &path, Ask::default()).await
+    }
+
+    /// Has a `restart`, `stop` or `start` accepted.
+    pub async fn to(&self, verb: &str, app: &str) -> Result<Value> {
+        self.ask_to(verb, app).await?.expect(202)
+    }
+
+    /// Asks for a deployment's end, whatever the answer.
+    pub async fn ask_cancel(&self, deployment: &Value) -> Result<Answer> {
+        let path = format!("{}/cancel", self.deployment_path(deployment)?);
+        self.client.ask(Method::POST, &path, Ask::default()).await
     }
 
     /// Has a removal accepted.

@@ -2,6 +2,7 @@
 //! a deployment's life. Every story runs on an installation of its own, beside the others.
 
 mod broker;
+mod canceling;
 mod failures;
 mod first_deploy;
 mod images;
@@ -12,6 +13,7 @@ mod removal;
 mod rollback;
 mod scaling;
 mod specs;
+mod stopping;
 mod superseding;
 mod tcp_checks;
 mod unchanged;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use db::AppScope;
 use db::deployments::{
-    DeploymentRequest, IdempotencyKey, deployment_accept, deployment_detail, deployment_get,
-    deployment_list,
+    DeploymentRequest, IdempotencyKey, deployment_accept, deployment_cancel, deployment_detail,
+    deployment_get, deployment_list,
 };
 use model::id::DeploymentId;
 use poem_openapi::param::Query;
@@ -48,6 +48,19 @@ pub(crate) enum Accepted {
         /// nothing.
         #[oai(header = "Idempotency-Replayed")]
         Option<bool>,
+    ),
+}
+
+/// The answer to a cancelled deployment.
+#[derive(ApiResponse)]
+enum Canceled {
+    /// It has ended, or its worker was asked to end it.
+    #[oai(status = 202)]
+    Accepted(
+        Json<DeploymentObject>,
+        /// Path of the deployment.
+        #[oai(header = "Location")]
+        String,
     ),
 }
 
@@ -129,6 +142,85 @@ impl Deployments {
     ) -> Result<Accepted, Problem> {
         let key = key.of("POST", &format!("{}/scale", access.path), body.hash());
         accept(&access, &body.value.into(), key).await
+    }
+
+    /// Restart an app
+    ///
+    /// Replaces the tasks of the live release (or the one on its way in), as its update policy says.
+    #[oai(
+        path = "/v1/organizations/:organization/environments/:environment/apps/:app/restart",
+        method = "post",
+        operation_id = "app_restart"
+    )]
+    async fn restart(
+        &self,
+        AppAccess(access): AppAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Accepted, Problem> {
+        let key = key.of("POST", &format!("{}/restart", access.path), [0; 32]);
+        accept(&access, &DeploymentRequest::Restart, key).await
+    }
+
+    /// Stop an app
+    ///
+    /// Runs no replicas until the app is started again; deployments meanwhile make their release
+    /// live with none.
+    #[oai(
+        path = "/v1/organizations/:organization/environments/:environment/apps/:app/stop",
+        method = "post",
+        operation_id = "app_stop"
+    )]
+    async fn stop(
+        &self,
+        AppAccess(access): AppAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Accepted, Problem> {
+        let key = key.of("POST", &format!("{}/stop", access.path), [0; 32]);
+        accept(&access, &DeploymentRequest::Stop, key).await
+    }
+
+    /// Start a stopped app
+    ///
+    /// Runs the app's `replicas` again.
+    #[oai(
+        path = "/v1/organizations/:organization/environments/:environment/apps/:app/start",
+        method = "post",
+        operation_id = "app_start"
+    )]
+    async fn start(
+        &self,
+        AppAccess(access): AppAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Accepted, Problem> {
+        let key = key.of("POST", &format!("{}/start", access.path), [0; 32]);
+        accept(&access, &DeploymentRequest::Start, key).await
+    }
+
+    /// Cancel a deployment
+    ///
+    /// A queued one ends at once. One in progress is asked to end: what was live before comes back
+    /// and is verified, and the deployment ends as `canceled`. Asked again, it answers the same.
+    #[oai(
+        path = "/v1/organizations/:organization/environments/:environment/apps/:app/deployments/:deployment/cancel",
+        method = "post",
+        operation_id = "deployment_cancel"
+    )]
+    async fn cancel(
+        &self,
+        AppAccess(access): AppAccess,
+        deployment: DeploymentInPath,
+    ) -> Result<Canceled, Problem> {
+        let Access { scope, actor, state, path } = &access;
+        let DeploymentInPath(id) = deployment;
+        let row = deployment_cancel(&state.database, scope, id, actor).await?;
+        let location = format!("{path}/deployments/{id}");
+        Ok(Canceled::Accepted(Json(row.into()), location))
     }
 
     /// List the deployments of an app

@@ -43,11 +43,17 @@ pub enum DeploymentRequest {
         /// Restart the tasks of an unchanged release.
         force: bool,
     },
+    /// Replace the tasks of the live release.
+    Restart,
     /// Run another number of replicas.
     Scale {
         /// How many.
         replicas: i32,
     },
+    /// Run no replicas until the app is started again.
+    Stop,
+    /// Run the replicas of a stopped app again.
+    Start,
     /// Remove the app.
     Remove,
 }
@@ -57,7 +63,10 @@ impl DeploymentRequest {
         match self {
             Self::Deploy { .. } => Kind::Deploy,
             Self::Rollback { .. } => Kind::Rollback,
+            Self::Restart => Kind::Restart,
             Self::Scale { .. } => Kind::Scale,
+            Self::Stop => Kind::Stop,
+            Self::Start => Kind::Start,
             Self::Remove => Kind::Remove,
         }
     }
@@ -65,7 +74,8 @@ impl DeploymentRequest {
     const fn force(&self) -> bool {
         match self {
             Self::Deploy { force, .. } | Self::Rollback { force, .. } => *force,
-            Self::Scale { .. } | Self::Remove => false,
+            Self::Restart => true,
+            Self::Scale { .. } | Self::Stop | Self::Start | Self::Remove => false,
         }
     }
 
@@ -73,7 +83,10 @@ impl DeploymentRequest {
         match self {
             Self::Deploy { .. } => "app.deploy",
             Self::Rollback { .. } => "app.rollback",
+            Self::Restart => "app.restart",
             Self::Scale { .. } => "app.scale",
+            Self::Stop => "app.stop",
+            Self::Start => "app.start",
             Self::Remove => "app.remove",
         }
     }
@@ -125,7 +138,8 @@ pub async fn deployment_accept(
                     deployments::replicas.eq(target.replicas),
                     deployments::restart_counter.eq(restart_counter),
                     deployments::force.eq(request.force()),
-                    deployments::spec_version.eq(target.spec_version),
+                    deployments::spec_version
+                        .eq(target.spec_version.max(request.kind().work_version())),
                     deployments::requested_by.eq(actor.token),
                 ))
                 .returning(Deployment::as_returning())

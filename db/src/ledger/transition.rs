@@ -235,8 +235,8 @@ async fn app_settle(
             .await?;
         }
     }
-    match (deployment.kind, transition.to, transition.live) {
-        (Kind::Remove, Status::Succeeded, _) => {
+    match transition.to {
+        Status::Succeeded if deployment.kind == Kind::Remove => {
             diesel::update(apps::table.find(deployment.app_id))
                 .set((
                     apps::removed_at.eq(diesel::dsl::now),
@@ -246,27 +246,50 @@ async fn app_settle(
                 ))
                 .execute(connection)
                 .await?;
+            Ok(())
+        }
+        Status::Succeeded | Status::Superseded => Ok(()),
+        _ => app_unset(connection, deployment).await,
+    }
+}
+
+/// Takes back what the accept of a deployment that came to nothing had set on its app, so that the
+/// next deployment does not try the same again.
+pub(crate) async fn app_unset(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+) -> diesel::QueryResult<()> {
+    let app = apps::table.find(deployment.app_id);
+    match deployment.kind {
+        Kind::Deploy | Kind::Rollback | Kind::Restart => {}
+        Kind::Scale => {
+            let unchanged = app
+                .filter(apps::replicas.eq(deployment.replicas))
+                .filter(apps::live_replicas.is_not_null());
+            diesel::update(unchanged)
+                .set(apps::replicas.eq(apps::live_replicas.assume_not_null()))
+                .execute(connection)
+                .await?;
+        }
+        Kind::Stop => {
+            diesel::update(app)
+                .set(apps::stopped_at.eq(None::<DateTime<Utc>>))
+                .execute(connection)
+                .await?;
         }
         // What could not be removed takes changes again, another removal among them.
-        (Kind::Remove, _, _) => {
-            diesel::update(apps::table.find(deployment.app_id))
-                .set((
-                    apps::removal_requested_at.eq(None::<DateTime<Utc>>),
-                    apps::updated_at.eq(diesel::dsl::now),
-                ))
+        Kind::Remove => {
+            diesel::update(app)
+                .set(apps::removal_requested_at.eq(None::<DateTime<Utc>>))
                 .execute(connection)
                 .await?;
         }
-        // A scale that did not work must not be tried again by the next deployment.
-        (Kind::Scale, Status::RolledBack, Some(live)) => {
-            let unchanged =
-                apps::table.find(deployment.app_id).filter(apps::replicas.eq(deployment.replicas));
-            diesel::update(unchanged)
-                .set(apps::replicas.eq(live.replicas))
+        Kind::Start => {
+            diesel::update(app.filter(apps::stopped_at.is_null()))
+                .set(apps::stopped_at.eq(diesel::dsl::now))
                 .execute(connection)
                 .await?;
         }
-        _ => {}
     }
     Ok(())
 }

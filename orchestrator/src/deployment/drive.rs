@@ -19,7 +19,7 @@ use super::act::{Acted, Actor};
 use super::cause::find_cause;
 use super::observation::{Memory, Observation};
 use super::plan::{Blame, Step, applied, plan};
-use super::target::Target;
+use super::target::{Target, untouched};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
 use crate::swarm::{Swarm, SwarmError};
@@ -163,7 +163,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             }
             Step::Apply(target) => {
                 let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
-                let untouched = untouched(work, &seen);
+                let untouched = untouched(work, seen.service.as_ref());
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
                 let deployment = seen.deployment;
                 if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
@@ -173,13 +173,13 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             }
             Step::RemoveService => {
                 let acted = self.actor.remove_service(work, &seen).await;
-                let untouched = untouched(work, &seen);
+                let untouched = untouched(work, seen.service.as_ref());
                 let deployment = seen.deployment;
                 self.memory.undrainable = false;
                 self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::ResolveImage => {
-                let untouched = untouched(work, &seen);
+                let untouched = untouched(work, seen.service.as_ref());
                 let deployment = seen.deployment;
                 let acted = self.actor.resolve(work).await?;
                 self.settle(work, &deployment, now, untouched, acted).await
@@ -337,15 +337,6 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             tracing::warn!(%deployment, failures, why, "not now; tried again");
         }
         AGAIN.saturating_mul(1 << self.failures.min(8)).min(LONGEST)
-    }
-}
-
-/// Whether the service is as the last verdict left it, so that there is nothing to go back from.
-fn untouched(work: &Work, seen: &Observation<'_>) -> bool {
-    match (&seen.service, Target::before(work)) {
-        (None, _) => true,
-        (Some(service), Some(before)) => before.is_carried_by(service),
-        (Some(service), None) => service.replicas == 0,
     }
 }
 

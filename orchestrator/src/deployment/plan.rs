@@ -2,6 +2,7 @@
 //! is here and nowhere else: `forward` to the verdict, `back` when it failed, `removal`.
 
 mod back;
+mod cancel;
 mod forward;
 mod removal;
 
@@ -75,6 +76,12 @@ pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>) -> Step<'a> {
         );
     }
     let planner = Planner { work, seen };
+    if seen.deployment.cancel_requested_at.is_some()
+        && seen.deployment.status != Status::RollingBack
+        && let Some(step) = planner.cancel()
+    {
+        return step;
+    }
     match (seen.deployment.status, seen.deployment.kind) {
         (Status::RollingBack, _) => planner.go_back(),
         (Status::Provisioning | Status::Updating | Status::Verifying, Kind::Remove) => {

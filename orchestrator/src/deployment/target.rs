@@ -57,3 +57,12 @@ impl<'a> Target<'a> {
         }
     }
 }
+
+/// Whether the service is as the last verdict left it, so that there is nothing to go back from.
+pub(super) fn untouched(work: &Work, service: Option<&Service>) -> bool {
+    match (service, Target::before(work)) {
+        (None, _) => true,
+        (Some(service), Some(before)) => before.is_carried_by(service),
+        (Some(service), None) => service.replicas == 0,
+    }
+}

@@ -73,6 +73,8 @@ pub(crate) struct AppObject {
     live: Option<Live>,
     /// What was seen running last; `null`: nothing was, yet.
     status: Option<AppStatusObject>,
+    /// Since when it is stopped: kept at no replicas until it is started again.
+    stopped_at: Option<DateTime<Utc>>,
     /// When its removal was accepted.
     removal_requested_at: Option<DateTime<Utc>>,
     /// When it was made.
@@ -177,6 +179,7 @@ impl From<AppRow> for AppObject {
             replicas: app.replicas,
             live,
             status: status.map(|status| AppStatusObject::of(status, status_release)),
+            stopped_at: app.stopped_at,
             removal_requested_at: app.removal_requested_at,
             created_at: app.created_at,
             updated_at: app.updated_at,

@@ -103,6 +103,8 @@ pub(crate) struct DeploymentObject {
     requested_by: String,
     /// Id of the newer deployment that asked this one to end.
     superseded_by: Option<String>,
+    /// When its owner asked it to end.
+    cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     created_at: DateTime<Utc>,
     /// When a worker took it up.
@@ -138,6 +140,7 @@ impl From<DeploymentRow> for DeploymentObject {
             force: deployment.force,
             requested_by: deployment.requested_by.to_string(),
             superseded_by: deployment.superseded_by.map(|id| id.to_string()),
+            cancel_requested_at: deployment.cancel_requested_at,
             created_at: deployment.created_at,
             started_at: deployment.started_at,
             finished_at: deployment.finished_at,

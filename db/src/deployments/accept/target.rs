@@ -1,6 +1,7 @@
 //! What a new deployment makes live: a new release, an older one, or the running one with another
 //! number of replicas.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
@@ -62,7 +63,7 @@ pub(super) async fn target_of(
             Ok(Target {
                 release: Some(release),
                 number: Some(number),
-                replicas: app.replicas,
+                replicas: app.running_replicas(),
                 spec_version: SPEC_VERSION,
             })
         }
@@ -73,24 +74,40 @@ pub(super) async fn target_of(
             };
             // Yesterday's spec has to pass today's policy.
             allowed(&release.spec.0)?;
+            Ok(target_release(&release, app.running_replicas()))
+        }
+        DeploymentRequest::Restart => {
+            started(app)?;
+            let release = deployed(connection, app, superseded).await?;
             Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Scale { replicas } => {
+            started(app)?;
+            let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id))
                 .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
                 .execute(connection)
                 .await?;
-            match running_release(connection, app, superseded).await? {
-                Some(release) => Ok(target_release(&release, *replicas)),
-                None => Err(Failure::Refused(Error::new(
-                    ErrorCode::NothingDeployed,
-                    format!(
-                        "nothing of {} is deployed: deploy it first, or set replicas with PATCH \
-                         for the first deployment",
-                        app.slug
-                    ),
-                ))),
-            }
+            Ok(target_release(&release, *replicas))
+        }
+        DeploymentRequest::Stop => {
+            let release = deployed(connection, app, superseded).await?;
+            diesel::update(apps::table.find(app.id).filter(apps::stopped_at.is_null()))
+                .set((apps::stopped_at.eq(diesel::dsl::now), apps::updated_at.eq(diesel::dsl::now)))
+                .execute(connection)
+                .await?;
+            Ok(target_release(&release, 0))
+        }
+        DeploymentRequest::Start => {
+            let release = deployed(connection, app, superseded).await?;
+            diesel::update(apps::table.find(app.id))
+                .set((
+                    apps::stopped_at.eq(None::<DateTime<Utc>>),
+                    apps::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(connection)
+                .await?;
+            Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Remove => {
             diesel::update(apps::table.find(app.id))
@@ -109,6 +126,39 @@ pub(super) async fn target_of(
             ))
         }
     }
+}
+
+/// A stopped app runs nothing that could be restarted or scaled.
+fn started(app: &App) -> Result<(), Failure> {
+    match app.stopped_at {
+        None => Ok(()),
+        Some(since) => Err(Failure::Refused(Error::new(
+            ErrorCode::AppStopped,
+            format!(
+                "{} is stopped since {}: start it first; `replicas` can be set with PATCH before",
+                app.slug,
+                since.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        ))),
+    }
+}
+
+/// The release that the service runs; refused where nothing was deployed.
+async fn deployed(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    superseded: &[Superseded],
+) -> Result<Release, Failure> {
+    let release = running_release(connection, app, superseded).await?;
+    release.ok_or_else(|| {
+        Failure::Refused(Error::new(
+            ErrorCode::NothingDeployed,
+            format!(
+                "nothing of {} is deployed: deploy it first; `replicas` can be set with PATCH before",
+                app.slug
+            ),
+        ))
+    })
 }
 
 fn target_release(release: &Release, replicas: i32) -> Target {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use db::ledger::{Marks, Transition};
+use db::ledger::{Live, Marks, Transition};
+use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 
 use super::super::observation::Observation;
@@ -51,17 +52,11 @@ impl<'a> Planner<'a, '_> {
         let settled = !matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted));
         let watched = self.window_left(&before) == Some(Duration::ZERO);
         if all_running && watched && settled {
-            return Step::Go(Transition {
-                to: Status::RolledBack,
-                message: format!(
-                    "v{} is live again: {} of {} replicas ran through the window",
-                    before.release.number, before.replicas, before.replicas
-                ),
-                reason: None,
-                marks: Marks::default(),
-                evidence: None,
-                live: Some(before.live()),
-            });
+            let message = format!(
+                "v{} is live again: {} of {} replicas ran through the window",
+                before.release.number, before.replicas, before.replicas
+            );
+            return self.back(Status::RolledBack, message, Some(before.live()));
         }
         if !all_running && self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);
@@ -72,7 +67,7 @@ impl<'a> Planner<'a, '_> {
     /// There is nothing to go back to: the failed release is scaled to zero.
     fn stop_all(&self) -> Step<'a> {
         let Some(service) = &self.seen.service else {
-            return failed();
+            return self.stopped();
         };
         let none = Target::wanted(self.work)
             .filter(|wanted| wanted.release.resolved_image.is_some())
@@ -82,7 +77,7 @@ impl<'a> Planner<'a, '_> {
             return none.map_or(Step::RemoveService, |none| self.apply(none));
         }
         if self.seen.all_over() {
-            return failed();
+            return self.stopped();
         }
         if self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);
@@ -90,16 +85,25 @@ impl<'a> Planner<'a, '_> {
         none.and_then(|none| self.recount(&none, service))
             .unwrap_or_else(|| Step::Wait(self.pace()))
     }
-}
+    /// Nothing runs; why it was stopped is in the row already.
+    fn stopped(&self) -> Step<'a> {
+        let message = "its release was stopped: there is no stable one to go back to".into();
+        self.back(Status::Failed, message, None)
+    }
 
-/// The failed release is stopped; why it failed is in the row already.
-fn failed() -> Step<'static> {
-    Step::Go(Transition {
-        to: Status::Failed,
-        message: "the failed release was stopped: there is no stable one to go back to".into(),
-        reason: None,
-        marks: Marks::default(),
-        evidence: None,
-        live: None,
-    })
+    /// The way back ends; what its owner withdrew ends as that.
+    fn back(&self, to: Status, message: String, live: Option<Live>) -> Step<'a> {
+        let canceled = self.deployment().reason_code == Some(ReasonCode::Canceled);
+        let reason = canceled.then(|| {
+            Reason::new(ReasonCode::Canceled, format!("canceled by its owner; {message}"))
+        });
+        Step::Go(Transition {
+            to: if canceled { Status::Canceled } else { to },
+            message,
+            reason,
+            marks: Marks::default(),
+            evidence: None,
+            live,
+        })
+    }
 }

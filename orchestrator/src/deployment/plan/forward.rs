@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use db::ledger::{Marks, Transition};
+use model::deployment::Kind;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 
@@ -137,7 +138,14 @@ impl<'a> Planner<'a, '_> {
             return Step::Wait(self.pace());
         }
         let number = wanted.release.number;
+        let code = match self.deployment().kind {
+            Kind::Stop => ReasonCode::Stopped,
+            _ => ReasonCode::Live,
+        };
         let sentence = match wanted.replicas {
+            0 if code == ReasonCode::Stopped => {
+                "the app is stopped: its last task has ended".into()
+            }
             0 => format!("v{number} is in place with no replicas"),
             replicas => format!(
                 "v{number} is live: {replicas} of {replicas} replicas ran through the window of {} s",
@@ -147,7 +155,7 @@ impl<'a> Planner<'a, '_> {
         Step::Go(Transition {
             to: Status::Succeeded,
             message: sentence.clone(),
-            reason: Some(Reason::new(ReasonCode::Live, sentence)),
+            reason: Some(Reason::new(code, sentence)),
             marks: Marks::default(),
             evidence: None,
             live: Some(wanted.live()),

@@ -1,0 +1,166 @@
+//! Cancelling: a queued deployment ends at once; a driving one is asked to end, and its worker goes
+//! back to what was live and says so. Touches nothing in Swarm.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use model::deployment::{Deployment, Kind};
+use model::error::ErrorCode;
+use model::id::DeploymentId;
+use model::reason::ReasonCode;
+use model::schema::{deployment_events, deployments, releases};
+use model::status::Status;
+use model::{Error, Result};
+
+use super::DeploymentRow;
+use crate::apps::app_lock_any;
+use crate::audit::{Mutation, audit_insert};
+use crate::failure::Failure;
+use crate::ledger::app_unset;
+use crate::pool::Database;
+use crate::scope::{Actor, AppScope};
+
+/// Cancels a deployment of the app. Asked again, it answers the same. Refused for one that has
+/// ended, that is going back already, and for a removal that a worker has begun.
+pub async fn deployment_cancel(
+    database: &Database,
+    scope: &AppScope,
+    id: DeploymentId,
+    actor: &Actor,
+) -> Result<DeploymentRow> {
+    let mut connection = database.connection().await?;
+    let row = connection
+        .transaction(async |connection| {
+            // The app before the deployment, as everywhere.
+            let app = app_lock_any(connection, scope).await?;
+            let (deployment, release): (Deployment, Option<i32>) = deployments::table
+                .left_join(releases::table)
+                .filter(deployments::id.eq(id))
+                .filter(deployments::app_id.eq(app.id))
+                .select((Deployment::as_select(), releases::number.nullable()))
+                .first(connection)
+                .await
+                .optional()?
+                .ok_or_else(|| Error::not_found("deployment"))?;
+            if deployment.status == Status::Canceled || deployment.cancel_requested_at.is_some() {
+                return Ok(DeploymentRow { deployment, release });
+            }
+            cancelable(&deployment)?;
+            let deployment = match deployment.status {
+                Status::Queued => end(connection, &deployment).await?,
+                _ => ask(connection, &deployment).await?,
+            };
+            audit_insert(
+                connection,
+                actor,
+                Mutation {
+                    organization: Some(app.organization_id),
+                    action: "deployment.cancel",
+                    object: id.to_string(),
+                    before: None,
+                    after: Some(serde_json::json!({ "app": app.id, "status": deployment.status })),
+                },
+            )
+            .await?;
+            Ok::<_, Failure>(DeploymentRow { deployment, release })
+        })
+        .await?;
+    Ok(row)
+}
+
+fn cancelable(deployment: &Deployment) -> Result<()> {
+    let Deployment { id, status, kind, superseded_by, .. } = deployment;
+    let why = match (status, superseded_by, kind) {
+        (status, _, _) if status.is_terminal() => {
+            format!("the deployment {id} has ended as {status}; roll back to undo what it did")
+        }
+        (_, Some(newer), _) => format!("the newer deployment {newer} takes over from {id}"),
+        (Status::RollingBack, _, _) => {
+            format!("the deployment {id} is going back already; its verdict comes by itself")
+        }
+        (Status::Queued, _, _) => return Ok(()),
+        (_, _, Kind::Remove) => {
+            format!("a worker has begun the removal {id}: it cannot be withdrawn any more")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorCode::NotCancelable, why))
+}
+
+/// Ends a deployment that no worker has taken up.
+async fn end(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+) -> Result<Deployment, Failure> {
+    let sentence = "canceled by its owner before a worker took it up";
+    // The claim takes the row without the app's lock: it may have been faster.
+    let ended = diesel::update(
+        deployments::table
+            .filter(deployments::id.eq(deployment.id))
+            .filter(deployments::status.eq(Status::Queued)),
+    )
+    .set((
+        deployments::status.eq(Status::Canceled),
+        deployments::reason_code.eq(ReasonCode::Canceled),
+        deployments::reason.eq(sentence),
+        deployments::finished_at.eq(diesel::dsl::now),
+        deployments::updated_at.eq(diesel::dsl::now),
+    ))
+    .returning(Deployment::as_returning())
+    .get_result(connection)
+    .await
+    .optional()?;
+    match ended {
+        Some(ended) => {
+            app_unset(connection, &ended).await?;
+            tell(connection, &ended, sentence).await?;
+            Ok(ended)
+        }
+        None => ask(connection, deployment).await,
+    }
+}
+
+/// Asks the worker that drives it.
+async fn ask(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+) -> Result<Deployment, Failure> {
+    let asked = diesel::update(
+        deployments::table
+            .filter(deployments::id.eq(deployment.id))
+            .filter(deployments::status.ne(Status::RollingBack))
+            .filter(deployments::finished_at.is_null()),
+    )
+    .set((
+        deployments::cancel_requested_at.eq(diesel::dsl::now),
+        deployments::updated_at.eq(diesel::dsl::now),
+    ))
+    .returning(Deployment::as_returning())
+    .get_result(connection)
+    .await
+    .optional()?;
+    let Some(asked) = asked else {
+        return Err(Failure::Refused(Error::new(
+            ErrorCode::NotCancelable,
+            format!("the deployment {} came to its end in this moment; look at it", deployment.id),
+        )));
+    };
+    tell(connection, &asked, "asked to end: canceled by its owner").await?;
+    Ok(asked)
+}
+
+async fn tell(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+    message: &str,
+) -> diesel::QueryResult<()> {
+    diesel::insert_into(deployment_events::table)
+        .values((
+            deployment_events::organization_id.eq(deployment.organization_id),
+            deployment_events::deployment_id.eq(deployment.id),
+            deployment_events::status.eq(deployment.status),
+            deployment_events::message.eq(message),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
