@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::act::{Acted, Actor};
 use super::cause::find_cause;
+use super::leased::Leased;
 use super::observation::{Memory, Observation};
 use super::plan::{Blame, Step, applied, plan};
 use super::target::Target;
@@ -59,12 +60,13 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
         stop: &CancellationToken,
     ) -> Drove {
         let lease = Lease::hold(self.ledger.clone(), claim, claimed_at);
+        let swarm = Leased::new(Arc::clone(&self.swarm), lease.left().clone());
         let mut drive = Drive {
             claim,
             lease,
             actor: Actor {
                 ledger: self.ledger.clone(),
-                swarm: Arc::clone(&self.swarm),
+                swarm,
                 platform: Arc::clone(&self.platform),
             },
             memory: Memory::default(),
@@ -113,7 +115,7 @@ struct Drive<S, L> {
 
 impl<S: Swarm, L: Ledger> Drive<S, L> {
     async fn step(&mut self, work: &mut Option<Work>) -> Result<Progress, Error> {
-        if !self.lease.allows_a_call() {
+        if !self.lease.left().allows_a_call() {
             return self.without_lease().await;
         }
         let work = match work {
@@ -264,7 +266,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         let Some(release) = &work.release else {
             return unexplained(Status::RollingBack, blame);
         };
-        let (reason, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let (reason, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
         let goal = match Target::before(work) {
             Some(before) => format!("v{} comes back", before.release.number),
             None => "it is stopped: no release was stable before".into(),
@@ -283,7 +285,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
             return unexplained(Status::Stuck, blame);
         };
-        let (cause, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let (cause, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
         let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
         let sentence =
             format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);
