@@ -78,8 +78,9 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
                 Ok(Progress::Look) => {}
                 Ok(Progress::Wait(pause)) => {
                     tokio::select! {
-                        () = sleep(pause) => {}
+                        biased;
                         () = stop.cancelled() => {}
+                        () = sleep(pause) => {}
                     }
                 }
                 Ok(Progress::Over(drove)) => return drove,
