@@ -74,7 +74,7 @@ pub async fn app_create(
     draft: &AppDraft,
     actor: &Actor,
 ) -> Result<AppRow> {
-    check(draft)?;
+    policy::allow(&draft.spec)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
     let made = connection
@@ -192,7 +192,7 @@ pub async fn app_update(
                 Some(change) => change(draft)?,
                 None => draft,
             };
-            check(&draft)?;
+            policy::allow(&draft.spec)?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
                     apps::spec.eq(Stored(draft.spec)),
@@ -261,12 +261,7 @@ pub(crate) async fn app_lock(
         }
     };
     let app = found.optional()?.ok_or_else(|| Error::not_found("app"))?;
-    if app.removal_requested_at.is_some() {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::BeingRemoved,
-            format!("the app {} is being removed and takes no more changes", app.slug),
-        )));
-    }
+    app.takes_changes()?;
     Ok(app)
 }
 
@@ -284,11 +279,6 @@ async fn environment_of(
     };
     let found = query.first(connection).await.optional()?;
     Ok(found.ok_or_else(|| Error::not_found("environment"))?)
-}
-
-fn check(draft: &AppDraft) -> Result<()> {
-    let violations = policy::check(&draft.spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
 /// What the audit log keeps of an app: the spec with the values of its environment left out,

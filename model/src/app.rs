@@ -4,10 +4,12 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use crate::error::ErrorCode;
 use crate::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
 use crate::schema::apps;
 use crate::spec::AppSpec;
 use crate::stored::Stored;
+use crate::{Error, Result};
 
 /// Most replicas of an app.
 pub const MAX_REPLICAS: i32 = 100;
@@ -48,4 +50,40 @@ pub struct App {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+}
+
+impl App {
+    /// Whether it takes changes: not any more once its removal was accepted.
+    pub fn takes_changes(&self) -> Result<()> {
+        if self.removal_requested_at.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::BeingRemoved,
+            format!("the app {} is being removed and takes no more changes", self.slug),
+        ))
+    }
+
+    /// Why there is nothing to roll back to.
+    pub fn nothing_before(&self) -> Error {
+        Error::new(
+            ErrorCode::NothingDeployed,
+            format!(
+                "no other release of {} was ever live: there is nothing to go back to",
+                self.slug
+            ),
+        )
+    }
+
+    /// Why there is nothing to scale.
+    pub fn nothing_deployed(&self) -> Error {
+        Error::new(
+            ErrorCode::NothingDeployed,
+            format!(
+                "nothing of {} is deployed: deploy it first, or set replicas with PATCH for the \
+                 first deployment",
+                self.slug
+            ),
+        )
+    }
 }

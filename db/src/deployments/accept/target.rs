@@ -4,14 +4,13 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
-use model::error::ErrorCode;
 use model::id::ReleaseId;
+use model::policy;
 use model::release::Release;
 use model::schema::{apps, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::status::Status;
 use model::stored::Stored;
-use model::{Error, Result, policy};
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
@@ -37,7 +36,7 @@ pub(super) async fn target_of(
                 Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
                 None => app.spec.0.clone(),
             };
-            allowed(&spec)?;
+            policy::allow(&spec)?;
             let number = app.last_release + 1;
             diesel::update(apps::table.find(app.id))
                 .set((
@@ -72,7 +71,7 @@ pub(super) async fn target_of(
                 None => release_previous(connection, app).await?,
             };
             // Yesterday's spec has to pass today's policy.
-            allowed(&release.spec.0)?;
+            policy::allow(&release.spec.0)?;
             Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Scale { replicas } => {
@@ -82,14 +81,7 @@ pub(super) async fn target_of(
                 .await?;
             match running_release(connection, app, superseded).await? {
                 Some(release) => Ok(target_release(&release, *replicas)),
-                None => Err(Failure::Refused(Error::new(
-                    ErrorCode::NothingDeployed,
-                    format!(
-                        "nothing of {} is deployed: deploy it first, or set replicas with PATCH \
-                         for the first deployment",
-                        app.slug
-                    ),
-                ))),
+                None => Err(Failure::Refused(app.nothing_deployed())),
             }
         }
         DeploymentRequest::Remove => {
@@ -135,9 +127,4 @@ async fn running_release(
     let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
     let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
     Ok(Some(release))
-}
-
-fn allowed(spec: &AppSpec) -> Result<()> {
-    let violations = policy::check(spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
