@@ -23,6 +23,7 @@ pub mod subnets;
 pub mod sweep;
 mod template;
 pub mod tenant;
+pub mod twin;
 pub mod wait;
 pub mod wire;
 pub mod worker;
