@@ -74,7 +74,7 @@ pub async fn app_create(
     draft: &AppDraft,
     actor: &Actor,
 ) -> Result<AppRow> {
-    check(draft)?;
+    policy::allow(&draft.spec)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
     let made = connection
@@ -192,7 +192,7 @@ pub async fn app_update(
                 Some(change) => change(draft)?,
                 None => draft,
             };
-            check(&draft)?;
+            policy::allow(&draft.spec)?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
                     apps::spec.eq(Stored(draft.spec)),
@@ -227,12 +227,7 @@ pub(crate) async fn app_lock(
     scope: &AppScope,
 ) -> Result<App, Failure> {
     let app = app_lock_any(connection, scope).await?;
-    if app.removal_requested_at.is_some() {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::BeingRemoved,
-            format!("the app {} is being removed and takes no more changes", app.slug),
-        )));
-    }
+    app.takes_changes()?;
     Ok(app)
 }
 
@@ -291,11 +286,6 @@ async fn environment_of(
     };
     let found = query.first(connection).await.optional()?;
     Ok(found.ok_or_else(|| Error::not_found("environment"))?)
-}
-
-fn check(draft: &AppDraft) -> Result<()> {
-    let violations = policy::check(&draft.spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
 /// What the audit log keeps of an app: the spec with the values of its environment left out,

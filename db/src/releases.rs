@@ -4,9 +4,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::deployment::Kind;
-use model::error::ErrorCode;
 use model::reason::ReasonCode;
-use model::release::{KEPT_RELEASES, Release};
+use model::release::Release;
 use model::schema::{deployments, releases};
 use model::status::Status;
 use model::{Error, Result};
@@ -86,18 +85,7 @@ pub(crate) async fn release_deployable(
         .await
         .optional()?
         .ok_or_else(|| Error::not_found("release"))?;
-    if release.resolved_image.is_none() {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::NotDeployable,
-            format!("release v{number} never ran: its image was not resolved"),
-        )));
-    }
-    if number <= app.last_release - KEPT_RELEASES {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::NotDeployable,
-            format!("release v{number} is past retention: the newest {KEPT_RELEASES} are kept"),
-        )));
-    }
+    release.deployable(app.last_release)?;
     Ok(release)
 }
 
@@ -108,7 +96,7 @@ pub(crate) async fn release_previous(
     app: &App,
 ) -> Result<Release, Failure> {
     let Some(live) = app.live_release_id else {
-        return Err(nothing_before(app));
+        return Err(Failure::Refused(app.nothing_before()));
     };
     let number: Option<i32> = deployments::table
         .inner_join(releases::table)
@@ -125,13 +113,6 @@ pub(crate) async fn release_previous(
         .optional()?;
     match number {
         Some(number) => release_deployable(connection, app, number).await,
-        None => Err(nothing_before(app)),
+        None => Err(Failure::Refused(app.nothing_before())),
     }
-}
-
-fn nothing_before(app: &App) -> Failure {
-    Failure::Refused(Error::new(
-        ErrorCode::NothingDeployed,
-        format!("no other release of {} was ever live: there is nothing to go back to", app.slug),
-    ))
 }

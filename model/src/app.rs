@@ -1,13 +1,15 @@
 //! Apps: one deployable workload in an environment. `spec` and `replicas` are what the tenant
 //! wants next; `live_*` is what the last verdict left running.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::prelude::*;
 
+use crate::error::ErrorCode;
 use crate::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
 use crate::schema::apps;
 use crate::spec::AppSpec;
 use crate::stored::Stored;
+use crate::{Error, Result};
 
 /// Most replicas of an app.
 pub const MAX_REPLICAS: i32 = 100;
@@ -59,5 +61,52 @@ impl App {
             Some(_) => 0,
             None => self.replicas,
         }
+    }
+
+    /// Whether it takes changes: not any more once its removal was accepted.
+    pub fn takes_changes(&self) -> Result<()> {
+        if self.removal_requested_at.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::BeingRemoved,
+            format!("the app {} is being removed and takes no more changes", self.slug),
+        ))
+    }
+
+    /// Why there is nothing to roll back to.
+    pub fn nothing_before(&self) -> Error {
+        Error::new(
+            ErrorCode::NothingDeployed,
+            format!(
+                "no other release of {} was ever live: there is nothing to go back to",
+                self.slug
+            ),
+        )
+    }
+
+    /// Why there is nothing to restart, scale, stop or start.
+    pub fn nothing_deployed(&self) -> Error {
+        Error::new(
+            ErrorCode::NothingDeployed,
+            format!(
+                "nothing of {} is deployed: deploy it first; `replicas` can be set with PATCH \
+                 before",
+                self.slug
+            ),
+        )
+    }
+
+    /// Whether it runs something that can be restarted or scaled: a stopped app does not.
+    pub fn started(&self) -> Result<()> {
+        let Some(since) = self.stopped_at else { return Ok(()) };
+        Err(Error::new(
+            ErrorCode::AppStopped,
+            format!(
+                "{} is stopped since {}: start it first; `replicas` can be set with PATCH before",
+                self.slug,
+                since.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        ))
     }
 }

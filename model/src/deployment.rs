@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use crate::error::ErrorCode;
 use crate::id::{AppId, DeploymentId, OrganizationId, ReleaseId, TokenId, WorkerId};
 use crate::reason::ReasonCode;
 use crate::schema::{deployment_events, deployments};
 use crate::status::Status;
 use crate::text_enum::text_enum;
+use crate::{Error, Result};
 
 text_enum! {
     /// What a deployment attempts.
@@ -96,6 +98,28 @@ pub struct Deployment {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Deployment {
+    /// Whether its owner can still withdraw it.
+    pub fn cancelable(&self) -> Result<()> {
+        let Self { id, status, kind, superseded_by, .. } = self;
+        let why = match (status, superseded_by, kind) {
+            (status, _, _) if status.is_terminal() => {
+                format!("the deployment {id} has ended as {status}; roll back to undo what it did")
+            }
+            (_, Some(newer), _) => format!("the newer deployment {newer} takes over from {id}"),
+            (Status::RollingBack, _, _) => {
+                format!("the deployment {id} is going back already; its verdict comes by itself")
+            }
+            (Status::Queued, _, _) => return Ok(()),
+            (_, _, Kind::Remove) => {
+                format!("a worker has begun the removal {id}: it cannot be withdrawn any more")
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorCode::NotCancelable, why))
+    }
 }
 
 /// One line of a deployment's timeline.

@@ -12,6 +12,7 @@ use crate::health_check::{HealthCheck, HealthTest};
 use crate::image::{IMAGE_RULE, ImageReference};
 use crate::spec::AppSpec;
 use crate::update_policy::{Deadlines, UpdatePolicy};
+use crate::{Error, Result};
 
 /// Most environment variables of an app.
 pub const MAX_ENV: usize = 256;
@@ -31,6 +32,12 @@ pub const STOP_SIGNALS: &[&str] =
 /// Paths that a tmpfs must not cover: the kernel's, the platform's, and the root itself.
 const PROTECTED_PATHS: &[&str] =
     &["/", "/proc", "/sys", "/dev", "/etc", "/run/secrets", crate::names::PROBE_PATH];
+
+/// Refuses a spec that breaks a rule.
+pub fn allow(spec: &AppSpec) -> Result<()> {
+    let violations = check(spec);
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+}
 
 /// Every rule that `spec` breaks; empty: the tenant may have it.
 pub fn check(spec: &AppSpec) -> Vec<Violation> {

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use crate::error::ErrorCode;
 use crate::id::{AppId, OrganizationId, ReleaseId};
 use crate::schema::releases;
 use crate::spec::AppSpec;
 use crate::stored::Stored;
+use crate::{Error, Result};
 
 /// How many releases of an app stay deployable.
 pub const KEPT_RELEASES: i32 = 10;
@@ -38,6 +40,25 @@ pub struct Release {
 }
 
 impl Release {
+    /// Whether it may be made live again, in an app whose newest release is `newest`: it ran, and it
+    /// is among the last [`KEPT_RELEASES`].
+    pub fn deployable(&self, newest: i32) -> Result<()> {
+        let number = self.number;
+        if self.resolved_image.is_none() {
+            return Err(Error::new(
+                ErrorCode::NotDeployable,
+                format!("release v{number} never ran: its image was not resolved"),
+            ));
+        }
+        if number <= newest - KEPT_RELEASES {
+            return Err(Error::new(
+                ErrorCode::NotDeployable,
+                format!("release v{number} is past retention: the newest {KEPT_RELEASES} are kept"),
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether this release and `other` would run the same: same resolved image, same spec (the
     /// tag by which the image was named does not count).
     pub fn runs_the_same(&self, other: &Self) -> bool {

@@ -2,9 +2,8 @@
 //!
 //! Postgres's clock decides when a lease ends. Here it is counted down on the monotonic clock from
 //! before the renewal was sent, so what is left here is never more than what is left there; and no
-//! step is begun with less left than one call to Swarm may take.
+//! call to Swarm is begun with less left than it may take.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use db::ledger::{Claim, LEASE};
@@ -20,16 +19,35 @@ const RENEWAL: Duration = Duration::from_secs(3);
 
 /// Dropped, it is not renewed any more.
 pub(crate) struct Lease {
-    valid_until: watch::Receiver<Instant>,
+    left: Left,
     renewal: JoinHandle<()>,
+}
+
+/// What is left of a lease. Counts down to its end also after the lease was dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Left {
+    valid_until: watch::Receiver<Instant>,
 }
 
 impl Lease {
     /// Keeps a claim's lease. `claimed_at`: before the claim was sent.
     pub(crate) fn hold(ledger: impl Ledger, claim: Claim, claimed_at: Instant) -> Self {
-        let (sender, valid_until) = watch::channel(claimed_at + LEASE);
-        let renewal = tokio::spawn(renew(ledger, claim, Arc::new(sender)));
-        Self { valid_until, renewal }
+        let (sender, left) = Left::until(claimed_at + LEASE);
+        let renewal = tokio::spawn(renew(ledger, claim, sender));
+        Self { left, renewal }
+    }
+
+    /// What is left of it.
+    pub(crate) const fn left(&self) -> &Left {
+        &self.left
+    }
+}
+
+impl Left {
+    /// Until then, and until whatever is sent later.
+    pub(crate) fn until(valid_until: Instant) -> (watch::Sender<Instant>, Self) {
+        let (sender, valid_until) = watch::channel(valid_until);
+        (sender, Self { valid_until })
     }
 
     /// Whether a call to Swarm would end within the lease.
@@ -44,7 +62,7 @@ impl Drop for Lease {
     }
 }
 
-async fn renew(ledger: impl Ledger, claim: Claim, valid_until: Arc<watch::Sender<Instant>>) {
+async fn renew(ledger: impl Ledger, claim: Claim, valid_until: watch::Sender<Instant>) {
     loop {
         sleep(RENEWAL).await;
         let asked_at = Instant::now();

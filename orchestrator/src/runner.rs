@@ -52,7 +52,9 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
             platform: Arc::clone(&self.platform),
         });
         loop {
+            // In this order, also of what is ready at once: one seed of a fault search is one run.
             let wakeup = tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 wakeup = wakeups.next() => wakeup,
                 () = freed.notified() => None,
@@ -82,7 +84,8 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
                     }
                 }
             }
-            if let Some(wakeup) = wakeup {
+            // Stopping, it may not have been claimed: unanswered, it comes to another worker.
+            if let Some(wakeup) = wakeup.filter(|_| !stop.is_cancelled()) {
                 wakeup.done().await;
             }
         }
@@ -106,6 +109,7 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
         stop: &CancellationToken,
     ) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
+            biased;
             () = stop.cancelled() => None,
             slot = Arc::clone(slots).acquire_owned() => slot.ok(),
         }
@@ -120,6 +124,7 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
                 Err(error) => tracing::warn!(%error, ?pause, "no swarm to drive yet; tried again"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = sleep(pause) => {}
             }

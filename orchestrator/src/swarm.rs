@@ -23,7 +23,8 @@ pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
 };
 
-/// The longest that one call may take. A worker begins no step with less of its lease left.
+/// The longest that one call may take. A worker begins none that changes something with less of its
+/// lease left.
 pub const CALL: Duration = Duration::from_secs(4);
 
 /// Most log lines that are read of a failed task.
@@ -47,6 +48,9 @@ pub enum SwarmError {
     /// The daemon does not answer, is no manager, or failed: trying again may help.
     #[error("the Docker daemon failed: {0}")]
     Unavailable(String),
+    /// Too little is left of the worker's lease: the daemon was not asked.
+    #[error("too little is left of the lease for a call")]
+    OutOfLease,
 }
 
 /// A result of Swarm's.

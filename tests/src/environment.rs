@@ -60,3 +60,9 @@ fn needed(name: &str) -> String {
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// A number that a person may set for a run.
+pub fn number(name: &str) -> Result<Option<u64>> {
+    let parsed = variable(name).map(|text| text.parse());
+    parsed.transpose().with_context(|| format!("{name} is not a number"))
+}

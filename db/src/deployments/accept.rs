@@ -59,7 +59,8 @@ pub enum DeploymentRequest {
 }
 
 impl DeploymentRequest {
-    const fn kind(&self) -> Kind {
+    /// What the deployment attempts.
+    pub const fn kind(&self) -> Kind {
         match self {
             Self::Deploy { .. } => Kind::Deploy,
             Self::Rollback { .. } => Kind::Rollback,
@@ -71,7 +72,8 @@ impl DeploymentRequest {
         }
     }
 
-    const fn force(&self) -> bool {
+    /// Whether the tasks of an unchanged release are restarted.
+    pub const fn force(&self) -> bool {
         match self {
             Self::Deploy { force, .. } | Self::Rollback { force, .. } => *force,
             Self::Restart => true,

@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use model::deployment::{Deployment, Kind};
+use model::deployment::Deployment;
 use model::error::ErrorCode;
 use model::id::DeploymentId;
 use model::reason::ReasonCode;
@@ -44,9 +44,11 @@ pub async fn deployment_cancel(
             if deployment.status == Status::Canceled || deployment.cancel_requested_at.is_some() {
                 return Ok(DeploymentRow { deployment, release });
             }
-            cancelable(&deployment)?;
+            deployment.cancelable()?;
             let deployment = match deployment.status {
-                Status::Queued => end(connection, &deployment).await?,
+                Status::Queued if !takes_over(connection, &deployment).await? => {
+                    end(connection, &deployment).await?
+                }
                 _ => ask(connection, &deployment).await?,
             };
             audit_insert(
@@ -67,23 +69,41 @@ pub async fn deployment_cancel(
     Ok(row)
 }
 
-fn cancelable(deployment: &Deployment) -> Result<()> {
-    let Deployment { id, status, kind, superseded_by, .. } = deployment;
-    let why = match (status, superseded_by, kind) {
-        (status, _, _) if status.is_terminal() => {
-            format!("the deployment {id} has ended as {status}; roll back to undo what it did")
-        }
-        (_, Some(newer), _) => format!("the newer deployment {newer} takes over from {id}"),
-        (Status::RollingBack, _, _) => {
-            format!("the deployment {id} is going back already; its verdict comes by itself")
-        }
-        (Status::Queued, _, _) => return Ok(()),
-        (_, _, Kind::Remove) => {
-            format!("a worker has begun the removal {id}: it cannot be withdrawn any more")
-        }
-        _ => return Ok(()),
-    };
-    Err(Error::new(ErrorCode::NotCancelable, why))
+/// Whether the deployment has to take over what an older one left half done: one that was driving
+/// when it was superseded, and has ended. One that still drives goes on instead.
+async fn takes_over(
+    connection: &mut AsyncPgConnection,
+    deployment: &Deployment,
+) -> Result<bool, Failure> {
+    let goes_on = diesel::update(
+        deployments::table
+            .filter(deployments::app_id.eq(deployment.app_id))
+            .filter(deployments::superseded_by.eq(deployment.id))
+            .filter(deployments::finished_at.is_null()),
+    )
+    .set((
+        deployments::superseded_by.eq(None::<DeploymentId>),
+        deployments::updated_at.eq(diesel::dsl::now),
+    ))
+    .returning(Deployment::as_returning())
+    .get_result(connection)
+    .await
+    .optional()?;
+    if let Some(goes_on) = goes_on {
+        let message = format!("goes on: the newer deployment {} was canceled", deployment.id);
+        tell(connection, &goes_on, &message).await?;
+        return Ok(false);
+    }
+    // What is left of the last one that a worker drove.
+    let last: Option<Status> = deployments::table
+        .filter(deployments::app_id.eq(deployment.app_id))
+        .filter(deployments::started_at.is_not_null())
+        .order(deployments::id.desc())
+        .select(deployments::status)
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(last == Some(Status::Superseded))
 }
 
 /// Ends a deployment that no worker has taken up.

@@ -91,6 +91,9 @@ pub async fn ledger_transition(
             if transition.to.is_terminal() {
                 app_lock(connection, claim).await?;
             }
+            if transition.to == Status::Superseded && !is_superseded(connection, claim).await? {
+                return Ok(false);
+            }
             let Some(deployment) = update(connection, claim, from, transition).await? else {
                 return Ok(false);
             };
@@ -136,6 +139,20 @@ async fn app_lock(connection: &mut AsyncPgConnection, claim: Claim) -> diesel::Q
         .load(connection)
         .await?;
     Ok(())
+}
+
+/// Whether a newer deployment still takes over: it may have been canceled since the worker looked.
+/// Under the app's lock, as a cancel is.
+async fn is_superseded(
+    connection: &mut AsyncPgConnection,
+    claim: Claim,
+) -> diesel::QueryResult<bool> {
+    let newer: Option<DeploymentId> = deployments::table
+        .find(claim.deployment)
+        .select(deployments::superseded_by)
+        .first(connection)
+        .await?;
+    Ok(newer.is_some())
 }
 
 async fn update(

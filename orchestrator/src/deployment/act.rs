@@ -9,6 +9,7 @@ use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 use model::{Error, names};
 
+use super::leased::Leased;
 use super::observation::Observation;
 use super::target::Target;
 use crate::image::{Resolution, resolve_image};
@@ -21,7 +22,7 @@ use crate::swarm::{Swarm, SwarmError};
 /// What an act came to.
 #[derive(Debug)]
 pub(super) enum Acted {
-    /// It is done: look again.
+    /// It is done, or nobody's to do now: look again.
     Done,
     /// Swarm has the spec.
     Applied,
@@ -34,7 +35,7 @@ pub(super) enum Acted {
 /// Where acts act.
 pub(super) struct Actor<S, L> {
     pub(super) ledger: L,
-    pub(super) swarm: Arc<S>,
+    pub(super) swarm: Leased<S>,
     pub(super) platform: Arc<Platform>,
 }
 
@@ -52,7 +53,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
     pub(super) async fn resolve(&self, work: &mut Work) -> Result<Acted, Error> {
         let Some(release) = &work.release else { return Ok(Acted::Done) };
         let reference = &release.spec.0.image;
-        match resolve_image(&*self.swarm, reference, self.platform.local_images).await {
+        match resolve_image(&self.swarm, reference, self.platform.local_images).await {
             Ok(Resolution::Resolved(image)) => {
                 work.release = Some(self.ledger.resolve(release.id, &image).await?);
                 Ok(Acted::Done)
@@ -61,7 +62,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             Ok(Resolution::Unanswered(answer)) => {
                 Ok(Acted::NotNow(format!("the registry did not say what {reference} is: {answer}")))
             }
-            Err(error) => Ok(Acted::NotNow(error.to_string())),
+            Err(error) => Ok(later(&error)),
         }
     }
 
@@ -119,7 +120,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             Err(SwarmError::NotFound(message)) => {
                 Acted::NotNow(format!("Swarm lost sight of what the spec refers to ({message})"))
             }
-            Err(error @ SwarmError::Unavailable(_)) => Acted::NotNow(error.to_string()),
+            Err(error @ (SwarmError::Unavailable(_) | SwarmError::OutOfLease)) => later(&error),
         }
     }
 
@@ -127,7 +128,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
     async fn surroundings(&self, work: &Work, target: &Target<'_>) -> Result<Surroundings, Acted> {
         let check = &target.release.spec.0.health_check;
         let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
-        let swarm = &*self.swarm;
+        let swarm = &self.swarm;
         let probe = async {
             match needs_probe {
                 true => ensure_probe(swarm, &self.platform.name).await.map(Some),
@@ -138,8 +139,8 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         let (network, probe, has_workers) = tokio::join!(network, probe, swarm.has_workers());
         Ok(Surroundings {
             network: network.map_err(|error| without_network(work, &error))?,
-            probe: probe.map_err(|error| Acted::NotNow(error.to_string()))?,
-            has_workers: has_workers.map_err(|error| Acted::NotNow(error.to_string()))?,
+            probe: probe.map_err(|error| later(&error))?,
+            has_workers: has_workers.map_err(|error| later(&error))?,
         })
     }
 
@@ -162,8 +163,17 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         }
         match self.swarm.service_remove(&work.app.service_name).await {
             Ok(()) => Acted::Done,
-            Err(error) => Acted::NotNow(error.to_string()),
+            Err(error) => later(&error),
         }
+    }
+}
+
+/// What an error that passes comes to. Out of lease, the next look finds that too and waits for the
+/// renewal: that is nobody's failure, and must never become a deployment's by its deadline.
+fn later(error: &SwarmError) -> Acted {
+    match error {
+        SwarmError::OutOfLease => Acted::Done,
+        _ => Acted::NotNow(error.to_string()),
     }
 }
 
@@ -173,7 +183,7 @@ fn without_network(work: &Work, error: &NetworkError) -> Acted {
         NetworkError::Swarm(SwarmError::Refused(message)) => {
             format!("Swarm refused the network {}: {message}", work.network.name)
         }
-        NetworkError::Swarm(_) => return Acted::NotNow(error.to_string()),
+        NetworkError::Swarm(error) => return later(error),
     };
     Acted::Impossible(Reason::new(ReasonCode::NetworkUnavailable, sentence))
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::act::{Acted, Actor};
 use super::cause::find_cause;
+use super::leased::Leased;
 use super::observation::{Memory, Observation};
 use super::plan::{Blame, Step, applied, plan};
 use super::target::{Target, untouched};
@@ -59,12 +60,13 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
         stop: &CancellationToken,
     ) -> Drove {
         let lease = Lease::hold(self.ledger.clone(), claim, claimed_at);
+        let swarm = Leased::new(Arc::clone(&self.swarm), lease.left().clone());
         let mut drive = Drive {
             claim,
             lease,
             actor: Actor {
                 ledger: self.ledger.clone(),
-                swarm: Arc::clone(&self.swarm),
+                swarm,
                 platform: Arc::clone(&self.platform),
             },
             memory: Memory::default(),
@@ -76,8 +78,9 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
                 Ok(Progress::Look) => {}
                 Ok(Progress::Wait(pause)) => {
                     tokio::select! {
-                        () = sleep(pause) => {}
+                        biased;
                         () = stop.cancelled() => {}
+                        () = sleep(pause) => {}
                     }
                 }
                 Ok(Progress::Over(drove)) => return drove,
@@ -113,7 +116,7 @@ struct Drive<S, L> {
 
 impl<S: Swarm, L: Ledger> Drive<S, L> {
     async fn step(&mut self, work: &mut Option<Work>) -> Result<Progress, Error> {
-        if !self.lease.allows_a_call() {
+        if !self.lease.left().allows_a_call() {
             return self.without_lease().await;
         }
         let work = match work {
@@ -128,7 +131,10 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
         let (service, tasks) = match self.look(&work.app.service_name).await {
             Ok(seen) => seen,
-            Err(error) => return Ok(Progress::Wait(self.complain(&error.to_string()))),
+            Err(error) => {
+                self.memory.lose_sight();
+                return Ok(Progress::Wait(self.complain(&error.to_string())));
+            }
         };
         self.memory.note(&tasks, now);
         let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
@@ -141,14 +147,18 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             Step::Mark(marks) => {
                 let watched = seen.running_ids();
                 self.memory.most_running = self.memory.most_running.max(watched.len());
+                let progress = self.mark(marks).await?;
+                // Only now: a window that could not be written down would be measured from the
+                // moment that another driver wrote.
                 self.memory.begin_window(marks, watched);
-                self.mark(marks).await
+                Ok(progress)
             }
             Step::Go(transition) => {
                 let from = seen.deployment.status;
-                let watched = seen.running_ids();
-                self.memory.begin_window(transition.marks, watched);
-                self.transition(from, transition).await
+                let (marks, watched) = (transition.marks, seen.running_ids());
+                let progress = self.transition(from, transition).await?;
+                self.memory.begin_window(marks, watched);
+                Ok(progress)
             }
             Step::GoBack(blame) => {
                 let transition = self.going_back(work, &seen, &blame).await;
@@ -264,7 +274,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         let Some(release) = &work.release else {
             return unexplained(Status::RollingBack, blame);
         };
-        let (reason, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let (reason, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
         let goal = match Target::before(work) {
             Some(before) => format!("v{} comes back", before.release.number),
             None => "it is stopped: no release was stable before".into(),
@@ -283,7 +293,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
             return unexplained(Status::Stuck, blame);
         };
-        let (cause, evidence) = find_cause(&*self.actor.swarm, release, seen, blame).await;
+        let (cause, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
         let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
         let sentence =
             format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);
@@ -303,7 +313,8 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         transition: Transition,
     ) -> Result<Progress, Error> {
         if !self.actor.ledger.transition(self.claim, from, &transition).await? {
-            return Ok(Progress::Over(Drove::Lost));
+            // The next look tells whether the claim is lost, or only what it was decided upon.
+            return Ok(Progress::Look);
         }
         self.failures = 0;
         tracing::info!(

@@ -32,6 +32,9 @@ pub(super) struct Memory {
     /// Tasks that were there before our spec was applied: what became of them is not our doing.
     /// `None`: this driver has not applied it.
     pub(super) before: Option<HashSet<String>>,
+    /// Since when this driver sees the service without interruption. Deadlines count the time in
+    /// which somebody watched: an outage of ours is no fault of a release.
+    pub(super) watching_since: Option<DateTime<Utc>>,
     /// Since when each task is in its stage.
     stages: HashMap<String, (Stage, DateTime<Utc>)>,
     /// Most replicas that were seen running at once.
@@ -85,9 +88,16 @@ impl Memory {
         }
     }
 
+    /// Swarm did not answer: what happened meanwhile is not known.
+    pub(super) fn lose_sight(&mut self) {
+        self.watching_since = None;
+        self.stages.clear();
+    }
+
     /// Notes the stages of tasks that are on their way. A task that Swarm wants no further than
     /// READY waits for its restart delay, or for the one that it replaces: no deadline counts.
     pub(super) fn note(&mut self, tasks: &[Task], now: DateTime<Utc>) {
+        self.watching_since.get_or_insert(now);
         let on_their_way = tasks
             .iter()
             .filter(|task| task.desired == TaskState::Running)
@@ -156,7 +166,7 @@ impl Observation<'_> {
 
     /// Whether no task of the service runs any more.
     pub(super) fn all_over(&self) -> bool {
-        self.tasks.iter().all(|task| task.state.is_over())
+        self.tasks.iter().all(Task::is_over)
     }
 
     /// Tasks that ended without being told to, since our spec was applied; newest first. On the way

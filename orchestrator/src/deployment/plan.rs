@@ -78,9 +78,8 @@ pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>) -> Step<'a> {
     let planner = Planner { work, seen };
     if seen.deployment.cancel_requested_at.is_some()
         && seen.deployment.status != Status::RollingBack
-        && let Some(step) = planner.cancel()
     {
-        return step;
+        return planner.cancel();
     }
     match (seen.deployment.status, seen.deployment.kind) {
         (Status::RollingBack, _) => planner.go_back(),
@@ -150,8 +149,9 @@ impl<'a> Planner<'a, '_> {
             .as_ref()
             .map_or_else(Default::default, |release| release.spec.0.deadlines)
             .progress_seconds;
-        let progressed = self.deployment().progressed_at.unwrap_or(self.seen.now);
-        self.seen.now - progressed > chrono::Duration::seconds(i64::from(seconds))
+        let watching = self.seen.memory.watching_since.unwrap_or(self.seen.now);
+        let since = self.deployment().progressed_at.map_or(watching, |at| at.max(watching));
+        self.seen.now - since > chrono::Duration::seconds(i64::from(seconds))
     }
 
     /// What is left of the window; `None`: it has not begun, or a task is another by now.

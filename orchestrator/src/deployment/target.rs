@@ -28,7 +28,10 @@ impl<'a> Target<'a> {
 
     /// What was live before, and is gone back to when the wanted release fails.
     pub(super) fn before(work: &'a Work) -> Option<Self> {
-        let release = work.live.as_ref().filter(|release| release.stable_at.is_some())?;
+        // One with no replicas was never seen healthy, and needs not be to come back.
+        let deserves =
+            |release: &&Release| release.stable_at.is_some() || work.app.live_replicas == Some(0);
+        let release = work.live.as_ref().filter(deserves)?;
         Some(Self {
             release,
             restart_counter: work.app.live_restart_counter,
@@ -61,7 +64,8 @@ impl<'a> Target<'a> {
 /// Whether the service is as the last verdict left it, so that there is nothing to go back from.
 pub(super) fn untouched(work: &Work, service: Option<&Service>) -> bool {
     match (service, Target::before(work)) {
-        (None, _) => true,
+        // Somebody took it away: what was live has to come back.
+        (None, before) => before.is_none(),
         (Some(service), Some(before)) => before.is_carried_by(service),
         (Some(service), None) => service.replicas == 0,
     }

@@ -50,8 +50,12 @@ impl DockerSwarm {
 async fn call<T>(request: impl Future<Output = Result<T, DockerError>>) -> SwarmResult<T> {
     match timeout(CALL, request).await {
         Ok(answer) => answer.map_err(incoming::error),
-        Err(_) => Err(SwarmError::Unavailable(format!("no answer within {} s", CALL.as_secs()))),
+        Err(_) => Err(no_answer()),
     }
+}
+
+fn no_answer() -> SwarmError {
+    SwarmError::Unavailable(format!("no answer within {} s", CALL.as_secs()))
 }
 
 /// `NotFound` as an answer.
@@ -185,17 +189,8 @@ impl Swarm for DockerSwarm {
     }
 
     async fn config_ensure(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
-        if let Some(id) = self.config_id(&spec.name).await? {
-            return Ok(id);
-        }
-        match call(self.docker.create_config(outgoing::config(spec))).await {
-            Ok(created) => Ok(created.id),
-            Err(SwarmError::NameTaken(_)) => self
-                .config_id(&spec.name)
-                .await?
-                .ok_or_else(|| SwarmError::NameTaken(spec.name.clone())),
-            Err(error) => Err(error),
-        }
+        // Up to three requests, and yet no longer than one call: more may not be left of the lease.
+        timeout(CALL, self.config_find_or_create(spec)).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
@@ -241,6 +236,20 @@ impl Swarm for DockerSwarm {
 }
 
 impl DockerSwarm {
+    async fn config_find_or_create(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
+        if let Some(id) = self.config_id(&spec.name).await? {
+            return Ok(id);
+        }
+        match call(self.docker.create_config(outgoing::config(spec))).await {
+            Ok(created) => Ok(created.id),
+            Err(SwarmError::NameTaken(_)) => self
+                .config_id(&spec.name)
+                .await?
+                .ok_or_else(|| SwarmError::NameTaken(spec.name.clone())),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn config_id(&self, name: &str) -> SwarmResult<Option<String>> {
         // The name filter matches prefixes: compare.
         let filter = HashMap::from([("name", vec![name])]);

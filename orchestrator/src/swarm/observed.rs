@@ -164,6 +164,15 @@ pub struct Task {
     pub restart_counter: i64,
 }
 
+impl Task {
+    /// Whether nothing of it runs or will. One that never got a node stays NEW or PENDING for ever
+    /// when Swarm does not want it any more.
+    pub fn is_over(&self) -> bool {
+        let unwanted = self.desired > TaskState::Running;
+        self.state.is_over() || (unwanted && self.state < TaskState::Assigned)
+    }
+}
+
 /// What a task that ended left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Autopsy {

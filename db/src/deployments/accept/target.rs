@@ -1,18 +1,17 @@
 //! What a new deployment makes live: a new release, an older one, or the running one with another
 //! number of replicas.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
-use model::error::ErrorCode;
 use model::id::ReleaseId;
+use model::policy;
 use model::release::Release;
 use model::schema::{apps, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::status::Status;
 use model::stored::Stored;
-use model::{Error, Result, policy};
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
@@ -38,7 +37,7 @@ pub(super) async fn target_of(
                 Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
                 None => app.spec.0.clone(),
             };
-            allowed(&spec)?;
+            policy::allow(&spec)?;
             let number = app.last_release + 1;
             diesel::update(apps::table.find(app.id))
                 .set((
@@ -73,16 +72,16 @@ pub(super) async fn target_of(
                 None => release_previous(connection, app).await?,
             };
             // Yesterday's spec has to pass today's policy.
-            allowed(&release.spec.0)?;
+            policy::allow(&release.spec.0)?;
             Ok(target_release(&release, app.running_replicas()))
         }
         DeploymentRequest::Restart => {
-            started(app)?;
+            app.started()?;
             let release = deployed(connection, app, superseded).await?;
             Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Scale { replicas } => {
-            started(app)?;
+            app.started()?;
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id))
                 .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
@@ -128,21 +127,6 @@ pub(super) async fn target_of(
     }
 }
 
-/// A stopped app runs nothing that could be restarted or scaled.
-fn started(app: &App) -> Result<(), Failure> {
-    match app.stopped_at {
-        None => Ok(()),
-        Some(since) => Err(Failure::Refused(Error::new(
-            ErrorCode::AppStopped,
-            format!(
-                "{} is stopped since {}: start it first; `replicas` can be set with PATCH before",
-                app.slug,
-                since.to_rfc3339_opts(SecondsFormat::Secs, true)
-            ),
-        ))),
-    }
-}
-
 /// The release that the service runs; refused where nothing was deployed.
 async fn deployed(
     connection: &mut AsyncPgConnection,
@@ -150,15 +134,7 @@ async fn deployed(
     superseded: &[Superseded],
 ) -> Result<Release, Failure> {
     let release = running_release(connection, app, superseded).await?;
-    release.ok_or_else(|| {
-        Failure::Refused(Error::new(
-            ErrorCode::NothingDeployed,
-            format!(
-                "nothing of {} is deployed: deploy it first; `replicas` can be set with PATCH before",
-                app.slug
-            ),
-        ))
-    })
+    release.ok_or_else(|| Failure::Refused(app.nothing_deployed()))
 }
 
 fn target_release(release: &Release, replicas: i32) -> Target {
@@ -185,9 +161,4 @@ async fn running_release(
     let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
     let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
     Ok(Some(release))
-}
-
-fn allowed(spec: &AppSpec) -> Result<()> {
-    let violations = policy::check(spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }

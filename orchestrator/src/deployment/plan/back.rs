@@ -29,8 +29,9 @@ impl<'a> Planner<'a, '_> {
         }
         let update = Observation::update(service);
         if matches!(update, Some(UpdateState::Paused | UpdateState::RollbackPaused)) {
-            // Swarm's own way back failed; ours is tried once, and that writes our label.
-            return if self.seen.is_ours(service) {
+            // Swarm's own way back failed; ours is tried once, and that writes our label. Where no
+            // task of it failed, a lost node made Swarm stop: that says nothing of the release.
+            return if self.seen.is_ours(service) && !self.seen.failed_tasks().is_empty() {
                 Step::GiveUp(self.blame_of_pause(service))
             } else {
                 self.apply(before)

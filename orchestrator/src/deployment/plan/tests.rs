@@ -263,8 +263,11 @@ fn going_back_applies_the_live_release_and_verifies_it() {
 fn going_back_is_tried_once_by_us_and_then_needs_an_operator() {
     let mut swarms = Case::new(Status::RollingBack).older(Some(UpdateState::RollbackPaused));
     assert_eq!(swarms.applies(), Some((1, REPLICAS)));
-    let mut ours = Case::new(Status::RollingBack).restored(Some(UpdateState::Paused));
+    let paused = || Case::new(Status::RollingBack).restored(Some(UpdateState::Paused));
+    let mut ours = paused().task(1, "v1", TaskState::Failed);
     assert!(matches!(ours.step(), Step::GiveUp(_)));
+    // A lost node made Swarm stop, not the release.
+    assert_eq!(paused().applies(), Some((1, REPLICAS)));
 }
 
 #[test]

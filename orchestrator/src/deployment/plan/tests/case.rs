@@ -121,7 +121,9 @@ impl Case {
             updated_at: now,
         };
         let work = Work { deployment, app, release: Some(wanted), live: Some(live), network };
-        Self { work, now, service: None, tasks: vec![], memory: Memory::default() }
+        let mut memory = Memory::default();
+        memory.watching_since = Some(now - TimeDelta::days(1));
+        Self { work, now, service: None, tasks: vec![], memory }
     }
 
     /// The service carries v2, written by this deployment.

@@ -1,0 +1,298 @@
+//! The judge: what is believed of Skep, checked against the twins themselves, never against what
+//! the code under search says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use db::ledger::{Claim, Live, Transition};
+use model::app::App;
+use model::deployment::{Deployment, Kind};
+use model::id::{AppId, DeploymentId, WorkerId};
+use model::names;
+use model::reason::ReasonCode;
+use model::status::Status;
+use orchestrator::swarm::{Service, Task, TaskState};
+
+use super::cast::LATE_CRASH;
+use crate::twin::ledger::MemoryLedger;
+use crate::twin::swarm::SimulatedSwarm;
+
+/// Watches a story.
+pub(super) struct Judge {
+    ledger: MemoryLedger,
+    swarm: SimulatedSwarm,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// What each worker saw last of a service, by its name.
+    looks: BTreeMap<(WorkerId, String), Look>,
+    /// Since when each task is known to run.
+    running: BTreeMap<String, DateTime<Utc>>,
+    /// When somebody else last changed an app's service.
+    meddled: BTreeMap<AppId, DateTime<Utc>>,
+    violations: Vec<String>,
+}
+
+/// One look of a worker.
+#[derive(Clone)]
+struct Look {
+    at: DateTime<Utc>,
+    service: Option<Service>,
+    tasks: Vec<Task>,
+}
+
+type Verdict = Result<(), String>;
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+impl Judge {
+    pub(super) fn new(ledger: MemoryLedger, swarm: SimulatedSwarm) -> Self {
+        Self { ledger, swarm, notes: Mutex::default() }
+    }
+
+    pub(super) fn object(&self, why: String) {
+        let now = self.ledger.now();
+        self.notes().violations.push(format!("{now}: {why}"));
+    }
+
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.notes().violations.clone()
+    }
+
+    /// Somebody else changes an app's service now.
+    pub(super) fn meddled(&self, app: AppId) {
+        let now = self.ledger.now();
+        self.notes().meddled.insert(app, now);
+    }
+
+    pub(super) fn saw_service(&self, worker: WorkerId, name: &str, service: Option<&Service>) {
+        let look = Look { at: self.ledger.now(), service: service.cloned(), tasks: Vec::new() };
+        self.notes().looks.insert((worker, name.to_owned()), look);
+    }
+
+    pub(super) fn saw_tasks(&self, worker: WorkerId, id: &str, tasks: &[Task]) {
+        let now = self.ledger.now();
+        let mut notes = self.notes();
+        for task in tasks.iter().filter(|task| task.state == TaskState::Running) {
+            notes.running.entry(task.id.clone()).or_insert(now);
+        }
+        let of_it = |look: &&mut Look| look.service.as_ref().is_some_and(|found| found.id == id);
+        let of_worker = notes.looks.iter_mut().filter(|((seer, _), _)| *seer == worker);
+        if let Some(look) = of_worker.map(|(_, look)| look).find(of_it) {
+            look.at = now;
+            look.tasks = tasks.to_vec();
+        }
+    }
+
+    /// At most one deployment drives an app.
+    pub(super) fn claimed(&self) {
+        let mut apps = BTreeSet::new();
+        for lease in self.ledger.leases() {
+            if !apps.insert(lease.app) {
+                self.object(format!("two deployments drive {}", lease.app));
+            }
+        }
+    }
+
+    /// No change without a lease. `service`: the name of the one that is changed; `None`: something
+    /// that several apps share.
+    pub(super) fn change(&self, worker: WorkerId, service: Option<&str>) {
+        let now = self.ledger.now();
+        let may = self.ledger.leases().into_iter().any(|lease| {
+            lease.worker == worker
+                && lease.expires_at > now
+                && service.is_none_or(|name| {
+                    self.ledger.app(lease.app).is_some_and(|app| app.service_name == name)
+                })
+        });
+        if !may {
+            self.object(format!("{worker} changed {} without a lease", service.unwrap_or("swarm")));
+        }
+    }
+
+    /// A wake-up is answered when what it told of does not wait for a worker any more.
+    pub(super) fn answered(&self, deployment: DeploymentId) {
+        let Some(found) = self.ledger.deployment(deployment) else { return };
+        let free = self.ledger.leases().iter().all(|lease| lease.app != found.app_id);
+        if found.status == Status::Queued && free {
+            self.object(format!("the wake-up of {deployment} was answered before its claim"));
+        }
+    }
+
+    /// A verdict says what its worker's last look showed. `before`: the app, as it was.
+    pub(super) fn verdict(
+        &self,
+        worker: WorkerId,
+        claim: Claim,
+        before: Option<App>,
+        transition: &Transition,
+    ) -> Verdict {
+        let deployment = self.ledger.deployment(claim.deployment).ok_or("no such deployment")?;
+        let app = before.ok_or("no such app")?;
+        let look = self.notes().looks.get(&(worker, app.service_name.clone())).cloned();
+        let case = Case { judge: self, deployment: &deployment, app: &app, look };
+        case.judge(transition).map_err(|why| {
+            format!("{} ({}) ended as {}: {why}", deployment.id, deployment.kind, transition.to)
+        })
+    }
+
+    /// After the last verdict: everything has ended once, and what is live is what the ledger says.
+    pub(super) fn end(&self) {
+        for deployment in self.ledger.deployments() {
+            let events = self.ledger.events(deployment.id);
+            let ends = events.iter().filter(|event| event.status.is_terminal()).count();
+            let last = events.last().map(|event| event.status);
+            if ends != 1 || last != Some(deployment.status) || !deployment.status.is_terminal() {
+                self.object(format!("{} has {ends} ends, {last:?} last", deployment.id));
+            }
+        }
+        for app in self.ledger.apps() {
+            if let Err(why) = self.lives(&app) {
+                self.object(format!("at the end, {}: {why}", app.slug));
+            }
+        }
+    }
+
+    fn lives(&self, app: &App) -> Verdict {
+        // One that was withdrawn before a worker took it up says nothing of the swarm.
+        let driven = |one: &Deployment| one.app_id == app.id && one.started_at.is_some();
+        let ends = self.ledger.deployments().into_iter().filter(driven);
+        let last = ends.max_by_key(|one| one.finished_at);
+        let Some(last) = last.as_ref().and_then(|one| one.finished_at.map(|at| (one, at))) else {
+            return Ok(());
+        };
+        if last.0.status == Status::Stuck {
+            return Ok(());
+        }
+        let meddled = self.notes().meddled.get(&app.id).copied();
+        // What somebody else did to it since the last look before its last verdict stays.
+        if meddled.is_some_and(|at| at + TimeDelta::seconds(10) > last.1) {
+            return Ok(());
+        }
+        let found = self.swarm.snapshot(&app.service_name);
+        if app.removed_at.is_some() {
+            return ensure(found.is_none(), || "removed, and its service is there".into());
+        }
+        let Some(release) = app.live_release_id else {
+            let none = found.is_none_or(|service| service.spec.replicas == 0);
+            return ensure(none, || "nothing is live, and its service has replicas".into());
+        };
+        let service = found.ok_or("live, and its service is gone")?;
+        let carried = service.spec.labels.get(names::LABEL_RELEASE);
+        ensure(carried == Some(&release.to_string()), || {
+            format!("{release} is live in the ledger, {carried:?} in the swarm")
+        })?;
+        ensure(Some(service.spec.replicas) == app.live_replicas, || {
+            format!("{:?} replicas in the ledger, {}", app.live_replicas, service.spec.replicas)
+        })
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One verdict before the judge.
+struct Case<'a> {
+    judge: &'a Judge,
+    deployment: &'a Deployment,
+    app: &'a App,
+    look: Option<Look>,
+}
+
+impl Case<'_> {
+    fn judge(&self, transition: &Transition) -> Verdict {
+        ensure(self.deployment.reason.is_some(), || "without a reason".into())?;
+        match (transition.to, transition.live) {
+            (Status::Superseded, _) => {
+                ensure(self.deployment.superseded_by.is_some(), || "by nobody".into())
+            }
+            (Status::Succeeded, _) if self.deployment.kind == Kind::Remove => {
+                ensure(self.service().is_none(), || "its service is there".into())
+            }
+            (Status::Succeeded, None) => Err("without saying what is live".into()),
+            (Status::Succeeded | Status::RolledBack | Status::Canceled, Some(live)) => {
+                self.lives(transition, live)
+            }
+            (Status::Failed | Status::Canceled, None) => self.is_stopped_or_untouched(),
+            (Status::RolledBack, None) => Err("to nothing".into()),
+            (Status::Stuck, _) => ensure(self.had_nowhere_to_go(), || {
+                let tasks = self.look.iter().flat_map(|look| &look.tasks);
+                let tasks: Vec<_> =
+                    tasks.map(|task| (task.slot, task.state, task.desired)).collect();
+                format!("{}; {tasks:?}", self.deployment.reason.as_deref().unwrap_or_default())
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what was live does not live any more: a release that crashes after its window was
+    /// found stable, and cannot be gone back to.
+    fn had_nowhere_to_go(&self) -> bool {
+        let release = self.app.live_release_id.and_then(|id| self.judge.ledger.release(id));
+        release.is_some_and(|release| release.spec.0.image == LATE_CRASH)
+    }
+
+    fn service(&self) -> Option<&Service> {
+        self.look.as_ref()?.service.as_ref()
+    }
+
+    /// The service carries what is said to be live, and every replica of it ran through the window.
+    fn lives(&self, transition: &Transition, live: Live) -> Verdict {
+        let look = self.look.as_ref().ok_or("it never looked")?;
+        let service = look.service.as_ref().ok_or("there is no service")?;
+        ensure(service.label(names::LABEL_RELEASE) == Some(&*live.release.to_string()), || {
+            format!("the service carries {:?}", service.label(names::LABEL_RELEASE))
+        })?;
+        ensure(service.replicas == live.replicas, || format!("{} replicas", service.replicas))?;
+        ensure(service.restart_counter == live.restart_counter, || "not restarted".into())?;
+        let code = transition.reason.as_ref().map(|reason| reason.code);
+        let is_wanted = self.deployment.release_id == Some(live.release);
+        match transition.to {
+            Status::Succeeded if code != Some(ReasonCode::Unchanged) => {
+                ensure(is_wanted, || "with another release".into())?;
+                ensure(live.replicas == self.deployment.replicas, || "not as many".into())?;
+            }
+            Status::RolledBack | Status::Canceled => {
+                ensure(self.app.live_release_id == Some(live.release), || "to another".into())?;
+            }
+            _ => {}
+        }
+        let wanted: Vec<&Task> =
+            look.tasks.iter().filter(|task| task.desired <= TaskState::Running).collect();
+        let desired = usize::try_from(live.replicas).unwrap_or_default();
+        ensure(wanted.len() == desired, || format!("{} tasks of {desired}", wanted.len()))?;
+        let release = self.judge.ledger.release(live.release).ok_or("no such release")?;
+        let window = match code {
+            Some(ReasonCode::Unchanged) => 0,
+            _ => release.spec.0.update_policy.monitor_seconds,
+        };
+        for task in wanted {
+            let of_spec = task.spec_hash == service.spec_hash
+                && task.restart_counter == service.restart_counter;
+            ensure(of_spec, || format!("{} is of another spec", task.id))?;
+            ensure(task.state == TaskState::Running, || format!("{} does not run", task.id))?;
+            let since = self.judge.notes().running.get(&task.id).copied().unwrap_or(look.at);
+            ensure(look.at - since >= TimeDelta::seconds(i64::from(window)), || {
+                format!("{} ran for {} of {window} s", task.id, (look.at - since).num_seconds())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing of a deployment that came to nothing runs.
+    fn is_stopped_or_untouched(&self) -> Verdict {
+        let Some(service) = self.service() else { return Ok(()) };
+        let look = self.look.as_ref().ok_or("it never looked")?;
+        let stopped = service.replicas == 0 && look.tasks.iter().all(Task::is_over);
+        let release = self.app.live_release_id.map(|id| id.to_string());
+        let untouched = service.label(names::LABEL_RELEASE) == release.as_deref()
+            && Some(service.replicas) == self.app.live_replicas;
+        ensure(stopped || untouched, || format!("its service runs {} replicas", service.replicas))
+    }
+}

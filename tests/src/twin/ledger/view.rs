@@ -1,0 +1,103 @@
+//! What the search looks at to see whether every promise was kept. Nothing in here changes anything.
+
+use chrono::{DateTime, Utc};
+use model::app::App;
+use model::deployment::{Deployment, DeploymentEvent};
+use model::evidence::Evidence;
+use model::id::{AppId, DeploymentId, ReleaseId, WorkerId};
+use model::release::Release;
+
+use super::MemoryLedger;
+use super::rows::is_driving;
+
+/// A lease on a deployment that is being driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldLease {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Its app.
+    pub app: AppId,
+    /// Who claimed it last.
+    pub worker: WorkerId,
+    /// Under this number.
+    pub fence: i64,
+    /// Until when, by the ledger's clock. In the past: whoever claims next takes it over.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl MemoryLedger {
+    /// The ledger's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.rows().now()
+    }
+
+    /// Every app, oldest first; those that are removed, too.
+    pub fn apps(&self) -> Vec<App> {
+        self.rows().apps.values().cloned().collect()
+    }
+
+    /// One app.
+    pub fn app(&self, id: AppId) -> Option<App> {
+        self.rows().apps.get(&id).cloned()
+    }
+
+    /// The releases of an app, oldest first.
+    pub fn releases(&self, app: AppId) -> Vec<Release> {
+        let of_it = |release: &&Release| release.app_id == app;
+        self.rows().releases.values().filter(of_it).cloned().collect()
+    }
+
+    /// One release.
+    pub fn release(&self, id: ReleaseId) -> Option<Release> {
+        self.rows().releases.get(&id).cloned()
+    }
+
+    /// Every deployment, oldest first.
+    pub fn deployments(&self) -> Vec<Deployment> {
+        self.rows().deployments.values().cloned().collect()
+    }
+
+    /// One deployment.
+    pub fn deployment(&self, id: DeploymentId) -> Option<Deployment> {
+        self.rows().deployments.get(&id).cloned()
+    }
+
+    /// The timeline of a deployment, oldest first.
+    pub fn events(&self, deployment: DeploymentId) -> Vec<DeploymentEvent> {
+        let of_it = |event: &&DeploymentEvent| event.deployment_id == deployment;
+        self.rows().events.iter().filter(of_it).cloned().collect()
+    }
+
+    /// Every event of every deployment, in the order in which they were written.
+    pub fn all_events(&self) -> Vec<DeploymentEvent> {
+        self.rows().events.clone()
+    }
+
+    /// What was seen of a deployment that went wrong.
+    pub fn evidence(&self, deployment: DeploymentId) -> Option<Evidence> {
+        self.rows().evidence.get(&deployment).cloned()
+    }
+
+    /// How many deployments wait or are being driven.
+    pub fn unfinished(&self) -> usize {
+        let waiting = |deployment: &&Deployment| deployment.finished_at.is_none();
+        self.rows().deployments.values().filter(waiting).count()
+    }
+
+    /// Who holds which deployment, leases that ran out included.
+    pub fn leases(&self) -> Vec<HeldLease> {
+        let rows = self.rows();
+        let driving = rows.deployments.values().filter(|one| is_driving(one.status));
+        driving
+            .filter_map(|one| {
+                Some(HeldLease {
+                    deployment: one.id,
+                    app: one.app_id,
+                    worker: one.lease_owner?,
+                    fence: one.fence,
+                    expires_at: one.lease_expires_at?,
+                })
+            })
+            .collect()
+    }
+}
