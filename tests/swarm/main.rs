@@ -2,6 +2,7 @@
 //! a deployment's life. Every story runs on an installation of its own, beside the others.
 
 mod broker;
+mod contract;
 mod failures;
 mod first_deploy;
 mod images;
