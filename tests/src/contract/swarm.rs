@@ -87,7 +87,7 @@ macro_rules! swarm_contract {
                 an_unhealthy_task_ends_with_its_probes_last_word,
                 without_a_health_check_a_task_runs_at_once,
                 a_task_that_no_node_takes_waits_and_says_why,
-                a_task_that_is_replaced_while_it_waits_is_left_waiting,
+                a_task_that_is_replaced_while_it_waits_ends,
                 a_finished_task_is_not_restarted_where_the_policy_says_so;
             updates:
                 start_first_replaces_every_task_and_never_runs_fewer,
@@ -110,6 +110,7 @@ macro_rules! swarm_contract {
             networks:
                 a_network_is_made_once_and_shows_its_subnet,
                 an_overlapping_network_gets_no_subnet_and_its_tasks_no_address,
+                a_task_that_is_replaced_while_it_waits_for_an_address_never_ends,
                 a_network_in_use_stays,
                 a_config_is_made_once;
         }

@@ -150,12 +150,13 @@ impl Swarm for SimulatedSwarm {
     }
 
     async fn network(&self, name: &str) -> SwarmResult<Option<OverlayNetwork>> {
-        Ok(self.cluster().ground.networks.find(name).map(network::Network::shown))
+        Ok(self.cluster().network(name))
     }
 
     async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {
         let mut cluster = self.cluster();
-        if cluster.ground.networks.find(&spec.name).is_none() {
+        // A node that still shows a removed one takes no other of its name, either.
+        if cluster.network(&spec.name).is_none() {
             let number = cluster.ground.number();
             cluster.ground.networks.create(number, spec, true);
             let delay = cluster.ground.about(network::ALLOCATION);

@@ -1,19 +1,29 @@
 //! Updates that fail: taken back, paused, or overtaken.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use model::update_policy::FailureAction;
-use orchestrator::swarm::{TaskState, UpdateState};
+use orchestrator::swarm::{ServiceSpec, TaskState, UpdateState};
 
 use super::scene::{Scene, alive, of, running, update, wanted};
 use super::{Image, Stage};
 use crate::Outcome;
+
+/// A spec that crashes well within its window, on a busy machine, too.
+fn crashing<S: Stage>(scene: &Scene<'_, S>, replicas: i32) -> ServiceSpec {
+    let mut spec = scene.spec(Image::Crashing, replicas);
+    spec.update.monitor = Duration::from_secs(10);
+    spec.rollback.monitor = Duration::from_secs(10);
+    spec
+}
 
 /// The labels go back in the same step that says so: whoever sees a rollback sees the old release.
 pub async fn a_crashing_update_is_rolled_back_with_its_labels<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     let old = scene.spec(Image::Good, 2);
     scene.running(&old).await?;
-    let new = scene.spec(Image::Crashing, 2);
+    let new = crashing(&scene, 2);
     scene.update(&new).await?;
     let mut torn = Vec::new();
     let (service, _) = scene
@@ -63,7 +73,7 @@ pub async fn a_crashing_update_is_paused_where_the_policy_says_so<S: Stage>(stag
     let scene = Scene::set(stage).await?;
     let old = scene.spec(Image::Good, 2);
     scene.running(&old).await?;
-    let mut new = scene.spec(Image::Crashing, 2);
+    let mut new = crashing(&scene, 2);
     new.update.failure_action = FailureAction::Pause;
     scene.update(&new).await?;
     let (service, _) = scene.reaches(&new, UpdateState::Paused).await?;
@@ -72,7 +82,8 @@ pub async fn a_crashing_update_is_paused_where_the_policy_says_so<S: Stage>(stag
     ensure!(told.contains("failure or early termination of task"), "{told}");
     let better = scene.spec(Image::Better, 2);
     scene.update(&better).await?;
-    scene.reaches(&better, UpdateState::Completed).await?;
+    // Not necessarily with a status: what crashed may have been restarted with the new spec before
+    // Swarm looked for what is old.
     scene.runs(&better).await?;
     Ok(())
 }
@@ -101,13 +112,13 @@ pub async fn a_rollback_by_hand_brings_the_previous_spec_back<S: Stage>(stage: &
 pub async fn a_rollback_that_fails_is_paused<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     scene.running(&scene.spec(Image::Good, 1)).await?;
-    let mut bad = scene.spec(Image::Crashing, 1);
+    let mut bad = crashing(&scene, 1);
     bad.update.failure_action = FailureAction::Pause;
     scene.update(&bad).await?;
     scene.reaches(&bad, UpdateState::Paused).await?;
     let better = scene.spec(Image::Better, 1);
     scene.update(&better).await?;
-    scene.reaches(&better, UpdateState::Completed).await?;
+    scene.runs(&better).await?;
     ensure!(stage.roll_back(&bad.name).await?);
     let (service, _) = scene.reaches(&bad, UpdateState::RollbackPaused).await?;
     ensure!(service.labels == bad.labels, "{service:#?}");

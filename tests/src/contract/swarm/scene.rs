@@ -196,7 +196,7 @@ fn task(image: Image, network: &str) -> TaskSpec {
         cpu_reserved_nanos: 1_000_000,
         memory_limit_bytes: 64 << 20,
         memory_reserved_bytes: 4 << 20,
-        pids_limit: 64,
+        pids_limit: 128,
         restart: RestartCondition::Any,
         restart_delay: Duration::from_secs(1),
         constraints: Vec::new(),

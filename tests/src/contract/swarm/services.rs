@@ -102,7 +102,8 @@ pub async fn scaling_down_to_zero_ends_every_task<S: Stage>(stage: &S) -> Outcom
     Ok(())
 }
 
-/// A network or config that is not there is no mistake of the spec's alone: the caller learns which.
+/// A network that is not there may come: Swarm calls that its own failure. A config's absence is the
+/// spec's.
 pub async fn a_spec_names_only_what_is_there<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     let good = scene.spec(Image::Good, 0);
@@ -119,13 +120,13 @@ pub async fn a_spec_names_only_what_is_there<S: Stage>(stage: &S) -> Outcome {
     bare.spec_hash = hash(&bare.task);
     let swarm = scene.swarm();
     let create = swarm.service_create(&lost).await;
-    ensure!(matches!(create, Err(SwarmError::NotFound(_))), "{create:?}");
+    ensure!(matches!(create, Err(SwarmError::Unavailable(_))), "{create:?}");
     let create = swarm.service_create(&bare).await;
     ensure!(matches!(create, Err(SwarmError::Refused(_))), "{create:?}");
     swarm.service_create(&good).await?;
     let service = scene.service(&good.name).await?;
     let update = swarm.service_update(&service.id, service.version, &lost).await;
-    ensure!(matches!(update, Err(SwarmError::NotFound(_))), "{update:?}");
+    ensure!(matches!(update, Err(SwarmError::Unavailable(_))), "{update:?}");
     let update = swarm.service_update(&service.id, service.version, &bare).await;
     ensure!(matches!(update, Err(SwarmError::Refused(_))), "{update:?}");
     ensure!(scene.service(&good.name).await? == service, "nothing was written");

@@ -108,10 +108,8 @@ pub async fn a_task_that_no_node_takes_waits_and_says_why<S: Stage>(stage: &S) -
     Ok(())
 }
 
-/// It never ends: it stays PENDING, wanted shut down, until its slot is emptied and looked at.
-pub async fn a_task_that_is_replaced_while_it_waits_is_left_waiting<S: Stage>(
-    stage: &S,
-) -> Outcome {
+/// Without ever having had a node.
+pub async fn a_task_that_is_replaced_while_it_waits_ends<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     let old = scene.spec(Image::Good, 1);
     scene.running(&old).await?;
@@ -127,9 +125,14 @@ pub async fn a_task_that_is_replaced_while_it_waits_is_left_waiting<S: Stage>(
     let better = scene.spec(Image::Better, 1);
     scene.update(&better).await?;
     scene.runs(&better).await?;
-    let (_, tasks) = scene.look(&better).await?;
+    let (_, tasks) = scene
+        .until("the end of what waited", &better, |_, tasks| {
+            of(tasks, &stuck).all(|task| task.state.is_over())
+        })
+        .await?;
     let left = of(&tasks, &stuck).next().context("it is forgotten")?;
-    ensure!(left.state == TaskState::Pending && left.desired == TaskState::Shutdown, "{left:#?}");
+    ensure!(left.state == TaskState::Shutdown && left.desired == TaskState::Shutdown, "{left:#?}");
+    ensure!(left.node.is_none() && left.error.is_none(), "{left:#?}");
     Ok(())
 }
 

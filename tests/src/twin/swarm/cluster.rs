@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use model::names;
-use orchestrator::swarm::{ImageLookup, LocalImage, ServiceSpec, SwarmError, SwarmResult};
+use orchestrator::swarm::{
+    ImageLookup, LocalImage, OverlayNetwork, ServiceSpec, SwarmError, SwarmResult,
+};
 use tokio::time::Instant;
 
 use super::effect::{Call, Effect};
 use super::ground::{Event, Ground};
+use super::network::Network;
 use super::service::Service;
 
 /// From the last that was heard of a node until it is given up.
@@ -185,8 +188,8 @@ impl Cluster {
     /// What a spec names has to be there.
     fn check_references(&self, spec: &ServiceSpec) -> SwarmResult<()> {
         let network = &spec.task.network;
-        if self.ground.networks.find(network).is_none() {
-            return Err(not_found("network", network));
+        if !self.ground.networks.has(network) {
+            return Err(SwarmError::Unavailable(format!("network {network} not found")));
         }
         let known = &self.ground.networks;
         match spec.task.configs.iter().find(|config| !known.has_config(&config.id)) {
@@ -208,7 +211,8 @@ impl Cluster {
     }
 
     pub(super) fn network_remove(&mut self, key: &str) -> SwarmResult<()> {
-        let Some(network) = self.ground.networks.find(key) else { return Ok(()) };
+        let found = self.ground.networks.find(key).filter(|network| !network.is_stale);
+        let Some(network) = found else { return Ok(()) };
         let (id, name) = (network.id.clone(), network.name.clone());
         let joins = |service: &&Service| !service.is_removed && service.spec.task.network == id;
         if let Some(service) = self.services.values().find(joins) {
@@ -220,6 +224,21 @@ impl Cluster {
         self.ground.networks.remove(&id);
         self.note(Call::NetworkRemove, &name, None);
         Ok(())
+    }
+
+    /// A network as the daemon shows it.
+    pub(super) fn network(&mut self, key: &str) -> Option<OverlayNetwork> {
+        let network = self.ground.networks.find(key)?;
+        if network.is_stale {
+            let tasks = || self.services.values().flat_map(|service| &service.tasks);
+            let is_joined = |id: &str| {
+                tasks().any(|task| {
+                    task.node.is_some() && !task.state.is_over() && task.spec.task.network == id
+                })
+            };
+            self.ground.networks.forget(is_joined);
+        }
+        self.ground.networks.find(key).map(Network::shown)
     }
 
     pub(super) fn note(&mut self, call: Call, name: &str, deployment: Option<&String>) {

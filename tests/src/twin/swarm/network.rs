@@ -18,6 +18,8 @@ pub(super) struct Network {
     subnet: IpNet,
     encrypted: bool,
     is_allocated: bool,
+    /// Only nodes with tasks on it still know it.
+    pub(super) is_stale: bool,
     labels: BTreeMap<String, String>,
 }
 
@@ -46,9 +48,14 @@ impl Networks {
         self.all.iter().any(|network| network.id == id && network.is_allocated)
     }
 
-    /// By name or id.
+    /// By name or id; one that was removed, too, as long as a node shows it.
     pub(super) fn find(&self, key: &str) -> Option<&Network> {
         self.all.iter().find(|network| network.name == key || network.id == key)
+    }
+
+    /// Whether the swarm has it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|network| !network.is_stale)
     }
 
     pub(super) fn create(&mut self, number: u64, spec: &NetworkSpec, encrypted: bool) {
@@ -59,6 +66,7 @@ impl Networks {
             subnet: spec.subnet,
             encrypted,
             is_allocated: false,
+            is_stale: false,
             labels: spec.labels.clone(),
         });
     }
@@ -70,6 +78,7 @@ impl Networks {
         let wanted = self.all[place].subnet;
         let overlaps = |other: &Network| {
             other.is_allocated
+                && !other.is_stale
                 && (other.subnet.contains(&wanted.network())
                     || wanted.contains(&other.subnet.network()))
         };
@@ -80,8 +89,16 @@ impl Networks {
         Some(self.all[place].id.clone())
     }
 
+    /// Takes a network out of the swarm. Nodes go on to show it until their tasks have left it.
     pub(super) fn remove(&mut self, id: &str) {
-        self.all.retain(|network| network.id != id);
+        if let Some(network) = self.all.iter_mut().find(|network| network.id == id) {
+            network.is_stale = true;
+        }
+    }
+
+    /// Forgets what was removed and is not joined by any task any more.
+    pub(super) fn forget(&mut self, is_joined: impl Fn(&str) -> bool) {
+        self.all.retain(|network| !network.is_stale || is_joined(&network.id));
     }
 
     /// The id of the config of this name, made of `number` where there is none.

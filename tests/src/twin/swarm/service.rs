@@ -267,9 +267,7 @@ impl Service {
         delay: Duration,
         awaits: Option<u64>,
     ) {
-        let awaits = awaits.filter(|old| {
-            self.task(*old).is_some_and(|old| !old.state.is_over() && !old.never_runs())
-        });
+        let awaits = awaits.filter(|old| self.task(*old).is_some_and(|old| !old.state.is_over()));
         let service = self.number;
         let Some(task) = self.task_mut(number) else { return };
         task.gate = Some(Gate { delay_is_over: delay.is_zero(), awaits });
@@ -332,10 +330,8 @@ impl Service {
         let mut surplus =
             self.tasks.iter().filter(|task| task.slot == slot).count().saturating_sub(HISTORY);
         self.tasks.retain(|task| {
-            let goes = surplus > 0
-                && task.slot == slot
-                && !task.is_wanted()
-                && (task.state.is_over() || task.never_runs());
+            let goes =
+                surplus > 0 && task.slot == slot && !task.is_wanted() && task.state.is_over();
             surplus -= usize::from(goes);
             !goes
         });

@@ -94,11 +94,6 @@ impl Task {
         self.desired <= TaskState::Running
     }
 
-    /// Whether it never got a node and never will.
-    pub(super) fn never_runs(&self) -> bool {
-        self.state < TaskState::Assigned && !self.is_wanted()
-    }
-
     /// Whether a step with this token still counts.
     pub(super) const fn expects(&self, token: u32) -> bool {
         self.token == token
@@ -119,13 +114,17 @@ impl Task {
     /// Swarm wants it ended. True: it is done with at once.
     pub(super) fn stop(&mut self, ground: &mut Ground, desired: TaskState) -> bool {
         self.desired = self.desired.max(desired);
-        if self.state.is_over() || self.state < TaskState::Assigned {
-            self.token += 1;
+        if self.state.is_over() {
             return true;
+        }
+        if self.state == TaskState::New {
+            // Without an address nobody ends it: it stays NEW, unless it is to go altogether.
+            return self.desired == TaskState::Removed;
         }
         let grace = self.spec.task.stop_grace_period;
         let usual = match self.started {
             true => self.behaviour.stops_after.min(grace) + STOP,
+            false if self.node.is_none() => MESSAGE,
             false => STOP,
         };
         self.step_after(ground, usual);
@@ -135,6 +134,9 @@ impl Task {
     /// Takes its next step. False: it stays where it is. `peers`: nodes of the tasks beside it.
     pub(super) fn advance(&mut self, ground: &mut Ground, peers: &[usize]) -> bool {
         if self.state.is_over() {
+            return false;
+        }
+        if self.state == TaskState::New && !self.is_wanted() {
             return false;
         }
         if !self.is_wanted() {
@@ -253,6 +255,7 @@ impl Task {
     /// It was told to end, and did.
     fn stopped(&mut self) {
         self.state = TaskState::Shutdown;
+        self.error = None;
         if self.started {
             let was_killed = self.behaviour.stops_after > self.spec.task.stop_grace_period;
             self.exit_code = Some(if was_killed { 137 } else { 0 });
