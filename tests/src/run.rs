@@ -20,9 +20,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs one test on an installation of its own.
 pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
-    runtime().block_on(async {
-        static SWEPT: OnceCell<()> = OnceCell::const_new();
-        SWEPT.get_or_try_init(sweep).await.context("what earlier runs left cannot be swept")?;
+    in_harness(async {
         let skep = Skep::start().await.context("no installation for this test")?;
         let told = async {
             timeout(LONGEST, story(&skep)).await.context("the story took too long")??;
@@ -39,6 +37,15 @@ pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
             Ok(Err(error)) => Err(error),
             Ok(Ok(())) => removed,
         }
+    })
+}
+
+/// Runs on the shared runtime, once what earlier runs left behind is swept.
+pub(crate) fn in_harness(test: impl Future<Output = Outcome>) -> Outcome {
+    runtime().block_on(async {
+        static SWEPT: OnceCell<()> = OnceCell::const_new();
+        SWEPT.get_or_try_init(sweep).await.context("what earlier runs left cannot be swept")?;
+        test.await
     })
 }
 

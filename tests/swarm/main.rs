@@ -3,6 +3,7 @@
 
 mod broker;
 mod canceling;
+mod contract;
 mod failures;
 mod first_deploy;
 mod images;

@@ -1,0 +1,256 @@
+//! The simulated cluster: its services, and what happens to them when their time has come.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use model::names;
+use orchestrator::swarm::{
+    ImageLookup, LocalImage, OverlayNetwork, ServiceSpec, SwarmError, SwarmResult,
+};
+use tokio::time::Instant;
+
+use super::effect::{Call, Effect};
+use super::ground::{Event, Ground};
+use super::network::Network;
+use super::service::Service;
+
+/// From the last that was heard of a node until it is given up.
+const SILENCE: Duration = Duration::from_secs(14);
+
+/// Everything.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    began: Instant,
+    pub(super) ground: Ground,
+    pub(super) services: BTreeMap<u64, Service>,
+    /// Names and ids of the services that are there.
+    keys: HashMap<String, u64>,
+    pub(super) registry: HashMap<String, ImageLookup>,
+    pub(super) local_images: HashMap<String, LocalImage>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Cluster {
+    pub(super) fn new(seed: u64, workers: usize) -> Self {
+        Self {
+            began: Instant::now(),
+            ground: Ground::new(seed, workers),
+            services: BTreeMap::new(),
+            keys: HashMap::new(),
+            registry: HashMap::new(),
+            local_images: HashMap::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Lets everything happen that has happened by now.
+    pub(super) fn catch_up(&mut self) {
+        let end = self.began.elapsed();
+        while let Some(event) = self.ground.next(end) {
+            self.happen(event);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Allocated { network } => self.allocated(network),
+            Event::NodeDown { node, absence } => self.node_down(node, absence),
+            Event::Reconcile { service }
+            | Event::Restart { service, .. }
+            | Event::Step { service, .. }
+            | Event::Gate { service, .. }
+            | Event::Paused { service, .. }
+            | Event::Watched { service, .. } => {
+                let Some(found) = self.services.get_mut(&service) else { return };
+                let ground = &mut self.ground;
+                match event {
+                    Event::Step { task, token, .. } => {
+                        let node = found.task(task).and_then(|task| task.node);
+                        match node.and_then(|node| ground.nodes.get_mut(node)) {
+                            Some(node) if node.is_away => node.unheard.push(event),
+                            _ => found.step(ground, task, token),
+                        }
+                    }
+                    Event::Reconcile { .. } => found.reconcile(ground),
+                    Event::Restart { task, .. } => found.restart(ground, task),
+                    Event::Gate { task, patience_is_over, .. } => {
+                        found.gate(ground, task, patience_is_over);
+                    }
+                    Event::Paused { rollout, worker, .. } => found.paused(ground, rollout, worker),
+                    Event::Watched { rollout, .. } => found.watched(ground, rollout),
+                    Event::Allocated { .. } | Event::NodeDown { .. } => {}
+                }
+                if found.is_removed && found.tasks.is_empty() {
+                    self.services.remove(&service);
+                }
+            }
+        }
+    }
+
+    fn allocated(&mut self, network: u64) {
+        if let Some(id) = self.ground.networks.allocate(network) {
+            self.resume_waiting(|spec| spec.task.network == id);
+        }
+    }
+
+    /// Tasks that have no node yet try again.
+    fn resume_waiting(&mut self, which: impl Fn(&ServiceSpec) -> bool) {
+        for service in self.services.values_mut() {
+            for task in &mut service.tasks {
+                if task.node.is_none() && task.is_wanted() && which(&task.spec) {
+                    task.resume(&mut self.ground);
+                }
+            }
+        }
+    }
+
+    /// Nothing is heard from a node any more; its tasks go on without Swarm.
+    pub(super) fn node_lost(&mut self, id: &str) {
+        let silence = self.ground.about(SILENCE);
+        let Some(node) = self.ground.nodes.iter().position(|node| node.id == id) else { return };
+        let lost = &mut self.ground.nodes[node];
+        lost.is_away = true;
+        lost.absences += 1;
+        let absence = lost.absences;
+        self.ground.after(silence, Event::NodeDown { node, absence });
+    }
+
+    fn node_down(&mut self, node: usize, absence: u32) {
+        let lost = &mut self.ground.nodes[node];
+        if !lost.is_away || lost.absences != absence {
+            return;
+        }
+        lost.is_down = true;
+        for service in self.services.values_mut() {
+            for number in service.numbers(|task| task.node == Some(node) && !task.state.is_over()) {
+                service.opened_by(&mut self.ground, number);
+                service.restart(&mut self.ground, number);
+            }
+        }
+    }
+
+    /// A node is heard from again: what happened there, and what was asked of it meanwhile.
+    pub(super) fn node_back(&mut self, id: &str) {
+        let Some(node) = self.ground.nodes.iter_mut().find(|node| node.id == id) else { return };
+        node.is_away = false;
+        node.is_down = false;
+        for event in std::mem::take(&mut node.unheard) {
+            self.ground.after(Duration::ZERO, event);
+        }
+        self.resume_waiting(|_| true);
+    }
+
+    /// A service by name or id.
+    pub(super) fn service(&self, key: &str) -> Option<&Service> {
+        self.services.get(self.keys.get(key)?)
+    }
+
+    /// The same, to change it.
+    pub(super) fn service_mut(&mut self, key: &str) -> Option<(&mut Service, &mut Ground)> {
+        Some((self.services.get_mut(self.keys.get(key)?)?, &mut self.ground))
+    }
+
+    pub(super) fn service_create(&mut self, spec: ServiceSpec) -> SwarmResult<()> {
+        self.check_references(&spec)?;
+        if self.keys.contains_key(&spec.name) {
+            return Err(SwarmError::NameTaken(spec.name));
+        }
+        self.note(Call::ServiceCreate, &spec.name, spec.labels.get(names::LABEL_DEPLOYMENT));
+        let service = Service::new(&mut self.ground, spec);
+        self.keys.insert(service.spec.name.clone(), service.number);
+        self.keys.insert(service.id.clone(), service.number);
+        self.services.insert(service.number, service);
+        Ok(())
+    }
+
+    pub(super) fn service_update(
+        &mut self,
+        key: &str,
+        version: u64,
+        spec: ServiceSpec,
+    ) -> SwarmResult<()> {
+        let found = self.service(key).ok_or_else(|| not_found("service", key))?;
+        if found.spec.name != spec.name {
+            return Err(SwarmError::Unavailable("renaming services is not supported".into()));
+        }
+        let current = found.version;
+        self.check_references(&spec)?;
+        if current != version {
+            return Err(SwarmError::OutOfSequence);
+        }
+        self.note(Call::ServiceUpdate, &spec.name, spec.labels.get(names::LABEL_DEPLOYMENT));
+        if let Some((service, ground)) = self.service_mut(key) {
+            service.give(ground, spec);
+        }
+        Ok(())
+    }
+
+    /// What a spec names has to be there.
+    fn check_references(&self, spec: &ServiceSpec) -> SwarmResult<()> {
+        let network = &spec.task.network;
+        if !self.ground.networks.has(network) {
+            return Err(SwarmError::Unavailable(format!("network {network} not found")));
+        }
+        let known = &self.ground.networks;
+        match spec.task.configs.iter().find(|config| !known.has_config(&config.id)) {
+            Some(config) => Err(SwarmError::Refused(format!("config not found: {}", config.name))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn service_remove(&mut self, key: &str) {
+        let Some((service, ground)) = self.service_mut(key) else { return };
+        let (number, id, spec) = (service.number, service.id.clone(), service.spec.clone());
+        service.remove(ground);
+        if service.tasks.is_empty() {
+            self.services.remove(&number);
+        }
+        self.keys.remove(&id);
+        self.keys.remove(&spec.name);
+        self.note(Call::ServiceRemove, &spec.name, spec.labels.get(names::LABEL_DEPLOYMENT));
+    }
+
+    pub(super) fn network_remove(&mut self, key: &str) -> SwarmResult<()> {
+        let found = self.ground.networks.find(key).filter(|network| !network.is_stale);
+        let Some(network) = found else { return Ok(()) };
+        let (id, name) = (network.id.clone(), network.name.clone());
+        let joins = |service: &&Service| !service.is_removed && service.spec.task.network == id;
+        if let Some(service) = self.services.values().find(joins) {
+            return Err(SwarmError::Refused(format!(
+                "network {id} is in use by service {}",
+                service.id
+            )));
+        }
+        self.ground.networks.remove(&id);
+        self.note(Call::NetworkRemove, &name, None);
+        Ok(())
+    }
+
+    /// A network as the daemon shows it.
+    pub(super) fn network(&mut self, key: &str) -> Option<OverlayNetwork> {
+        let network = self.ground.networks.find(key)?;
+        if network.is_stale {
+            let tasks = || self.services.values().flat_map(|service| &service.tasks);
+            let is_joined = |id: &str| {
+                tasks().any(|task| {
+                    task.node.is_some() && !task.state.is_over() && task.spec.task.network == id
+                })
+            };
+            self.ground.networks.forget(is_joined);
+        }
+        self.ground.networks.find(key).map(Network::shown)
+    }
+
+    pub(super) fn note(&mut self, call: Call, name: &str, deployment: Option<&String>) {
+        self.effects.push(Effect {
+            at: self.began + self.ground.now,
+            call,
+            name: name.to_owned(),
+            deployment: deployment.cloned(),
+        });
+    }
+}
+
+fn not_found(what: &str, key: &str) -> SwarmError {
+    SwarmError::NotFound(format!("{what} {key} not found"))
+}
