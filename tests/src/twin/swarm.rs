@@ -15,6 +15,8 @@ mod network;
 mod rollout;
 mod service;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

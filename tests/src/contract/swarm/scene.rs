@@ -48,12 +48,12 @@ impl<'a, S: Stage> Scene<'a, S> {
     }
 
     /// A service of this image: labelled with the image's name, replaced one task at a time, start
-    /// first, each watched for 2 s, and rolled back.
+    /// first, each watched for 1 s, and rolled back.
     pub(super) fn spec(&self, image: Image, replicas: i32) -> ServiceSpec {
         let rollout = RolloutSpec {
             parallelism: 1,
             delay: Duration::ZERO,
-            monitor: Duration::from_secs(2),
+            monitor: Duration::from_secs(1),
             max_failure_ratio: 0.3,
             order: UpdateOrder::StartFirst,
             failure_action: FailureAction::Rollback,

@@ -98,11 +98,8 @@ pub async fn a_task_that_no_node_takes_waits_and_says_why<S: Stage>(stage: &S) -
     ensure!(waits.state == TaskState::Pending && waits.node.is_none(), "{waits:#?}");
     let error = waits.error.as_deref().unwrap_or_default();
     ensure!(error.contains("no suitable node"), "{waits:#?}");
-    let none = {
-        let mut none = spec.clone();
-        none.replicas = 0;
-        none
-    };
+    let mut none = spec.clone();
+    none.replicas = 0;
     scene.update(&none).await?;
     scene.until("it to be forgotten", &none, |_, tasks| tasks.is_empty()).await?;
     Ok(())
