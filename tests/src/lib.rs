@@ -10,6 +10,7 @@ pub mod answer;
 pub mod api;
 pub mod broker;
 pub mod client;
+pub mod contract;
 pub mod database;
 pub mod docker;
 pub mod environment;

@@ -1,0 +1,4 @@
+//! Contracts: what a thing in memory and the real one both have to do. Each case is one story, told
+//! to either; where they disagree, the twin is wrong and is mended.
+
+pub mod ledger;
