@@ -11,6 +11,7 @@ mod health;
 mod idempotency;
 mod isolation;
 mod ledger;
+mod ledger_contract;
 mod openapi;
 mod organizations;
 mod paging;

@@ -1,4 +1,5 @@
-//! Contract suites: what a twin and the real thing both have to do, written once. A suite is told
-//! on a stage; each side brings its own.
+//! Contracts: what a thing in memory and the real one both have to do. Each case is one story, told
+//! on a stage that either side brings; where they disagree, the twin is wrong and is mended.
 
+pub mod ledger;
 pub mod swarm;

@@ -2,20 +2,20 @@
 //! stands on the ledger, where a real rollout would only take time.
 
 use anyhow::{Context, Result, ensure};
-use db::Database;
-use db::ledger::{Claim, Live, Marks, Transition, deployment_claim_next, ledger_transition};
-use db::work::{Work, release_resolve, work_read};
+use db::ledger::{Claim, Live, Marks, Transition};
+use db::work::Work;
 use model::deployment::Kind;
 use model::id::WorkerId;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
+use orchestrator::Ledger;
 
 /// An image id that no daemon has.
 pub const IMAGE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Claims the next deployment, which has to be there.
-pub async fn claim(database: &Database) -> Result<Claim> {
-    deployment_claim_next(database, WorkerId::new()).await?.context("nothing to claim")
+pub async fn claim(ledger: &impl Ledger) -> Result<Claim> {
+    ledger.claim_next(WorkerId::new()).await?.context("nothing to claim")
 }
 
 /// A transition with no more than it needs.
@@ -31,45 +31,48 @@ pub fn transition(to: Status, reason: Option<ReasonCode>) -> Transition {
 }
 
 /// Makes a step that has to succeed.
-pub async fn go(database: &Database, claim: Claim, from: Status, step: Transition) -> Result<()> {
+pub async fn go(ledger: &impl Ledger, claim: Claim, from: Status, step: Transition) -> Result<()> {
     let to = step.to;
-    ensure!(ledger_transition(database, claim, from, &step).await?, "no step {from} to {to}");
+    ensure!(ledger.transition(claim, from, &step).await?, "no step {from} to {to}");
     Ok(())
 }
 
 /// Claims the next deployment and drives it to `updating`.
-pub async fn update(database: &Database) -> Result<(Claim, Work)> {
-    let claim = claim(database).await?;
-    let work = work_read(database, claim.deployment).await?;
+pub async fn update(ledger: &impl Ledger) -> Result<(Claim, Work)> {
+    let claim = claim(ledger).await?;
+    let work = ledger.work(claim.deployment).await?;
     if let Some(release) = &work.release {
-        release_resolve(database, release.id, IMAGE).await?;
+        ledger.resolve(release.id, IMAGE).await?;
     }
-    go(database, claim, Status::Provisioning, transition(Status::Updating, None)).await?;
+    go(ledger, claim, Status::Provisioning, transition(Status::Updating, None)).await?;
     Ok((claim, work))
 }
 
-/// Claims the next deployment and drives it to `succeeded`.
-pub async fn succeed(database: &Database) -> Result<Work> {
-    let (claim, work) = update(database).await?;
-    let reason =
-        if work.deployment.kind == Kind::Remove { ReasonCode::Removed } else { ReasonCode::Live };
+/// The end of a deployment that came to what it was asked for.
+pub fn success(work: &Work) -> Transition {
+    let removal = work.deployment.kind == Kind::Remove;
+    let reason = if removal { ReasonCode::Removed } else { ReasonCode::Live };
     let mut end = transition(Status::Succeeded, Some(reason));
-    end.live =
-        work.release.as_ref().filter(|_| work.deployment.kind != Kind::Remove).map(|release| {
-            Live {
-                release: release.id,
-                restart_counter: work.deployment.restart_counter,
-                replicas: work.deployment.replicas,
-            }
-        });
-    go(database, claim, Status::Updating, transition(Status::Verifying, None)).await?;
-    go(database, claim, Status::Verifying, end).await?;
+    end.live = work.release.as_ref().filter(|_| !removal).map(|release| Live {
+        release: release.id,
+        restart_counter: work.deployment.restart_counter,
+        replicas: work.deployment.replicas,
+    });
+    end
+}
+
+/// Claims the next deployment and drives it to `succeeded`.
+pub async fn succeed(ledger: &impl Ledger) -> Result<Work> {
+    let (claim, work) = update(ledger).await?;
+    let end = success(&work);
+    go(ledger, claim, Status::Updating, transition(Status::Verifying, None)).await?;
+    go(ledger, claim, Status::Verifying, end).await?;
     Ok(work)
 }
 
 /// Claims the next deployment and fails it before anything ran.
-pub async fn fail(database: &Database) -> Result<()> {
-    let claim = claim(database).await?;
+pub async fn fail(ledger: &impl Ledger) -> Result<()> {
+    let claim = claim(ledger).await?;
     let end = transition(Status::Failed, Some(ReasonCode::ImageNotFound));
-    go(database, claim, Status::Provisioning, end).await
+    go(ledger, claim, Status::Provisioning, end).await
 }

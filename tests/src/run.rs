@@ -1,6 +1,7 @@
 //! Runs a test: sets its installation up, tells its story, drains, and takes everything away again,
 //! whatever happened.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::Outcome;
+use crate::database::TestDatabase;
+use crate::mark::Mark;
 use crate::skep::Skep;
 use crate::sweep::sweep;
 
@@ -31,12 +34,7 @@ pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
             print_worker_logs(&skep).await;
         }
         let removed = skep.remove().await.context("the test's installation cannot be removed");
-        match told {
-            // The story's own failure says more than what its end may have run into.
-            Err(panic) => resume_unwind(panic),
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(())) => removed,
-        }
+        judge(told, removed)
     })
 }
 
@@ -47,6 +45,27 @@ pub(crate) fn in_harness(test: impl Future<Output = Outcome>) -> Outcome {
         SWEPT.get_or_try_init(sweep).await.context("what earlier runs left cannot be swept")?;
         test.await
     })
+}
+
+/// Runs one test on a database of its own, without an API, a broker or a swarm.
+pub fn run_on_database(story: impl AsyncFnOnce(&TestDatabase) -> Outcome) -> Outcome {
+    in_harness(async {
+        let database = TestDatabase::create(&Mark::new()).await.context("no database")?;
+        let told =
+            async { timeout(LONGEST, story(&database)).await.context("the story took too long")? };
+        let told = AssertUnwindSafe(told).catch_unwind().await;
+        let removed = database.drop().await.context("the test's database cannot be removed");
+        judge(told, removed)
+    })
+}
+
+/// The story's own failure says more than what its end may have run into.
+fn judge(told: Result<Outcome, Box<dyn Any + Send>>, removed: Outcome) -> Outcome {
+    match told {
+        Err(panic) => resume_unwind(panic),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) => removed,
+    }
 }
 
 /// The runtime that all tests of a process share: what is started in one test (a lock's connection)

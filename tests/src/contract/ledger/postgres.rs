@@ -1,0 +1,185 @@
+//! The stage in Postgres: a database of its own, with the roles of production.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use db::Database;
+use db::apps::{AppDraft, app_create, app_update};
+use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
+use db::deployments::{DeploymentRequest, deployment_accept};
+use db::organizations::organization_create;
+use db::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use ipnet::Ipv4Net;
+use model::app::App;
+use model::deployment::{Deployment, DeploymentEvent};
+use model::environment::Environment;
+use model::evidence::Evidence;
+use model::id::{AppId, DeploymentId};
+use model::platform::Platform;
+use model::release::Release;
+use model::schema::{
+    apps, deployment_events, deployment_evidence, deployments, environments, outbox, releases,
+};
+use model::slug::Slug;
+use model::spec::{AppSpec, EndpointMode};
+use model::stored::Stored;
+
+use super::{Home, Stage};
+use crate::Outcome;
+use crate::database::TestDatabase;
+use crate::run::run_on_database;
+use crate::sql;
+
+/// No network is made of these: there is no swarm.
+const SUBNETS: &str = "10.64.0.0/12";
+
+/// A database, through the eyes of the API, a worker and its owner.
+pub struct PostgresStage {
+    api: Database,
+    worker: Database,
+    owner: Database,
+    actor: Actor,
+}
+
+/// Tells a story on a ledger in Postgres.
+pub fn on_postgres(story: impl AsyncFnOnce(&PostgresStage) -> Outcome) -> Outcome {
+    run_on_database(async |database| story(&PostgresStage::on(database).await?).await)
+}
+
+impl PostgresStage {
+    async fn on(database: &TestDatabase) -> Result<Self> {
+        let owner_url = database.owner_url()?.into();
+        let settings = Platform {
+            name: "contract".into(),
+            endpoint_mode: EndpointMode::Vip,
+            local_images: true,
+            cpu_reservation_ratio: 0.05,
+            memory_reservation_ratio: 0.5,
+            tenants_on_managers: false,
+            network_mtu: None,
+        };
+        bootstrap_settings(&owner_url, &settings, &[SUBNETS.parse::<Ipv4Net>()?]).await?;
+        let token = bootstrap_operator_token(&owner_url, "contract", true).await?;
+        let token = token.context("no token")?.token.id;
+        Ok(Self {
+            api: Database::new(database.api_url()?.into(), 2)?,
+            worker: database.worker().clone(),
+            owner: database.owner().clone(),
+            actor: Actor { token, request_id: "contract".into(), address: None },
+        })
+    }
+
+    async fn scope(&self, app: AppId) -> model::Result<AppScope> {
+        let app = self.app(app).await.map_err(model::Error::internal)?;
+        Ok(AppScope {
+            organization: OrgScope::granted(app.organization_id),
+            environment: Segment::Id(app.environment_id),
+            app: Segment::Id(app.id),
+        })
+    }
+}
+
+impl Stage for PostgresStage {
+    type Ledger = Database;
+
+    fn ledger(&self) -> &Database {
+        &self.worker
+    }
+
+    async fn organization(&self, slug: &str) -> Result<Home> {
+        let operator = OperatorScope::granted();
+        let slug: Slug = slug.parse()?;
+        let organization =
+            organization_create(&self.api, operator, &slug, slug.as_str(), &self.actor).await?.id;
+        let environment: Environment = environments::table
+            .filter(environments::organization_id.eq(organization))
+            .select(Environment::as_select())
+            .first(&mut self.owner.connection().await?)
+            .await?;
+        Ok(Home { organization, environment: environment.id })
+    }
+
+    async fn app_create(
+        &self,
+        home: Home,
+        slug: &str,
+        spec: AppSpec,
+        replicas: i32,
+    ) -> model::Result<AppId> {
+        let scope = EnvironmentScope {
+            organization: OrgScope::granted(home.organization),
+            environment: Segment::Id(home.environment),
+        };
+        let slug: Slug = slug.parse().map_err(model::Error::internal)?;
+        let draft = AppDraft { spec, replicas };
+        Ok(app_create(&self.api, &scope, &slug, &draft, &self.actor).await?.app.id)
+    }
+
+    async fn app_update(&self, app: AppId, spec: AppSpec, replicas: i32) -> model::Result<()> {
+        let scope = self.scope(app).await?;
+        let draft = AppDraft { spec, replicas };
+        app_update(&self.api, &scope, |_| Ok(draft), &self.actor).await
+    }
+
+    async fn accept(&self, app: AppId, request: &DeploymentRequest) -> model::Result<DeploymentId> {
+        let scope = self.scope(app).await?;
+        let accepted = deployment_accept(&self.api, &scope, request, None, &self.actor).await?;
+        Ok(accepted.row.deployment.id)
+    }
+
+    async fn pass(&self, time: Duration) -> Outcome {
+        let shift = format!(
+            "UPDATE deployments SET lease_expires_at = lease_expires_at - interval '{} milliseconds' \
+             WHERE finished_at IS NULL",
+            time.as_millis()
+        );
+        sql::execute(&self.owner, &shift).await.map(drop)
+    }
+
+    async fn wakeups(&self) -> Result<Vec<DeploymentId>> {
+        let mut connection = self.owner.connection().await?;
+        let mut rows: Vec<(i64, DeploymentId)> = diesel::delete(outbox::table)
+            .returning((outbox::id, outbox::deployment_id))
+            .get_results(&mut connection)
+            .await?;
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        Ok(rows.into_iter().map(|(_, deployment)| deployment).collect())
+    }
+
+    async fn app(&self, app: AppId) -> Result<App> {
+        let mut connection = self.owner.connection().await?;
+        let query = apps::table.find(app).select(App::as_select());
+        Ok(query.first(&mut connection).await?)
+    }
+
+    async fn releases(&self, app: AppId) -> Result<Vec<Release>> {
+        let mut connection = self.owner.connection().await?;
+        let query = releases::table.filter(releases::app_id.eq(app)).order(releases::id);
+        Ok(query.select(Release::as_select()).load(&mut connection).await?)
+    }
+
+    async fn deployments(&self, app: AppId) -> Result<Vec<Deployment>> {
+        let mut connection = self.owner.connection().await?;
+        let query = deployments::table.filter(deployments::app_id.eq(app)).order(deployments::id);
+        Ok(query.select(Deployment::as_select()).load(&mut connection).await?)
+    }
+
+    async fn events(&self, app: AppId) -> Result<Vec<DeploymentEvent>> {
+        let mut connection = self.owner.connection().await?;
+        let of_it = deployments::table.filter(deployments::app_id.eq(app)).select(deployments::id);
+        let query = deployment_events::table
+            .filter(deployment_events::deployment_id.eq_any(of_it))
+            .order(deployment_events::id);
+        Ok(query.select(DeploymentEvent::as_select()).load(&mut connection).await?)
+    }
+
+    async fn evidence(&self, deployment: DeploymentId) -> Result<Option<Evidence>> {
+        let mut connection = self.owner.connection().await?;
+        let query = deployment_evidence::table.find(deployment);
+        let found: Option<Stored<Evidence>> =
+            query.select(deployment_evidence::evidence).first(&mut connection).await.optional()?;
+        Ok(found.map(|Stored(evidence)| evidence))
+    }
+}
