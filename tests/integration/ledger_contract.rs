@@ -50,6 +50,8 @@ cases! {
         leaves_one_queued_behind_the_driving_one
         wakes_the_next_one_with_the_end
         keeps_the_restart_counter_growing
+        ends_with_the_newer_ones_cancel
+        leaves_what_is_half_done_to_the_newer_one
     }
     ends {
         a_deploy_that_succeeds_is_live_and_stable
@@ -59,6 +61,7 @@ cases! {
         only_success_makes_stable
         a_scale_that_succeeds_stays
         a_scale_that_is_rolled_back_is_not_tried_again
+        a_stop_or_start_counts_when_it_succeeds
         a_newer_wish_outlives_a_scale_that_is_rolled_back
         a_removal_that_succeeds_ends_the_app
         a_removal_that_fails_gives_the_app_back

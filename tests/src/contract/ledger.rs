@@ -64,6 +64,9 @@ pub trait Stage {
     /// Accepts a deployment.
     async fn accept(&self, app: AppId, request: &DeploymentRequest) -> model::Result<DeploymentId>;
 
+    /// Withdraws a deployment of an app.
+    async fn cancel(&self, app: AppId, id: DeploymentId) -> model::Result<()>;
+
     /// Lets time pass, as far as leases can tell.
     async fn pass(&self, time: Duration) -> Outcome;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::Stream;
 use orchestrator::swarm::{
     Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, OverlayNetwork, Service,
-    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
 };
 
 use super::judge::Judge;
@@ -69,6 +69,9 @@ impl Swarm for FaultySwarm {
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
         let found = self.see(self.swarm.service(name)).await?;
         self.judge.saw_service(self.life.worker, name, found.as_ref());
+        if self.life.planted == Some(Planted::ReplicaCounts) {
+            return Ok(found.map(|service| Service { update: None, ..service }));
+        }
         Ok(found)
     }
 
@@ -90,6 +93,8 @@ impl Swarm for FaultySwarm {
         if self.life.planted == Some(Planted::ReplicaCounts)
             && let Ok(Some(service)) = self.swarm.service(service).await
         {
+            tasks.retain(|task| task.state == TaskState::Running);
+            tasks.truncate(usize::try_from(service.replicas).unwrap_or_default());
             for task in &mut tasks {
                 task.spec_hash.clone_from(&service.spec_hash);
                 task.restart_counter = service.restart_counter;

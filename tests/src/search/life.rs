@@ -19,7 +19,8 @@ pub enum Planted {
     NoFence,
     /// Wake-ups are acknowledged when they come in, before the claim.
     EarlyAck,
-    /// Replicas are counted without asking of which spec they are.
+    /// As many replicas running as are wanted is taken for success, whichever spec they are of and
+    /// whatever Swarm says of its update.
     ReplicaCounts,
 }
 

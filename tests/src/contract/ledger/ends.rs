@@ -93,7 +93,7 @@ pub async fn a_deploy_that_is_rolled_back_leaves_the_old_one_live(stage: &impl S
 pub async fn an_end_that_knows_nothing_live_changes_nothing(stage: &impl Stage) -> Outcome {
     let app = app(stage).await?;
     succeed(stage, app, &deploy()).await?;
-    for to in [Status::Failed, Status::Canceled, Status::Superseded, Status::Stuck] {
+    for to in [Status::Failed, Status::Canceled, Status::Stuck] {
         let before = stage.app(app).await?;
         stage.accept(app, &deploy()).await?;
         let (claim, _) = pretend::update(stage.ledger()).await?;
@@ -141,11 +141,40 @@ pub async fn a_scale_that_is_rolled_back_is_not_tried_again(stage: &impl Stage) 
     end(stage, claim, Status::RolledBack, Some(before)).await?;
     let row = stage.app(app).await?;
     assert_eq!((live(&row), row.replicas), (Some((first.id, 0, 2)), 2));
-    // One that failed without going back leaves the wish as it is.
+    // Nor by one after it that came to nothing at all.
     stage.accept(app, &DeploymentRequest::Scale { replicas: 7 }).await?;
     let (claim, _) = pretend::update(stage.ledger()).await?;
     end(stage, claim, Status::Stuck, None).await?;
-    assert_eq!(stage.app(app).await?.replicas, 7);
+    assert_eq!(stage.app(app).await?.replicas, 2);
+    Ok(())
+}
+
+/// A stop or a start that came to nothing leaves the app as it was; one that succeeded stays.
+pub async fn a_stop_or_start_counts_when_it_succeeds(stage: &impl Stage) -> Outcome {
+    let app = app(stage).await?;
+    succeed(stage, app, &deploy()).await?;
+    let stopped = async || stage.app(app).await.map(|row| row.stopped_at.is_some());
+    for (request, before) in [(DeploymentRequest::Stop, false), (DeploymentRequest::Start, true)] {
+        for to in [Status::Failed, Status::RolledBack, Status::Canceled, Status::Stuck] {
+            stage.accept(app, &request).await?;
+            assert_eq!(stopped().await?, !before, "asked for");
+            let (claim, _) = pretend::update(stage.ledger()).await?;
+            pretend::go(
+                stage.ledger(),
+                claim,
+                Status::Updating,
+                pretend::transition(Status::RollingBack, Some(ReasonCode::Exited)),
+            )
+            .await?;
+            let end = pretend::transition(to, None);
+            pretend::go(stage.ledger(), claim, Status::RollingBack, end).await?;
+            assert_eq!(stopped().await?, before, "{to}");
+        }
+        let work = succeed(stage, app, &request).await?;
+        assert_eq!(work.deployment.replicas, if before { 2 } else { 0 });
+        assert_eq!(stopped().await?, !before);
+    }
+    assert_eq!(stage.app(app).await?.replicas, 2, "kept for the start");
     Ok(())
 }
 

@@ -62,6 +62,10 @@ impl Stage for MemoryStage {
         Ok(self.ledger.accept(app, request)?.id)
     }
 
+    async fn cancel(&self, _app: AppId, id: DeploymentId) -> model::Result<()> {
+        self.ledger.cancel(id).map(drop)
+    }
+
     async fn pass(&self, time: Duration) -> Outcome {
         advance(time).await;
         Ok(())

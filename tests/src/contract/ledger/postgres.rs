@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use db::Database;
 use db::apps::{AppDraft, app_create, app_update};
 use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
-use db::deployments::{DeploymentRequest, deployment_accept};
+use db::deployments::{DeploymentRequest, deployment_accept, deployment_cancel};
 use db::organizations::organization_create;
 use db::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment};
 use diesel::prelude::*;
@@ -127,6 +127,11 @@ impl Stage for PostgresStage {
         let scope = self.scope(app).await?;
         let accepted = deployment_accept(&self.api, &scope, request, None, &self.actor).await?;
         Ok(accepted.row.deployment.id)
+    }
+
+    async fn cancel(&self, app: AppId, id: DeploymentId) -> model::Result<()> {
+        let scope = self.scope(app).await?;
+        deployment_cancel(&self.api, &scope, id, &self.actor).await.map(drop)
     }
 
     async fn pass(&self, time: Duration) -> Outcome {

@@ -70,7 +70,7 @@ pub async fn play(stage: &impl Stage, seed: u64, operations: usize) -> Result<Ve
 impl<S: Stage> History<'_, S> {
     /// Does something, and says what came of it.
     async fn operation(&mut self) -> Result<String> {
-        match self.rng.random_range(0..24) {
+        match self.rng.random_range(0..27) {
             0..6 => self.accept().await,
             6..9 => self.claim().await,
             9..14 => self.transition().await,
@@ -80,6 +80,7 @@ impl<S: Stage> History<'_, S> {
             19 => self.resolve().await,
             20 => self.pass().await,
             21 => self.hand_over().await,
+            22..25 => self.cancel().await,
             _ => self.update().await,
         }
     }
@@ -91,7 +92,7 @@ impl<S: Stage> History<'_, S> {
     async fn accept(&mut self) -> Result<String> {
         let app = self.app()?;
         let force = self.rng.random_bool(0.2);
-        let request = match self.rng.random_range(0..10) {
+        let request = match self.rng.random_range(0..14) {
             0..4 => DeploymentRequest::Deploy { image: None, force },
             4 => DeploymentRequest::Deploy { image: Some("web:v2".into()), force },
             5 => DeploymentRequest::Rollback { release: None, force },
@@ -100,6 +101,9 @@ impl<S: Stage> History<'_, S> {
                 DeploymentRequest::Rollback { release, force }
             }
             7 | 8 => DeploymentRequest::Scale { replicas: self.rng.random_range(0..4) },
+            9 => DeploymentRequest::Restart,
+            10 | 11 => DeploymentRequest::Stop,
+            12 => DeploymentRequest::Start,
             _ => DeploymentRequest::Remove,
         };
         let accepted = self.stage.accept(app, &request).await;
@@ -111,6 +115,18 @@ impl<S: Stage> History<'_, S> {
             Err(error) => error.code.to_string(),
         };
         Ok(format!("{} accepts {request:?}: {outcome}", self.names.app(app)))
+    }
+
+    async fn cancel(&mut self) -> Result<String> {
+        let app = self.app()?;
+        let all = self.stage.deployments(app).await?;
+        // One of the newest three: older ones have ended long ago.
+        let newest = all.get(all.len().saturating_sub(3)..).unwrap_or_default();
+        let Some(id) = newest.choose(&mut self.rng).map(|one| one.id) else {
+            return Ok("nothing to cancel".into());
+        };
+        let canceled = self.stage.cancel(app, id).await.map_err(|error| error.code);
+        Ok(format!("{} is canceled: {canceled:?}", self.names.of(id)))
     }
 
     async fn update(&mut self) -> Result<String> {

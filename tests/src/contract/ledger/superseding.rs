@@ -110,3 +110,37 @@ pub async fn keeps_the_restart_counter_growing(stage: &impl Stage) -> Outcome {
     assert_eq!(stage.deployment(app, next).await?.restart_counter, 1);
     Ok(())
 }
+
+/// A newer one that is withdrawn before it was taken up lets the older one go on.
+pub async fn ends_with_the_newer_ones_cancel(stage: &impl Stage) -> Outcome {
+    let app = app(stage).await?;
+    let older = stage.accept(app, &deploy()).await?;
+    let (claim, _) = pretend::update(stage.ledger()).await?;
+    let newer = stage.accept(app, &deploy()).await?;
+    stage.cancel(app, newer).await?;
+    assert_eq!(stage.deployment(app, newer).await?.status, Status::Canceled);
+    assert_eq!(stage.deployment(app, older).await?.superseded_by, None);
+    let told = format!("updating: goes on: the newer deployment {newer} was canceled");
+    assert_eq!(stage.timeline(app, older).await?.last(), Some(&told));
+    // Its worker decided upon an older look.
+    let late = pretend::transition(Status::Superseded, Some(ReasonCode::NewerDeployment));
+    assert!(!stage.ledger().transition(claim, Status::Updating, &late).await?);
+    assert_eq!(stage.deployment(app, older).await?.status, Status::Updating);
+    Ok(())
+}
+
+/// Once the older one has ended half done, the newer one has to take over before it ends.
+pub async fn leaves_what_is_half_done_to_the_newer_one(stage: &impl Stage) -> Outcome {
+    let app = app(stage).await?;
+    stage.accept(app, &deploy()).await?;
+    let (claim, _) = pretend::update(stage.ledger()).await?;
+    let newer = stage.accept(app, &deploy()).await?;
+    let end = pretend::transition(Status::Superseded, Some(ReasonCode::NewerDeployment));
+    pretend::go(stage.ledger(), claim, Status::Updating, end).await?;
+    stage.cancel(app, newer).await?;
+    let asked = stage.deployment(app, newer).await?;
+    assert_eq!(asked.status, Status::Queued);
+    assert!(asked.cancel_requested_at.is_some());
+    assert_eq!(pretend::claim(stage.ledger()).await?.deployment, newer);
+    Ok(())
+}

@@ -76,13 +76,15 @@ impl Names {
         let live = number(releases, app.live_release_id);
         writeln!(
             text,
-            "{} of {} runs {live:?} ×{:?} restarted {}; wants {} ×{}; removal {}, removed {}",
+            "{} of {} runs {live:?} ×{:?} restarted {}; wants {} ×{}; stopped {}, removal {}, \
+             removed {}",
             self.app(app.id),
             app.slug,
             app.live_replicas,
             app.live_restart_counter,
             app.spec.0.image,
             app.replicas,
+            app.stopped_at.is_some(),
             app.removal_requested_at.is_some(),
             app.removed_at.is_some(),
         )?;
@@ -119,7 +121,7 @@ impl Names {
         writeln!(
             text,
             "    fence {} of {:?}; leased {}, started {}, applied {}, progressed {}, healthy {}, \
-             finished {}",
+             asked to end {}, finished {}",
             deployment.fence,
             owner.and_then(|owner| workers.iter().position(|worker| *worker == owner)),
             deployment.lease_expires_at.is_some(),
@@ -127,6 +129,7 @@ impl Names {
             deployment.applied_at.is_some(),
             deployment.progressed_at.is_some(),
             deployment.healthy_since.is_some(),
+            deployment.cancel_requested_at.is_some(),
             deployment.finished_at.is_some(),
         )
     }
