@@ -1,4 +1,4 @@
-# ./dev bench [deploy]   The benchmarks start their own API and worker, built for release.
+# ./dev bench [deploy|faults]   The benchmarks start their own API and worker, built for release; the fault search at length.
 
 command_bench() {
   set_up_lock

@@ -3,11 +3,12 @@
 //! of PRODUCT.md hold.
 //!
 //! It must not judge: what it prints is for people, and its status tells only whether it could
-//! measure.
+//! measure (and whether the fault search found something).
 #![allow(clippy::print_stdout, reason = "standard output is what this program is for")]
 
 mod aim;
 mod deploy;
+mod faults;
 mod figures;
 mod images;
 mod installation;
@@ -31,8 +32,12 @@ use crate::settings::{Benchmark, Settings};
 #[tokio::main]
 async fn main() -> ExitCode {
     let Settings { directory, benchmark } = Settings::parse();
-    let Benchmark::Deploy(settings) = benchmark.unwrap_or_default();
-    match deploy::run(&directory, &settings).await {
+    let outcome = match benchmark.unwrap_or_default() {
+        Benchmark::Deploy(settings) => deploy::run(&directory, &settings).await,
+        // Its stories have runtimes of their own.
+        Benchmark::Faults(settings) => tokio::task::block_in_place(|| faults::run(&settings)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             progress::failure(&error);

@@ -21,6 +21,19 @@ pub(crate) struct Settings {
 pub(crate) enum Benchmark {
     /// Deployments beside raw Docker API calls, starts of API and worker, resident memory
     Deploy(Deploy),
+    /// The seeded fault search at length; fails when a story breaks a promise
+    Faults(Faults),
+}
+
+/// Settings of `faults`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Faults {
+    /// How many stories
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) stories: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first: u64,
 }
 
 /// Settings of `deploy`.

@@ -13,6 +13,7 @@ mod faulty_ledger;
 mod faulty_swarm;
 mod judge;
 mod life;
+mod many;
 mod story;
 mod world;
 
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use model::status::Status;
 
 pub use self::life::Planted;
+pub use self::many::{Found, search};
 
 /// What became of one story.
 #[derive(Debug, Clone, PartialEq, Eq)]
