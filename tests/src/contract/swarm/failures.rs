@@ -80,11 +80,8 @@ pub async fn a_crashing_update_is_paused_where_the_policy_says_so<S: Stage>(stag
     ensure!(service.labels == new.labels && service.spec_hash == Some(new.spec_hash));
     let told = service.update.map(|(_, message)| message).unwrap_or_default();
     ensure!(told.contains("failure or early termination of task"), "{told}");
-    let better = scene.spec(Image::Better, 2);
-    scene.update(&better).await?;
-    // Not necessarily with a status: what crashed may have been restarted with the new spec before
-    // Swarm looked for what is old.
-    scene.runs(&better).await?;
+    // What an update then does, while its tasks keep ending, is no case: SwarmKit may lose a replica
+    // over it, and say `completed`.
     Ok(())
 }
 
