@@ -10,6 +10,7 @@ mod body;
 mod changes;
 mod docs_page;
 mod document;
+mod done;
 mod endpoints;
 mod idempotency;
 mod middleware;

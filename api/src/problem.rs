@@ -41,7 +41,8 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::NothingDeployed
         | ErrorCode::NotDeployable
         | ErrorCode::BeingRemoved
-        | ErrorCode::SubnetsExhausted => StatusCode::CONFLICT,
+        | ErrorCode::SubnetsExhausted
+        | ErrorCode::IdempotencyKeyInFlight => StatusCode::CONFLICT,
         ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -66,6 +67,9 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
         ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",
+        ErrorCode::IdempotencyKeyInFlight => {
+            "The first request with this idempotency key has no answer yet"
+        }
         ErrorCode::TooLarge => "The body is too large",
         ErrorCode::UnsupportedMediaType => "The body is not of a media type that is taken",
         ErrorCode::Overloaded => "Too many requests are in progress",

@@ -17,6 +17,7 @@ use crate::audit::{Mutation, audit_insert};
 use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
+use crate::requests::{Answer, Answered, Request};
 use crate::scope::{Actor, AppScope, EnvironmentScope};
 use crate::segment::Segment;
 
@@ -72,13 +73,17 @@ pub async fn app_create(
     scope: &EnvironmentScope,
     slug: &Slug,
     draft: &AppDraft,
-    actor: &Actor,
-) -> Result<AppRow> {
+    request: &Request,
+    answer: impl Fn(AppRow) -> Result<Answer> + Sync,
+) -> Result<Answered> {
     check(draft)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
-    let made = connection
+    let outcome = connection
         .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok(earlier);
+            }
             let environment = environment_of(connection, scope).await?;
             let id = AppId::new();
             let app = diesel::insert_into(apps::table)
@@ -107,28 +112,27 @@ pub async fn app_create(
                         Failure::Postgres(error)
                     }
                 })?;
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(organization),
-                    action: "app.create",
-                    object: app.id.to_string(),
-                    before: None,
-                    after: Some(audited(&app)),
-                },
-            )
-            .await?;
-            Ok::<_, Failure>(AppRow {
+            let mutation = Mutation {
+                organization: Some(organization),
+                action: "app.create",
+                object: app.id.to_string(),
+                before: None,
+                after: Some(audited(&app)),
+                deployment: None,
+            };
+            let made = AppRow {
                 app,
                 environment: environment.slug,
                 live_release: None,
                 status: None,
                 status_release: None,
-            })
+            };
+            request.finish(connection, mutation, answer(made)?).await
         })
-        .await?;
-    Ok(made)
+        .await;
+    // Or this request would wait for a second connection while it holds one.
+    drop(connection);
+    request.settle(database, outcome).await
 }
 
 /// One app with its live status.
@@ -212,6 +216,7 @@ pub async fn app_update(
                     object: app.id.to_string(),
                     before: Some(audited(&app)),
                     after: Some(audited(&updated)),
+                    deployment: None,
                 },
             )
             .await?;

@@ -14,7 +14,7 @@ use model::schema::{
 use model::stored::Stored;
 use model::{Error, Result};
 
-pub use accept::{Accepted, DeploymentRequest, IdempotencyKey, deployment_accept};
+pub use accept::{DeploymentRequest, deployment_accept};
 
 use crate::apps::app_get;
 use crate::failure;

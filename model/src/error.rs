@@ -39,6 +39,8 @@ text_enum! {
         SubnetsExhausted => "subnets_exhausted",
         /// The same idempotency key came with another request.
         IdempotencyKeyReused => "idempotency_key_reused",
+        /// A request with the same idempotency key has no answer yet.
+        IdempotencyKeyInFlight => "idempotency_key_in_flight",
         /// The body is larger than the endpoint takes.
         TooLarge => "too_large",
         /// The body is not of a media type that the endpoint takes.

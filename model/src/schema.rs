@@ -191,8 +191,11 @@ table! {
         route -> Text,
         key -> Text,
         request_hash -> Bytea,
-        deployment_id -> Uuid,
+        deployment_id -> Nullable<Uuid>,
         created_at -> Timestamptz,
+        status -> Nullable<Int2>,
+        headers -> Nullable<Jsonb>,
+        body -> Nullable<Text>,
     }
 }
 

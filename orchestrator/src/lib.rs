@@ -8,9 +8,11 @@ mod lease;
 mod network;
 mod probe;
 pub mod projection;
+pub mod purge;
 mod render;
 pub mod runner;
 pub mod swarm;
 
 pub use projection::Projection;
+pub use purge::Purge;
 pub use runner::Runner;

@@ -15,7 +15,7 @@ use crate::web;
 
 /// Who may ask for an operation.
 #[derive(Clone, Copy, PartialEq)]
-enum Reach {
+pub(crate) enum Reach {
     Anybody,
     Operator,
     /// Operators, within an organization that a token may not even see.
@@ -26,7 +26,7 @@ enum Reach {
 const APP: &str = "/v1/organizations/{organization}/environments/{environment}/apps/{app}";
 
 /// Method, path, who, and a body that would be accepted.
-fn table() -> Vec<(&'static str, String, Reach, Value)> {
+pub(crate) fn table() -> Vec<(&'static str, String, Reach, Value)> {
     use Reach::{Anybody, Operator, OperatorOfOrganization, Tenant};
     let app = |rest: &str| format!("{APP}{rest}");
     let apps = APP.trim_end_matches("/{app}").to_owned();
@@ -66,10 +66,10 @@ fn table() -> Vec<(&'static str, String, Reach, Value)> {
 }
 
 /// The things of one tenant, by the names of the paths' variables.
-struct Things(Vec<(&'static str, String)>);
+pub(crate) struct Things(Vec<(&'static str, String)>);
 
 impl Things {
-    async fn of(tenant: &Tenant, skep: &Skep) -> anyhow::Result<Self> {
+    pub(crate) async fn of(tenant: &Tenant, skep: &Skep) -> anyhow::Result<Self> {
         let app = tenant.create_app("web", web()).await?;
         let deployment = tenant.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
@@ -87,7 +87,7 @@ impl Things {
         ]))
     }
 
-    fn fill(&self, template: &str) -> String {
+    pub(crate) fn fill(&self, template: &str) -> String {
         self.0
             .iter()
             .fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))

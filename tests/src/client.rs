@@ -84,6 +84,12 @@ impl Client {
         self.ask(Method::POST, path, Ask { body: Some(body.to_string().into()), headers }).await
     }
 
+    /// A DELETE with an idempotency key.
+    pub async fn delete_once(&self, path: &str, key: &str) -> Result<Answer> {
+        let headers = &[("Idempotency-Key", key)];
+        self.ask(Method::DELETE, path, Ask { body: None, headers }).await
+    }
+
     /// A PATCH of JSON.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
         self.ask(Method::PATCH, path, Ask { body: Some(body.to_string().into()), headers: &[] })

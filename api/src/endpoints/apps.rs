@@ -4,7 +4,7 @@
 mod objects;
 mod patch;
 
-use db::apps::{AppDraft, app_create, app_get, app_list, app_update};
+use db::apps::{AppDraft, AppRow, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
 use model::Error;
 use poem_openapi::param::Query;
@@ -15,6 +15,7 @@ use super::Tag;
 use super::deployments::{Accepted, accept};
 use crate::access::{AppAccess, EnvironmentAccess};
 use crate::body::Body;
+use crate::done::{Done, kept};
 use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
@@ -51,16 +52,23 @@ impl Apps {
     async fn create(
         &self,
         EnvironmentAccess(access): EnvironmentAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<AppCreate>,
-    ) -> Result<AppCreated, Problem> {
+    ) -> Result<Done<AppCreated>, Problem> {
+        let request = access.request(key.with(&body));
         let AppCreate { slug, replicas, spec } = body.value;
         let slug =
             slug.parse().map_err(|error: model::slug::InvalidSlug| Error::internal(error))?;
         let draft = AppDraft { spec: spec.try_into()?, replicas };
         let database = &access.state.database;
-        let made = app_create(database, &access.scope, &slug, &draft, &access.actor).await?;
-        let location = format!("{}/apps/{slug}", access.path);
-        Ok(AppCreated::Created(Json(made.into()), location))
+        let answer = |made: AppRow| {
+            let location = format!("{}/apps/{slug}", access.path);
+            kept(AppCreated::Created(Json(made.into()), location))
+        };
+        let answered = app_create(database, &access.scope, &slug, &draft, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 
     /// List the apps of an environment
@@ -134,9 +142,7 @@ impl Apps {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
-    ) -> Result<Accepted, Problem> {
-        // A removal has no body that could differ.
-        let key = key.of("DELETE", &access.path, [0; 32]);
-        accept(&access, &DeploymentRequest::Remove, key).await
+    ) -> Result<Done<Accepted>, Problem> {
+        accept(&access, &DeploymentRequest::Remove, key.alone()).await
     }
 }

@@ -4,11 +4,11 @@ mod objects;
 
 use std::time::Duration;
 
-use db::AppScope;
 use db::deployments::{
-    DeploymentRequest, IdempotencyKey, deployment_accept, deployment_detail, deployment_get,
+    DeploymentRequest, DeploymentRow, deployment_accept, deployment_detail, deployment_get,
     deployment_list,
 };
+use db::{AppScope, IdempotencyKey};
 use model::id::DeploymentId;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Tag;
 use crate::access::{Access, AppAccess, DeploymentInPath};
 use crate::body::Body;
+use crate::done::{Done, kept};
 use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
@@ -44,27 +45,25 @@ pub(crate) enum Accepted {
         /// Path of the deployment.
         #[oai(header = "Location")]
         String,
-        /// `true` where an earlier request with the same key was accepted, and this one changed
-        /// nothing.
-        #[oai(header = "Idempotency-Replayed")]
-        Option<bool>,
     ),
 }
 
 /// Accepts a deployment.
 pub(super) async fn accept(
     access: &Access<AppScope>,
-    request: &DeploymentRequest,
+    wanted: &DeploymentRequest,
     key: Option<IdempotencyKey>,
-) -> Result<Accepted, Problem> {
-    let Access { scope, actor, state, path } = access;
-    let accepted = deployment_accept(&state.database, scope, request, key.as_ref(), actor).await?;
-    if !accepted.replayed {
-        state.relay.wake();
-    }
-    let location = format!("{path}/deployments/{}", accepted.row.deployment.id);
-    let replayed = accepted.replayed.then_some(true);
-    Ok(Accepted::Accepted(Json(accepted.row.into()), location, replayed))
+) -> Result<Done<Accepted>, Problem> {
+    let Access { scope, state, path, .. } = access;
+    let answer = |row: DeploymentRow| {
+        let location = format!("{path}/deployments/{}", row.deployment.id);
+        kept(Accepted::Accepted(Json(row.into()), location))
+    };
+    let request = access.request(key);
+    let answered = deployment_accept(&state.database, scope, wanted, &request, answer).await?;
+    // For an answer that is repeated it is one look too many at the outbox.
+    state.relay.wake();
+    Ok(Done::of(answered)?)
 }
 
 #[OpenApi(tag = "Tag::Deployments")]
@@ -86,8 +85,8 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
         body: Body<DeploymentCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/deployments", access.path), body.hash());
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
         accept(&access, &body.value.into(), key).await
     }
 
@@ -106,8 +105,8 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
         body: Body<RollbackCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/rollback", access.path), body.hash());
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
         accept(&access, &body.value.into(), key).await
     }
 
@@ -126,8 +125,8 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
         body: Body<ScaleCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/scale", access.path), body.hash());
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
         accept(&access, &body.value.into(), key).await
     }
 

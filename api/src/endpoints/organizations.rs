@@ -13,6 +13,8 @@ use validator::Validate;
 use super::Tag;
 use crate::access::{OperatorAccess, OrgAccess};
 use crate::body::Body;
+use crate::done::{Done, kept};
+use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
 
@@ -84,15 +86,23 @@ impl Organizations {
     async fn create(
         &self,
         OperatorAccess(access): OperatorAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<OrganizationCreate>,
-    ) -> Result<OrganizationCreated, Problem> {
+    ) -> Result<Done<OrganizationCreated>, Problem> {
+        let request = access.request(key.with(&body));
         let OrganizationCreate { slug, name } = body.value;
         let slug: Slug = slug.parse().map_err(Error::internal)?;
         let name = name.unwrap_or_else(|| slug.to_string());
         let database = &access.state.database;
-        let made = organization_create(database, access.scope, &slug, &name, &access.actor).await?;
-        let location = format!("/v1/organizations/{slug}");
-        Ok(OrganizationCreated::Created(Json(made.into()), location))
+        let answer = |made: Organization| {
+            let location = format!("/v1/organizations/{slug}");
+            kept(OrganizationCreated::Created(Json(made.into()), location))
+        };
+        let answered =
+            organization_create(database, access.scope, &slug, &name, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 
     /// List the organizations
