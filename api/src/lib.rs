@@ -12,6 +12,7 @@ mod docs_page;
 mod document;
 mod done;
 mod endpoints;
+mod entity_tag;
 mod idempotency;
 mod middleware;
 mod page;

@@ -43,6 +43,7 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::BeingRemoved
         | ErrorCode::SubnetsExhausted
         | ErrorCode::IdempotencyKeyInFlight => StatusCode::CONFLICT,
+        ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -66,6 +67,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::NotDeployable => "The release cannot be deployed",
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
+        ErrorCode::PreconditionFailed => "It has changed since it was read",
         ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",
         ErrorCode::IdempotencyKeyInFlight => {
             "The first request with this idempotency key has no answer yet"

@@ -18,7 +18,7 @@ use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
-use crate::scope::{Actor, AppScope, EnvironmentScope};
+use crate::scope::{AppScope, EnvironmentScope};
 use crate::segment::Segment;
 
 /// An app with what is known of it live.
@@ -183,7 +183,7 @@ pub async fn app_update(
     database: &Database,
     scope: &AppScope,
     change: impl FnOnce(AppDraft) -> Result<AppDraft> + Send,
-    actor: &Actor,
+    request: &Request,
 ) -> Result<()> {
     let mut connection = database.connection().await?;
     // An `FnOnce` cannot be called by the async closure that a transaction takes.
@@ -191,6 +191,7 @@ pub async fn app_update(
     connection
         .transaction(async |connection| {
             let app = app_lock(connection, scope).await?;
+            request.expected.check(&app)?;
             let draft = AppDraft { spec: app.spec.0.clone(), replicas: app.replicas };
             let draft = match change.take() {
                 Some(change) => change(draft)?,
@@ -209,7 +210,7 @@ pub async fn app_update(
                 .await?;
             audit_insert(
                 connection,
-                actor,
+                &request.actor,
                 Mutation {
                     organization: Some(app.organization_id),
                     action: "app.update",

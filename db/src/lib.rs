@@ -30,6 +30,6 @@ pub mod work;
 pub use failure::Failure;
 pub use page::{Cursor, Page, PageRequest};
 pub use pool::Database;
-pub use requests::{Answer, Answered, IdempotencyKey, Request};
+pub use requests::{Answer, Answered, Expected, IdempotencyKey, Request};
 pub use scope::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope};
 pub use segment::Segment;

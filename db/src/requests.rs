@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Jsonb, Nullable, SmallInt, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::app::App;
 use model::error::ErrorCode;
 use model::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -38,6 +39,36 @@ pub struct Request {
     pub actor: Actor,
     /// Its key; `None`: repeated, it is another request.
     pub key: Option<IdempotencyKey>,
+    /// What it is meant to change.
+    pub expected: Expected,
+}
+
+/// Which version of an app a request is meant to change. Checked once the app is locked, so that of
+/// two who read the same version one is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is by now.
+    #[default]
+    Any,
+    /// One of these versions ([`App::version`]).
+    OneOf(Vec<String>),
+}
+
+impl Expected {
+    pub(crate) fn check(&self, app: &App) -> Result<()> {
+        let Self::OneOf(versions) = self else { return Ok(()) };
+        if versions.contains(&app.version()?) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::PreconditionFailed,
+            format!(
+                "the app {} has changed since you read it, and nothing was done: read it again, see \
+                 whether your change still fits, and repeat it with the new ETag as If-Match",
+                app.slug
+            ),
+        ))
+    }
 }
 
 /// What a request is answered with once its change is committed.

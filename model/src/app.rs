@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use sha2::{Digest as _, Sha256};
 
+use crate::error::{Error, Result};
 use crate::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
 use crate::schema::apps;
 use crate::spec::AppSpec;
@@ -48,4 +50,17 @@ pub struct App {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+}
+
+impl App {
+    /// Names what a request can change of the app: what its next release will be, its replicas, and
+    /// whether it is to go. What a verdict or an observation changes is another matter.
+    pub fn version(&self) -> Result<String> {
+        let changeable = (&self.spec.0, self.replicas, self.removal_requested_at.is_some());
+        let json = serde_json::to_vec(&changeable).map_err(Error::internal)?;
+        let hash: [u8; 32] = Sha256::digest(json).into();
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash[..8]);
+        Ok(format!("{:016x}", u64::from_be_bytes(first)))
+    }
 }

@@ -37,6 +37,8 @@ text_enum! {
         BeingRemoved => "being_removed",
         /// No subnet of the asked size is left in the platform's pools.
         SubnetsExhausted => "subnets_exhausted",
+        /// The thing is not as the request's `If-Match` expects it.
+        PreconditionFailed => "precondition_failed",
         /// The same idempotency key came with another request.
         IdempotencyKeyReused => "idempotency_key_reused",
         /// A request with the same idempotency key has no answer yet.

@@ -5,6 +5,7 @@ mod apps;
 mod audit;
 mod bad_specs;
 mod deployments;
+mod entity_tags;
 mod environments;
 mod health;
 mod idempotency;

@@ -18,7 +18,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
-const HEADERS: &[&str] = &["Location", "Idempotency-Replayed"];
+const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
 
 /// What the kinds of tokens reach.
 const TOKENS: &[(&str, &str)] = &[
@@ -133,9 +133,11 @@ fn finish_body(schemas: &Value, operation: &mut Value) {
 }
 
 fn finish_responses(path: &str, method: &str, operation: &mut Value) {
-    let keyed = operation["parameters"].as_array().is_some_and(|parameters| {
-        parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
-    });
+    let takes = |name: &str| {
+        let parameters = operation["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
+    };
+    let (keyed, conditional) = (takes("Idempotency-Key"), takes("If-Match"));
     let body = operation.get("requestBody").is_some();
     let operators = operation["security"][0]["operator_token"].is_array();
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -143,6 +145,7 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     responses.retain(|status, _| match status.as_str() {
         "409" => method != "get",
         "413" | "415" => body,
+        "412" => conditional,
         "422" => keyed,
         "403" => operators,
         "400" | "401" | "404" | "504" => path.starts_with("/v1"),

@@ -8,7 +8,7 @@ use db::deployments::{
     DeploymentRequest, DeploymentRow, deployment_accept, deployment_detail, deployment_get,
     deployment_list,
 };
-use db::{AppScope, IdempotencyKey};
+use db::{AppScope, Expected, IdempotencyKey};
 use model::id::DeploymentId;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
@@ -19,6 +19,7 @@ use super::Tag;
 use crate::access::{Access, AppAccess, DeploymentInPath};
 use crate::body::Body;
 use crate::done::{Done, kept};
+use crate::entity_tag::IfMatch;
 use crate::idempotency::Key;
 use crate::page::{PageObject, page_request};
 use crate::problem::Problem;
@@ -54,12 +55,22 @@ pub(super) async fn accept(
     wanted: &DeploymentRequest,
     key: Option<IdempotencyKey>,
 ) -> Result<Done<Accepted>, Problem> {
+    accept_expected(access, wanted, key, Expected::Any).await
+}
+
+/// Accepts a deployment of the app as it is expected to be.
+pub(super) async fn accept_expected(
+    access: &Access<AppScope>,
+    wanted: &DeploymentRequest,
+    key: Option<IdempotencyKey>,
+    expected: Expected,
+) -> Result<Done<Accepted>, Problem> {
     let Access { scope, state, path, .. } = access;
     let answer = |row: DeploymentRow| {
         let location = format!("{path}/deployments/{}", row.deployment.id);
         kept(Accepted::Accepted(Json(row.into()), location))
     };
-    let request = access.request(key);
+    let request = db::Request { expected, ..access.request(key) };
     let answered = deployment_accept(&state.database, scope, wanted, &request, answer).await?;
     // For an answer that is repeated it is one look too many at the outbox.
     state.relay.wake();
@@ -124,10 +135,13 @@ impl Deployments {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
+        /// The `ETag` of the app that this is meant for; 412 where the app has changed since.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<ScaleCreate>,
     ) -> Result<Done<Accepted>, Problem> {
         let key = key.with(&body);
-        accept(&access, &body.value.into(), key).await
+        accept_expected(&access, &body.value.into(), key, if_match.expected()).await
     }
 
     /// List the deployments of an app

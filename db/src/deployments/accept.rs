@@ -93,6 +93,7 @@ pub async fn deployment_accept(
             }
             let id = DeploymentId::new();
             let app = app_lock(connection, scope).await?;
+            request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
             let target = target_of(connection, &app, wanted, &superseded).await?;
             let restart_counter = superseded
