@@ -40,6 +40,7 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::InUse
         | ErrorCode::NothingDeployed
         | ErrorCode::NotDeployable
+        | ErrorCode::AlreadyLive
         | ErrorCode::BeingRemoved
         | ErrorCode::SubnetsExhausted
         | ErrorCode::IdempotencyKeyInFlight => StatusCode::CONFLICT,
@@ -65,6 +66,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::InUse => "It is still in use",
         ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
         ErrorCode::NotDeployable => "The release cannot be deployed",
+        ErrorCode::AlreadyLive => "What is asked for is live already",
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
         ErrorCode::PreconditionFailed => "It has changed since it was read",

@@ -6,7 +6,7 @@ use model::app::App;
 use model::deployment::Kind;
 use model::error::ErrorCode;
 use model::reason::ReasonCode;
-use model::release::{KEPT_RELEASES, Release};
+use model::release::{KEPT_RELEASES, Release, RollbackTarget};
 use model::schema::{deployments, releases};
 use model::status::Status;
 use model::{Error, Result};
@@ -72,66 +72,71 @@ pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> 
         .ok_or_else(|| Error::not_found("release"))
 }
 
-/// A release that may be made live again: it exists, it ran, and it is among the newest ten.
-pub(crate) async fn release_deployable(
+/// The release that a rollback makes live again: it exists, it ran, and it is among the newest ten. One
+/// statement.
+pub(crate) async fn release_target(
     connection: &mut AsyncPgConnection,
     app: &App,
-    number: i32,
+    target: RollbackTarget,
 ) -> Result<Release, Failure> {
-    let release = releases::table
-        .filter(releases::app_id.eq(app.id))
-        .filter(releases::number.eq(number))
-        .select(Release::as_select())
-        .first(connection)
-        .await
-        .optional()?
-        .ok_or_else(|| Error::not_found("release"))?;
-    if release.resolved_image.is_none() {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::NotDeployable,
-            format!("release v{number} never ran: its image was not resolved"),
-        )));
-    }
-    if number <= app.last_release - KEPT_RELEASES {
-        return Err(Failure::Refused(Error::new(
-            ErrorCode::NotDeployable,
-            format!("release v{number} is past retention: the newest {KEPT_RELEASES} are kept"),
-        )));
-    }
+    let of_app = releases::table.filter(releases::app_id.eq(app.id));
+    let found = match target {
+        RollbackTarget::Number(number) => {
+            of_app
+                .filter(releases::number.eq(number))
+                .select(Release::as_select())
+                .first(connection)
+                .await
+        }
+        // Before the first verdict there is none: NULL is no release's id.
+        RollbackTarget::Previous => {
+            deployments::table
+                .inner_join(releases::table)
+                .filter(deployments::app_id.eq(app.id))
+                .filter(deployments::status.eq(Status::Succeeded))
+                .filter(deployments::kind.ne(Kind::Remove))
+                .filter(deployments::release_id.ne(app.live_release_id))
+                // An unchanged release was recorded, and never ran under its own number.
+                .filter(deployments::reason_code.ne(ReasonCode::Unchanged))
+                .order(deployments::id.desc())
+                .select(Release::as_select())
+                .first(connection)
+                .await
+        }
+        RollbackTarget::Stable => {
+            of_app
+                .filter(releases::stable_at.is_not_null())
+                .filter(releases::id.nullable().is_distinct_from(app.live_release_id))
+                .order(releases::number.desc())
+                .select(Release::as_select())
+                .first(connection)
+                .await
+        }
+    };
+    let release: Release = found.optional()?.ok_or_else(|| missing(app, target))?;
+    deployable(app, &release)?;
     Ok(release)
 }
 
-/// The release that was live before the one that is: the newest other one that a deployment left
-/// live.
-pub(crate) async fn release_previous(
-    connection: &mut AsyncPgConnection,
-    app: &App,
-) -> Result<Release, Failure> {
-    let Some(live) = app.live_release_id else {
-        return Err(nothing_before(app));
+/// Refuses a release that never ran, or whose image is not kept any more.
+fn deployable(app: &App, release: &Release) -> Result<()> {
+    let number = release.number;
+    let why = if release.resolved_image.is_none() {
+        format!("release v{number} never ran: its image was not resolved")
+    } else if number <= app.last_release - KEPT_RELEASES {
+        format!("release v{number} is past retention: the newest {KEPT_RELEASES} are kept")
+    } else {
+        return Ok(());
     };
-    let number: Option<i32> = deployments::table
-        .inner_join(releases::table)
-        .filter(deployments::app_id.eq(app.id))
-        .filter(deployments::status.eq(Status::Succeeded))
-        .filter(deployments::kind.ne(Kind::Remove))
-        .filter(deployments::release_id.ne(live))
-        // An unchanged release was recorded, and never ran under its own number.
-        .filter(deployments::reason_code.ne(ReasonCode::Unchanged))
-        .order(deployments::id.desc())
-        .select(releases::number)
-        .first(connection)
-        .await
-        .optional()?;
-    match number {
-        Some(number) => release_deployable(connection, app, number).await,
-        None => Err(nothing_before(app)),
-    }
+    Err(Error::new(ErrorCode::NotDeployable, why))
 }
 
-fn nothing_before(app: &App) -> Failure {
-    Failure::Refused(Error::new(
-        ErrorCode::NothingDeployed,
-        format!("no other release of {} was ever live: there is nothing to go back to", app.slug),
-    ))
+fn missing(app: &App, target: RollbackTarget) -> Error {
+    let why = match target {
+        RollbackTarget::Number(_) => return Error::not_found("release"),
+        RollbackTarget::Previous => "no other release of {} was ever live",
+        RollbackTarget::Stable => "no other release of {} was ever live and healthy",
+    };
+    let why = why.replace("{}", &app.slug);
+    Error::new(ErrorCode::NothingDeployed, format!("{why}: there is nothing to go back to"))
 }

@@ -33,6 +33,8 @@ text_enum! {
         NothingDeployed => "nothing_deployed",
         /// The release never ran, or is past retention.
         NotDeployable => "not_deployable",
+        /// What is asked for is what runs.
+        AlreadyLive => "already_live",
         /// The app is being removed.
         BeingRemoved => "being_removed",
         /// No subnet of the asked size is left in the platform's pools.

@@ -11,6 +11,17 @@ use crate::stored::Stored;
 /// How many releases of an app stay deployable.
 pub const KEPT_RELEASES: i32 = 10;
 
+/// Which older release a rollback makes live again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollbackTarget {
+    /// The one that was live before the one that is.
+    Previous,
+    /// The newest that was ever live and healthy, beside the one that is live.
+    Stable,
+    /// The one of this number.
+    Number(i32),
+}
+
 /// A release's row.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Identifiable)]
 #[diesel(table_name = releases)]

@@ -1,6 +1,7 @@
 //! Deployments: accepted, listed, followed to their verdict.
 
 mod objects;
+mod release_named;
 
 use std::time::Duration;
 
@@ -103,7 +104,9 @@ impl Deployments {
 
     /// Roll an app back
     ///
-    /// Makes an older release live again: the one that was live before, or the one that is named.
+    /// Makes an older release live again: the one that was live before, or the one that is named. Refused
+    /// with `not_deployable` where that one never ran or is past retention (the newest ten are kept), with
+    /// `invalid` where its spec breaks a rule of today, and with `already_live` where it is what is live.
     #[oai(
         path = "/v1/organizations/:organization/environments/:environment/apps/:app/rollback",
         method = "post",

@@ -12,6 +12,7 @@ use model::app::App;
 use model::deployment::{Deployment, Kind};
 use model::id::{DeploymentId, ReleaseId};
 use model::reason::ReasonCode;
+use model::release::RollbackTarget;
 use model::schema::deployments;
 use model::status::Status;
 
@@ -35,9 +36,9 @@ pub enum DeploymentRequest {
     },
     /// Make an older release live again.
     Rollback {
-        /// Its number; `None`: the one that was live before.
-        release: Option<i32>,
-        /// Restart the tasks of an unchanged release.
+        /// Which.
+        target: RollbackTarget,
+        /// Restart the tasks of an unchanged release; otherwise what is live is refused.
         force: bool,
     },
     /// Run another number of replicas.

@@ -15,7 +15,7 @@ use model::{Error, Result, policy};
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
-use crate::releases::{release_deployable, release_previous};
+use crate::releases::release_target;
 
 /// What the new deployment makes live.
 pub(super) struct Target {
@@ -66,13 +66,13 @@ pub(super) async fn target_of(
                 spec_version: SPEC_VERSION,
             })
         }
-        DeploymentRequest::Rollback { release, .. } => {
-            let release = match release {
-                Some(number) => release_deployable(connection, app, *number).await?,
-                None => release_previous(connection, app).await?,
-            };
+        DeploymentRequest::Rollback { target, force } => {
+            let release = release_target(connection, app, *target).await?;
             // Yesterday's spec has to pass today's policy.
             allowed(&release.spec.0)?;
+            if !force {
+                refuse_live(connection, app, &release, superseded).await?;
+            }
             Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Scale { replicas } => {
@@ -109,6 +109,38 @@ pub(super) async fn target_of(
             ))
         }
     }
+}
+
+/// Refuses to roll back to the very spec that is live: it would change nothing, and whoever asks for it
+/// in an incident must not take its `succeeded` for a cure. While another release is on its way in, the
+/// live one is a target like any other: that takes the rollout back.
+async fn refuse_live(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    release: &Release,
+    superseded: &[Superseded],
+) -> Result<(), Failure> {
+    let Some(live) = app.live_release_id else { return Ok(()) };
+    if superseded.iter().any(|older| older.release_id != Some(live)) {
+        return Ok(());
+    }
+    let live = releases::table
+        .find(live)
+        .select(Release::as_select())
+        .first::<Release>(connection)
+        .await?;
+    if live.id != release.id && !live.runs_the_same(release) {
+        return Ok(());
+    }
+    let same = if live.id == release.id {
+        format!("release v{} is the one that is live", release.number)
+    } else {
+        format!("release v{} is the same as v{}, which is live", release.number, live.number)
+    };
+    Err(Failure::Refused(Error::new(
+        ErrorCode::AlreadyLive,
+        format!("{same}: name another release, or send force to restart its tasks"),
+    )))
 }
 
 fn target_release(release: &Release, replicas: i32) -> Target {
