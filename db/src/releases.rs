@@ -8,6 +8,7 @@ use model::error::ErrorCode;
 use model::reason::ReasonCode;
 use model::release::{KEPT_RELEASES, Release, RollbackTarget};
 use model::schema::{deployments, releases};
+use model::spec::AppSpec;
 use model::status::Status;
 use model::{Error, Result};
 use uuid::Uuid;
@@ -70,6 +71,67 @@ pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> 
         .map_err(failure::postgres)?
         .map(|release| ReleaseRow::of(release, &app))
         .ok_or_else(|| Error::not_found("release"))
+}
+
+/// What of an app is compared with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// The release that the last verdict left live.
+    Live,
+    /// What the next release will be.
+    Draft,
+    /// The release of this number.
+    Number(i32),
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone)]
+pub struct ComparedSpec {
+    /// The spec.
+    pub spec: AppSpec,
+    /// The release that has it; `None`: no release has, yet.
+    pub release: Option<Release>,
+}
+
+/// Two specs of an app, to be compared.
+pub async fn release_pair(
+    database: &Database,
+    scope: &AppScope,
+    pair: [Compared; 2],
+) -> Result<[ComparedSpec; 2]> {
+    let app = app_get(database, scope).await?.app;
+    let number = |side| if let Compared::Number(number) = side { Some(number) } else { None };
+    let numbers: Vec<i32> = pair.into_iter().filter_map(number).collect();
+    let mut connection = database.connection().await?;
+    let found: Vec<Release> = releases::table
+        .filter(releases::app_id.eq(app.id))
+        .filter(
+            releases::number.eq_any(numbers).or(releases::id.nullable().eq(app.live_release_id)),
+        )
+        .select(Release::as_select())
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    let side = |side| {
+        let wanted = |release: &&Release| match side {
+            Compared::Number(number) => release.number == number,
+            Compared::Live => Some(release.id) == app.live_release_id,
+            Compared::Draft => false,
+        };
+        match (found.iter().find(wanted), side) {
+            (Some(release), _) => {
+                Ok(ComparedSpec { spec: release.spec.0.clone(), release: Some(release.clone()) })
+            }
+            (None, Compared::Draft) => Ok(ComparedSpec { spec: app.spec.0.clone(), release: None }),
+            (None, Compared::Number(_)) => Err(Error::not_found("release")),
+            (None, Compared::Live) => Err(Error::new(
+                ErrorCode::NotFound,
+                format!("no release of {} is live: say which ones to compare", app.slug),
+            )),
+        }
+    };
+    let [from, to] = pair;
+    Ok([side(from)?, side(to)?])
 }
 
 /// The release that a rollback makes live again: it exists, it ran, and it is among the newest ten. One

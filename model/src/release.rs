@@ -1,5 +1,7 @@
 //! Releases: immutable, numbered snapshots of an app.
 
+pub mod diff;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 

@@ -60,6 +60,7 @@ pub(crate) fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", app("/deployments/{deployment}"), Tenant, none.clone()),
         ("POST", app("/rollback"), Tenant, json!({ "release": 1 })),
         ("POST", app("/scale"), Tenant, json!({ "replicas": 9 })),
+        ("GET", app("/diff"), Tenant, none.clone()),
         ("GET", app("/releases"), Tenant, none.clone()),
         ("GET", app("/releases/{release}"), Tenant, none),
     ]

@@ -246,3 +246,57 @@ fn nobody_changes_a_release_not_even_the_owner() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn two_specs_are_compared_field_by_field() -> Outcome {
+    run(async |skep| {
+        let worker = skep.database.worker();
+        let acme = skep.tenant("acme").await?;
+        let mut spec = web();
+        spec["env"] = json!({ "KEEP": "1", "DROP": "2" });
+        acme.create_app("web", spec).await?;
+        let diff =
+            async |query: &str| acme.client.get(&acme.path(&format!("apps/web/diff{query}"))).await;
+        // Before anything is live there is nothing to compare with.
+        let problem = diff("").await?.problem(404, "not_found")?;
+        assert!(text(&problem, "/detail")?.contains("no release of web is live"), "{problem}");
+        acme.deploy("web", json!({})).await?;
+        pretend::succeed(worker).await?;
+        let same = diff("").await?.expect(200)?;
+        assert_eq!(same, json!({ "from": 1, "to": null, "changes": [] }));
+
+        acme.patch_app("web", json!({ "memory": 1024, "env": { "DROP": null, "ADD": "3" } }))
+            .await?;
+        let line = |path: &str, before: Value, after: Value| json!({ "path": path, "before": before, "after": after });
+        let changed = diff("").await?.expect(200)?;
+        let patched = [
+            line("env.ADD", json!(null), json!("3")),
+            line("env.DROP", json!("2"), json!(null)),
+            line("memory", json!(512), json!(1024)),
+        ];
+        assert_eq!(changed["changes"], json!(patched));
+
+        acme.deploy("web", json!({ "image": "skep-demo:v2" })).await?;
+        pretend::succeed(worker).await?;
+        let both = diff("?from=1&to=2").await?.expect(200)?;
+        assert_eq!((&both["from"], &both["to"]), (&1.into(), &2.into()));
+        let paths: Vec<_> =
+            both["changes"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
+        assert_eq!(paths, ["env.ADD", "env.DROP", "image", "memory", "resolved_image"]);
+        let back = diff("?from=live&to=1").await?.expect(200)?;
+        assert_eq!(back["changes"][3], line("memory", json!(1024), json!(512)));
+        assert_eq!(diff("?from=2&to=live").await?.expect(200)?["changes"], json!([]));
+        assert_eq!(diff("?from=draft").await?.expect(200)?["changes"], json!([]));
+
+        for (query, field) in
+            [("?from=0", "from"), ("?to=v1", "to"), ("?from=1&from=2", "from"), ("?with=1", "with")]
+        {
+            let problem = diff(query).await?.problem(400, "invalid")?;
+            assert_eq!(problem["violations"][0]["field"], field, "{query}: {problem}");
+        }
+        for absent in ["?from=9", "?to=9999999999"] {
+            diff(absent).await?.problem(404, "not_found")?;
+        }
+        Ok(())
+    })
+}
