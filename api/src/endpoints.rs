@@ -2,6 +2,7 @@
 //! shapes the answer.
 
 pub(crate) mod apps;
+pub(crate) mod dead_letters;
 pub(crate) mod deployments;
 pub(crate) mod environments;
 pub(crate) mod health;
@@ -12,6 +13,7 @@ pub(crate) mod tokens;
 use poem_openapi::{OpenApiService, Tags};
 
 use apps::Apps;
+use dead_letters::DeadLetterEndpoints;
 use deployments::Deployments;
 use environments::Environments;
 use health::HealthChecks;
@@ -20,8 +22,16 @@ use releases::Releases;
 use tokens::Tokens;
 
 /// All endpoints of the document.
-pub(crate) type Endpoints =
-    (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+pub(crate) type Endpoints = (
+    Organizations,
+    Tokens,
+    Environments,
+    Apps,
+    Deployments,
+    Releases,
+    DeadLetterEndpoints,
+    HealthChecks,
+);
 
 #[derive(Tags)]
 enum Tag {
@@ -39,6 +49,8 @@ enum Tag {
     Deployments,
     /// Immutable, numbered snapshots of an app.
     Releases,
+    /// The platform itself, for operators.
+    Platform,
     /// Whether this process is well.
     Health,
 }
@@ -58,7 +70,15 @@ that was refused leaves its key free.";
 
 /// The service of all endpoints.
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
-    let endpoints =
-        (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+    let endpoints = (
+        Organizations,
+        Tokens,
+        Environments,
+        Apps,
+        Deployments,
+        Releases,
+        DeadLetterEndpoints,
+        HealthChecks,
+    );
     OpenApiService::new(endpoints, "Skep", "1").description(ABOUT)
 }

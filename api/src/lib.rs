@@ -34,7 +34,7 @@ use model::{Error, Result};
 use poem::endpoint::make_sync;
 use poem::listener::Acceptor;
 use poem::{Endpoint, EndpointExt as _, Response, Route, Server, get};
-use queue::Relay;
+use queue::{DeadLetters, Relay};
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{LogFormat, Settings};
@@ -72,6 +72,7 @@ pub async fn serve(
     let state = State {
         database_health: DatabaseHealth::default(),
         authentication: Authentication::new(database.clone()),
+        dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),
         relay: Relay::start(
             database.clone(),
             settings.amqp_url,

@@ -1,7 +1,7 @@
 //! The state of an API process: what all requests share.
 
 use db::Database;
-use queue::RelayHandle;
+use queue::{DeadLetters, RelayHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) authentication: Authentication,
     /// Wakes the relay after an accept.
     pub(crate) relay: RelayHandle,
+    /// What no worker could decode.
+    pub(crate) dead_letters: DeadLetters,
     /// Deployments that change.
     pub(crate) changes: Changes,
     /// Canceled when the process was asked to stop.

@@ -8,6 +8,7 @@ pub mod app_status;
 pub mod apps;
 pub mod audit;
 pub mod bootstrap;
+pub mod dead_letters;
 pub mod deployments;
 pub mod environments;
 mod failure;

@@ -62,7 +62,10 @@ pub(crate) fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("POST", app("/scale"), Tenant, json!({ "replicas": 9 })),
         ("GET", app("/diff"), Tenant, none.clone()),
         ("GET", app("/releases"), Tenant, none.clone()),
-        ("GET", app("/releases/{release}"), Tenant, none),
+        ("GET", app("/releases/{release}"), Tenant, none.clone()),
+        ("GET", "/v1/admin/dead-letters".into(), Operator, none.clone()),
+        ("POST", "/v1/admin/dead-letters/replay".into(), Operator, json!({ "count": 1 })),
+        ("DELETE", "/v1/admin/dead-letters".into(), Operator, none),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod apps;
 mod audit;
 mod bad_specs;
+mod dead_letters;
 mod deployments;
 mod entity_tags;
 mod environments;
