@@ -52,12 +52,15 @@ pub struct Release {
 
 impl Release {
     /// Whether this release and `other` would run the same: same resolved image, same spec (the
-    /// tag by which the image was named does not count).
+    /// tag by which the image was named does not count, nor where a check's port came from).
     pub fn runs_the_same(&self, other: &Self) -> bool {
         let same_image =
             self.resolved_image.is_some() && self.resolved_image == other.resolved_image;
         let mut spec = self.spec.0.clone();
         spec.image.clone_from(&other.spec.0.image);
+        if let (Some(check), Some(others)) = (&mut spec.health_check, &other.spec.0.health_check) {
+            check.port_of_app = others.port_of_app;
+        }
         same_image && spec == other.spec.0
     }
 }

@@ -100,6 +100,35 @@ fn a_patch_merges() -> Outcome {
 }
 
 #[test]
+fn a_check_follows_the_port_of_its_app_into_the_next_release() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let mut spec = web();
+        spec["port"] = 8080.into();
+        spec["health_check"] = json!({ "http": { "path": "/health" } });
+        let app = acme.create_app("web", spec).await?;
+        assert!(app["spec"]["health_check"]["http"]["port"].is_null(), "none of its own: {app}");
+        acme.deploy("web", json!({})).await?;
+        acme.patch_app("web", json!({ "port": 9090 })).await?;
+        acme.deploy("web", json!({})).await?;
+        // What the worker renders from is whole.
+        let select =
+            "SELECT number, spec -> 'port' AS port, spec #> '{health_check,port}' AS checked
+            FROM releases ORDER BY number";
+        let frozen = sql::rows(skep.database.owner(), select).await?;
+        let line =
+            |number: i32, port: u16| json!({ "number": number, "port": port, "checked": port });
+        assert_eq!(frozen, [line(1, 8080), line(2, 9090)]);
+        // One that was made before checks could follow keeps the port that it has.
+        let older = "UPDATE apps SET spec = spec #- '{health_check,port_of_app}'";
+        sql::execute(skep.database.owner(), older).await?;
+        let patched = acme.patch_app("web", json!({ "port": 7070 })).await?;
+        assert_eq!(patched["spec"]["health_check"]["http"]["port"], 9090);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_patch_that_breaks_a_rule_changes_nothing() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
