@@ -6,7 +6,7 @@ use model::app::App;
 use model::app_status::AppStatus;
 use model::environment::Environment;
 use model::error::ErrorCode;
-use model::id::{AppId, EnvironmentId};
+use model::id::AppId;
 use model::schema::{app_status, apps, environments, releases};
 use model::slug::Slug;
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -18,7 +18,7 @@ use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
-use crate::scope::{AppScope, EnvironmentScope};
+use crate::scope::{AppScope, EnvironmentScope, named};
 use crate::segment::Segment;
 
 /// An app with what is known of it live.
@@ -76,7 +76,7 @@ pub async fn app_create(
     request: &Request,
     answer: impl Fn(AppRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    check(draft)?;
+    policy::admit(&draft.spec)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
     let outcome = connection
@@ -138,18 +138,11 @@ pub async fn app_create(
 /// One app with its live status.
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let mut connection = database.connection().await?;
-    let mut query = app_rows!()
+    let query = app_rows!()
         .filter(apps::organization_id.eq(scope.organization.organization()))
         .into_boxed();
-    query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    query = match &scope.app {
-        Segment::Id(id) => query.filter(apps::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(apps::slug.eq(slug)),
-    };
-    query
+    let query = named!(query, environments, &scope.environment);
+    named!(query, apps, &scope.app)
         .first(&mut connection)
         .await
         .optional()
@@ -197,7 +190,7 @@ pub async fn app_update(
                 Some(change) => change(draft)?,
                 None => draft,
             };
-            check(&draft)?;
+            policy::admit(&draft.spec)?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
                     apps::spec.eq(Stored(draft.spec)),
@@ -238,10 +231,8 @@ pub(crate) async fn app_lock(
         .filter(environments::organization_id.eq(organization))
         .select(environments::id)
         .into_boxed();
-    let environment = match &scope.environment {
-        Segment::Id(id) => environment.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => environment.filter(environments::slug.eq(slug.clone())),
-    };
+    let environment = named!(environment, environments, &scope.environment);
+    // A query that locks cannot be boxed: `named!` is of no use here.
     let found = match &scope.app {
         Segment::Id(id) => {
             apps::table
@@ -284,17 +275,9 @@ async fn environment_of(
         .filter(environments::organization_id.eq(scope.organization.organization()))
         .select(Environment::as_select())
         .into_boxed();
-    let query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(EnvironmentId::from(id.as_uuid()))),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    let found = query.first(connection).await.optional()?;
+    let found =
+        named!(query, environments, &scope.environment).first(connection).await.optional()?;
     Ok(found.ok_or_else(|| Error::not_found("environment"))?)
-}
-
-fn check(draft: &AppDraft) -> Result<()> {
-    let violations = policy::check(&draft.spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
 /// What the audit log keeps of an app: the spec with the values of its environment left out,

@@ -16,7 +16,7 @@ use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
-use crate::scope::{OperatorScope, OrgScope};
+use crate::scope::{OperatorScope, OrgScope, named};
 use crate::segment::Segment;
 
 /// Makes an organization with its `production` environment, in one transaction.
@@ -77,10 +77,7 @@ pub async fn organization_find(
 ) -> Result<OrgScope> {
     let mut connection = database.connection().await?;
     let query = organizations::table.select(organizations::id).into_boxed();
-    let query = match segment {
-        Segment::Id(id) => query.filter(organizations::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(organizations::slug.eq(slug)),
-    };
+    let query = named!(query, organizations, segment);
     let id = query.first(&mut connection).await.optional().map_err(failure::postgres)?;
     id.map(OrgScope::granted).ok_or_else(|| Error::not_found("organization"))
 }

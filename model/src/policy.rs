@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::Violation;
+use crate::error::{Error, Result, Violation};
 use crate::health_check::{HealthCheck, HealthTest};
 use crate::image::{IMAGE_RULE, ImageReference};
 use crate::spec::AppSpec;
@@ -31,6 +31,12 @@ pub const STOP_SIGNALS: &[&str] =
 /// Paths that a tmpfs must not cover: the kernel's, the platform's, and the root itself.
 const PROTECTED_PATHS: &[&str] =
     &["/", "/proc", "/sys", "/dev", "/etc", "/run/secrets", crate::names::PROBE_PATH];
+
+/// Lets a spec pass that the tenant may have, and says of another one what it breaks.
+pub fn admit(spec: &AppSpec) -> Result<()> {
+    let violations = check(spec);
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+}
 
 /// Every rule that `spec` breaks; empty: the tenant may have it.
 pub fn check(spec: &AppSpec) -> Vec<Violation> {

@@ -11,7 +11,7 @@ use model::schema::{apps, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::status::Status;
 use model::stored::Stored;
-use model::{Error, Result, policy};
+use model::{Error, policy};
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ pub(super) async fn target_of(
                 Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
                 None => app.spec.0.clone(),
             };
-            allowed(&spec)?;
+            policy::admit(&spec)?;
             let number = app.last_release + 1;
             diesel::update(apps::table.find(app.id))
                 .set((
@@ -69,7 +69,7 @@ pub(super) async fn target_of(
         DeploymentRequest::Rollback { target, force } => {
             let release = release_target(connection, app, *target).await?;
             // Yesterday's spec has to pass today's policy.
-            allowed(&release.spec.0)?;
+            policy::admit(&release.spec.0)?;
             if !force {
                 refuse_live(connection, app, &release, superseded).await?;
             }
@@ -167,9 +167,4 @@ async fn running_release(
     let Some(id) = coming.or(app.live_release_id) else { return Ok(None) };
     let release = releases::table.find(id).select(Release::as_select()).first(connection).await?;
     Ok(Some(release))
-}
-
-fn allowed(spec: &AppSpec) -> Result<()> {
-    let violations = policy::check(spec);
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
