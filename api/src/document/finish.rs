@@ -31,6 +31,7 @@ pub(super) fn finish(mut document: Value) -> Value {
     let schemas = document["components"]["schemas"].clone();
     for (path, method, operation) in operations(&mut document) {
         add_variables(&path, operation);
+        add_page(operation);
         finish_body(&schemas, operation);
         finish_responses(&path, &method, operation);
     }
@@ -114,6 +115,17 @@ fn add_variables(path: &str, operation: &mut Value) {
         parameters.extend(own.iter().cloned());
     }
     if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+}
+
+/// A list takes its page by an extractor that poem-openapi does not see either.
+fn add_page(operation: &mut Value) {
+    let answer = operation.pointer("/responses/200/content").and_then(Value::as_object);
+    let schema = answer.and_then(|media| media.values().next()?["schema"]["$ref"].as_str());
+    if schema.is_some_and(|schema| schema.contains("/Page_")) {
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.extend(crate::page::parameters());
         operation["parameters"] = parameters.into();
     }
 }

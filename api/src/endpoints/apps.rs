@@ -7,7 +7,6 @@ mod patch;
 use db::apps::{AppDraft, AppRow, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
 use model::Error;
-use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
@@ -18,7 +17,7 @@ use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::entity_tag::{IfMatch, IfNoneMatch, Written};
 use crate::idempotency::Key;
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
 pub(crate) use objects::{AppCreate, AppObject, AppUpdate, TaskObject};
@@ -127,14 +126,8 @@ impl Apps {
     async fn list(
         &self,
         EnvironmentAccess(access): EnvironmentAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<AppObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = app_list(&access.state.database, &access.scope, page).await?;
         Ok(Json(PageObject::of(page, AppObject::from)))
     }

@@ -22,7 +22,7 @@ use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::entity_tag::IfMatch;
 use crate::idempotency::Key;
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
 pub(crate) use objects::{
@@ -158,14 +158,8 @@ impl Deployments {
     async fn list(
         &self,
         AppAccess(access): AppAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<DeploymentObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = deployment_list(&access.state.database, &access.scope, page).await?;
         Ok(Json(PageObject::of(page, DeploymentObject::from)))
     }

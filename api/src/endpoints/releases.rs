@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Tag;
 use crate::access::{AppAccess, ReleaseInPath};
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use crate::spec::AppSpec;
 
@@ -130,14 +130,8 @@ impl Releases {
     async fn list(
         &self,
         AppAccess(access): AppAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<ReleaseObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = release_list(&access.state.database, &access.scope, page).await?;
         Ok(Json(PageObject::of(page, ReleaseObject::from)))
     }
