@@ -70,6 +70,7 @@ pub async fn serve(
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
     let state = State {
+        platform,
         database_health: DatabaseHealth::default(),
         authentication: Authentication::new(database.clone()),
         dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),

@@ -1,6 +1,7 @@
 //! The state of an API process: what all requests share.
 
 use db::Database;
+use model::platform::Platform;
 use queue::{DeadLetters, RelayHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,8 @@ use crate::endpoints::health::DatabaseHealth;
 pub(crate) struct State {
     /// Postgres.
     pub(crate) database: Database,
+    /// The installation's settings.
+    pub(crate) platform: Platform,
     /// How Postgres did a moment ago.
     pub(crate) database_health: DatabaseHealth,
     /// Whose tokens are whose.

@@ -7,6 +7,7 @@ use model::app_status::AppStatus;
 use model::environment::Environment;
 use model::error::ErrorCode;
 use model::id::AppId;
+use model::platform::Platform;
 use model::schema::{app_status, apps, environments, releases};
 use model::slug::Slug;
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -70,13 +71,15 @@ macro_rules! app_rows {
 /// Makes an app. Refused where the slug is taken in its environment or the spec breaks a rule.
 pub async fn app_create(
     database: &Database,
+    platform: &Platform,
     scope: &EnvironmentScope,
     slug: &Slug,
-    draft: &AppDraft,
+    draft: AppDraft,
     request: &Request,
     answer: impl Fn(AppRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    policy::admit(&draft.spec)?;
+    let spec = draft.spec.settled(platform);
+    policy::admit(&spec)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
     let outcome = connection
@@ -93,7 +96,7 @@ pub async fn app_create(
                     apps::environment_id.eq(environment.id),
                     apps::slug.eq(slug.as_str()),
                     apps::service_name.eq(names::service_name(slug.as_str(), id)),
-                    apps::spec.eq(Stored(draft.spec.clone())),
+                    apps::spec.eq(Stored(spec.clone())),
                     apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
                 ))
@@ -174,6 +177,7 @@ pub async fn app_list(
 /// Changes what the app's next release will be. `change` gets the draft as it is.
 pub async fn app_update(
     database: &Database,
+    platform: &Platform,
     scope: &AppScope,
     change: impl FnOnce(AppDraft) -> Result<AppDraft> + Send,
     request: &Request,
@@ -190,10 +194,11 @@ pub async fn app_update(
                 Some(change) => change(draft)?,
                 None => draft,
             };
-            policy::admit(&draft.spec)?;
+            let spec = draft.spec.settled(platform);
+            policy::admit(&spec)?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
-                    apps::spec.eq(Stored(draft.spec)),
+                    apps::spec.eq(Stored(spec)),
                     apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
                     apps::updated_at.eq(diesel::dsl::now),

@@ -5,6 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::deployment::Kind;
 use model::error::ErrorCode;
+use model::platform::Platform;
 use model::reason::ReasonCode;
 use model::release::{KEPT_RELEASES, Release, RollbackTarget};
 use model::schema::{deployments, releases};
@@ -96,6 +97,7 @@ pub struct ComparedSpec {
 /// Two specs of an app, to be compared.
 pub async fn release_pair(
     database: &Database,
+    platform: &Platform,
     scope: &AppScope,
     pair: [Compared; 2],
 ) -> Result<[ComparedSpec; 2]> {
@@ -122,7 +124,11 @@ pub async fn release_pair(
             (Some(release), _) => {
                 Ok(ComparedSpec { spec: release.spec.0.clone(), release: Some(release.clone()) })
             }
-            (None, Compared::Draft) => Ok(ComparedSpec { spec: app.spec.0.clone(), release: None }),
+            (None, Compared::Draft) => {
+                // As a deployment would freeze it now.
+                let spec = app.spec.0.clone().frozen(platform);
+                Ok(ComparedSpec { spec, release: None })
+            }
             (None, Compared::Number(_)) => Err(Error::not_found("release")),
             (None, Compared::Live) => Err(Error::new(
                 ErrorCode::NotFound,

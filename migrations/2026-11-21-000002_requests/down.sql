@@ -5,3 +5,8 @@ ALTER TABLE idempotency_keys
     DROP COLUMN headers,
     DROP COLUMN body,
     ALTER COLUMN deployment_id SET NOT NULL;
+ALTER TABLE platform
+    DROP COLUMN deadline_schedule_seconds,
+    DROP COLUMN deadline_pull_seconds,
+    DROP COLUMN deadline_healthy_seconds,
+    DROP COLUMN deadline_progress_seconds;

@@ -217,7 +217,7 @@ fn check_update_policy(policy: &UpdatePolicy, found: &mut Findings) {
 }
 
 fn check_deadlines(deadlines: &Deadlines, found: &mut Findings) {
-    let Deadlines { schedule_seconds, pull_seconds, healthy_seconds, progress_seconds } =
+    let Deadlines { schedule_seconds, pull_seconds, healthy_seconds, progress_seconds, .. } =
         *deadlines;
     found.range("deadlines.schedule", schedule_seconds, 10, 1800, "from 10 to 1800 seconds");
     found.range("deadlines.pull", pull_seconds, 30, 3600, "from 30 to 3600 seconds");

@@ -27,7 +27,7 @@ fn has_the_defaults_of_the_product() -> Outcome {
                     "preset": "safe", "parallelism": 1, "delay": 10, "monitor": 15,
                     "max_failure_ratio": 0.3, "order": "start-first", "failure_action": "rollback",
                 },
-                "deadlines": { "schedule": 120, "pull": 300, "healthy": 60, "progress": 600 },
+                "deadlines": {},
                 "placement": { "constraints": [] },
                 "stop_signal": "SIGTERM", "stop_grace_period": 10,
                 "restart": { "condition": "any", "delay": 5 },

@@ -5,6 +5,7 @@ mod apps;
 mod audit;
 mod bad_specs;
 mod dead_letters;
+mod deadlines;
 mod deployments;
 mod entity_tags;
 mod environments;

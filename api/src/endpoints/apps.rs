@@ -19,6 +19,7 @@ use crate::entity_tag::{IfMatch, IfNoneMatch, Written};
 use crate::idempotency::Key;
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
+use crate::state::State;
 
 pub(crate) use objects::{AppCreate, AppObject, AppUpdate, TaskObject};
 pub(crate) use patch::AppPatch;
@@ -105,13 +106,14 @@ impl Apps {
         let slug =
             slug.parse().map_err(|error: model::slug::InvalidSlug| Error::internal(error))?;
         let draft = AppDraft { spec: spec.try_into()?, replicas };
-        let database = &access.state.database;
+        let State { database, platform, .. } = &*access.state;
         let answer = |made: AppRow| {
             let location = format!("{}/apps/{slug}", access.path);
             let (app, tag) = tagged(made)?;
             kept(AppCreated::Created(app, location, tag))
         };
-        let answered = app_create(database, &access.scope, &slug, &draft, &request, answer).await?;
+        let answered =
+            app_create(database, platform, &access.scope, &slug, draft, &request, answer).await?;
         Ok(Done::of(answered)?)
     }
 
@@ -174,10 +176,10 @@ impl Apps {
         if_match: IfMatch,
         body: Body<AppPatch>,
     ) -> Result<AppChanged, Problem> {
-        let database = &access.state.database;
+        let State { database, platform, .. } = &*access.state;
         let change = |draft| body.value.apply(draft);
         let request = db::Request { expected: if_match.expected(), ..access.request(None) };
-        app_update(database, &access.scope, change, &request).await?;
+        app_update(database, platform, &access.scope, change, &request).await?;
         let (app, tag) = tagged(app_get(database, &access.scope).await?)?;
         Ok(AppChanged::Changed(app, tag))
     }

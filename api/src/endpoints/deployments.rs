@@ -72,7 +72,9 @@ pub(super) async fn accept_expected(
         kept(Accepted::Accepted(Json(row.into()), location))
     };
     let request = db::Request { expected, ..access.request(key) };
-    let answered = deployment_accept(&state.database, scope, wanted, &request, answer).await?;
+    let answered =
+        deployment_accept(&state.database, &state.platform, scope, wanted, &request, answer)
+            .await?;
     // For an answer that is repeated it is one look too many at the outbox.
     state.relay.wake();
     Ok(Done::of(answered)?)

@@ -172,7 +172,9 @@ impl Releases {
     ) -> Result<Json<ReleaseDiff>, Problem> {
         let from = from.0.as_deref().map_or(Ok(Compared::Live), compared)?;
         let to = to.0.as_deref().map_or(Ok(Compared::Draft), compared)?;
-        let pair = release_pair(&access.state.database, &access.scope, [from, to]).await?;
+        let state = &access.state;
+        let pair =
+            release_pair(&state.database, &state.platform, &access.scope, [from, to]).await?;
         Ok(Json(pair.into()))
     }
 }

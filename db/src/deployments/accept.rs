@@ -11,6 +11,7 @@ use model::Result;
 use model::app::App;
 use model::deployment::{Deployment, Kind};
 use model::id::{DeploymentId, ReleaseId};
+use model::platform::Platform;
 use model::reason::ReasonCode;
 use model::release::RollbackTarget;
 use model::schema::deployments;
@@ -81,6 +82,7 @@ impl DeploymentRequest {
 /// end, and the new one takes over from what it then observes.
 pub async fn deployment_accept(
     database: &Database,
+    platform: &Platform,
     scope: &AppScope,
     wanted: &DeploymentRequest,
     request: &Request,
@@ -96,7 +98,7 @@ pub async fn deployment_accept(
             let app = app_lock(connection, scope).await?;
             request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
-            let target = target_of(connection, &app, wanted, &superseded).await?;
+            let target = target_of(connection, platform, &app, wanted, &superseded).await?;
             let restart_counter = superseded
                 .iter()
                 .map(|older| older.restart_counter)

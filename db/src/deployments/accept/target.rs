@@ -6,6 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::error::ErrorCode;
 use model::id::ReleaseId;
+use model::platform::Platform;
 use model::release::Release;
 use model::schema::{apps, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -27,6 +28,7 @@ pub(super) struct Target {
 
 pub(super) async fn target_of(
     connection: &mut AsyncPgConnection,
+    platform: &Platform,
     app: &App,
     request: &DeploymentRequest,
     superseded: &[Superseded],
@@ -37,12 +39,13 @@ pub(super) async fn target_of(
                 Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
                 None => app.spec.0.clone(),
             };
-            policy::admit(&spec)?;
+            let frozen = spec.clone().frozen(platform);
+            policy::admit(&frozen)?;
             let number = app.last_release + 1;
             diesel::update(apps::table.find(app.id))
                 .set((
                     apps::last_release.eq(number),
-                    apps::spec.eq(Stored(spec.clone())),
+                    apps::spec.eq(Stored(spec)),
                     apps::updated_at.eq(diesel::dsl::now),
                 ))
                 .execute(connection)
@@ -54,7 +57,7 @@ pub(super) async fn target_of(
                     releases::organization_id.eq(app.organization_id),
                     releases::app_id.eq(app.id),
                     releases::number.eq(number),
-                    releases::spec.eq(Stored(spec)),
+                    releases::spec.eq(Stored(frozen)),
                     releases::spec_version.eq(SPEC_VERSION),
                 ))
                 .execute(connection)
