@@ -3,7 +3,7 @@
 //!
 //! Key, answer and audit row are committed with the change itself, so that a crash leaves all of
 //! them or none. An [`Answered`] can be had from here only: a change that returns one has been
-//! through [`Request::begin`] and [`Request::finish`].
+//! through `begin` and `finish` of its [`Request`].
 
 use std::collections::BTreeMap;
 
