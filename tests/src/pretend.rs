@@ -9,9 +9,12 @@ use model::deployment::Kind;
 use model::id::WorkerId;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
+use sha2::{Digest as _, Sha256};
 
-/// An image id that no daemon has.
-pub const IMAGE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// The image id that this reference is resolved to: none that a daemon has, and the same each time.
+pub fn image_id(reference: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(reference)))
+}
 
 /// Claims the next deployment, which has to be there.
 pub async fn claim(database: &Database) -> Result<Claim> {
@@ -42,7 +45,7 @@ pub async fn update(database: &Database) -> Result<(Claim, Work)> {
     let claim = claim(database).await?;
     let work = work_read(database, claim.deployment).await?;
     if let Some(release) = &work.release {
-        release_resolve(database, release.id, IMAGE).await?;
+        release_resolve(database, release.id, &image_id(&release.spec.0.image)).await?;
     }
     go(database, claim, Status::Provisioning, transition(Status::Updating, None)).await?;
     Ok((claim, work))
