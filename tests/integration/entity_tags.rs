@@ -110,6 +110,12 @@ fn what_a_worker_does_refuses_no_change() -> Outcome {
         patch_if(&acme, &tag, json!({ "memory": 2048 }))
             .await?
             .problem(412, "precondition_failed")?;
+        // Whether it is stopped is the app's, too.
+        let (tag, _) = read(&acme).await?;
+        acme.to("stop", "web").await?;
+        patch_if(&acme, &tag, json!({ "memory": 2048 }))
+            .await?
+            .problem(412, "precondition_failed")?;
         Ok(())
     })
 }

@@ -80,9 +80,12 @@ fn every_post_is_done_once() -> Outcome {
                 *secret = Value::Null;
             }
             assert_eq!(again.body, first.body, "{template}");
-            let other = post(client, &path, &body, " ").await?;
-            other.problem(422, "idempotency_key_reused")?;
-            assert_eq!(written(skep).await?, after, "{template}");
+            // Without a body there is no other request to this path.
+            if !body.is_null() {
+                let other = post(client, &path, &body, " ").await?;
+                other.problem(422, "idempotency_key_reused")?;
+                assert_eq!(written(skep).await?, after, "{template}");
+            }
             // What was accepted last is what can be canceled.
             let made = first.body["id"].as_str().filter(|id| id.starts_with("dep_"));
             if let Some(deployment) = made {
@@ -93,17 +96,10 @@ fn every_post_is_done_once() -> Outcome {
     })
 }
 
-/// A POST with a key. `other` makes it another request: it goes behind the body, or into the query of
-/// one that has none.
-async fn post(client: &Client, path: &str, body: &Value, other: &str) -> anyhow::Result<Answer> {
-    if !body.is_null() {
-        let body = Some(format!("{body}{other}").into_bytes());
-        let ask = Ask { headers: &[("Idempotency-Key", "key")], body };
-        return client.ask(Method::POST, path, ask).await;
-    }
-    let path = if other.is_empty() { path.to_owned() } else { format!("{path}?other=1") };
-    let ask = Ask { headers: &[("Idempotency-Key", "key")], body: None };
-    client.ask(Method::POST, &path, ask).await
+/// A POST with a key, and with a body where it has one, behind which there may be something.
+async fn post(client: &Client, path: &str, body: &Value, behind: &str) -> anyhow::Result<Answer> {
+    let body = (!body.is_null()).then(|| format!("{body}{behind}").into_bytes());
+    client.ask(Method::POST, path, Ask { headers: &[("Idempotency-Key", "key")], body }).await
 }
 
 /// How many rows there are of what requests write.
