@@ -173,7 +173,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             }
             Step::Apply(target) => {
                 let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
-                let untouched = untouched(work, seen.service.as_ref());
+                let untouched = untouched(work, &seen);
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
                 let deployment = seen.deployment;
                 if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
@@ -183,13 +183,13 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             }
             Step::RemoveService => {
                 let acted = self.actor.remove_service(work, &seen).await;
-                let untouched = untouched(work, seen.service.as_ref());
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 self.memory.undrainable = false;
                 self.settle(work, &deployment, now, untouched, acted).await
             }
             Step::ResolveImage => {
-                let untouched = untouched(work, seen.service.as_ref());
+                let untouched = untouched(work, &seen);
                 let deployment = seen.deployment;
                 let acted = self.actor.resolve(work).await?;
                 self.settle(work, &deployment, now, untouched, acted).await

@@ -6,6 +6,7 @@ use db::work::Work;
 use model::names;
 use model::release::Release;
 
+use super::observation::Observation;
 use crate::swarm::Service;
 
 /// What a service should carry.
@@ -62,11 +63,11 @@ impl<'a> Target<'a> {
 }
 
 /// Whether the service is as the last verdict left it, so that there is nothing to go back from.
-pub(super) fn untouched(work: &Work, service: Option<&Service>) -> bool {
-    match (service, Target::before(work)) {
+pub(super) fn untouched(work: &Work, seen: &Observation<'_>) -> bool {
+    match (&seen.service, Target::before(work)) {
         // Somebody took it away: what was live has to come back.
         (None, before) => before.is_none(),
         (Some(service), Some(before)) => before.is_carried_by(service),
-        (Some(service), None) => service.replicas == 0,
+        (Some(service), None) => service.replicas == 0 && seen.all_over(),
     }
 }

@@ -12,7 +12,7 @@ impl<'a> Planner<'a, '_> {
     /// one left half done.
     pub(super) fn cancel(&self) -> Step<'a> {
         let provisioning = self.deployment().status == Status::Provisioning;
-        if provisioning && untouched(self.work, self.seen.service.as_ref()) {
+        if provisioning && untouched(self.work, self.seen) {
             return end(
                 Status::Canceled,
                 ReasonCode::Canceled,
