@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use db::organizations::organization_find;
 use db::tokens::TokenHolder;
-use db::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment};
+use db::{
+    Actor, AppScope, EnvironmentScope, Expected, IdempotencyKey, OperatorScope, OrgScope, Segment,
+};
 use model::Error;
 use model::error::ErrorCode;
 use model::id::{DeploymentId, OrganizationId};
@@ -32,6 +34,13 @@ pub(crate) struct Access<S> {
     pub(crate) state: Arc<State>,
     /// Path of the thing that the scope names, as the caller wrote it.
     pub(crate) path: String,
+}
+
+impl<S> Access<S> {
+    /// The request, as what it changes has to know it.
+    pub(crate) fn request(&self, key: Option<IdempotencyKey>) -> db::Request {
+        db::Request { actor: self.actor.clone(), key, expected: Expected::Any }
+    }
 }
 
 /// Reaches the whole installation: operators only.

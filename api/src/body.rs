@@ -15,7 +15,6 @@ use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::ParseFromJSON;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::document::document;
@@ -32,9 +31,9 @@ pub(crate) struct Body<T> {
 }
 
 impl<T> Body<T> {
-    /// SHA-256 of the bytes that were sent.
-    pub(crate) fn hash(&self) -> [u8; 32] {
-        Sha256::digest(&self.bytes).into()
+    /// The bytes that were sent.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -119,6 +119,23 @@ mod tests {
     }
 
     #[test]
+    fn every_post_takes_an_idempotency_key() {
+        let value: Value = serde_json::from_str(document().text()).unwrap();
+        for (path, operations) in value["paths"].as_object().unwrap() {
+            let Some(post) = operations.get("post") else { continue };
+            let taken = post["parameters"].as_array().into_iter().flatten();
+            let key = taken.filter(|parameter| parameter["name"] == "Idempotency-Key").count();
+            assert_eq!(key, 1, "{path} does not take the extractor `Key`");
+            for status in ["409", "422"] {
+                assert!(post["responses"][status].is_object(), "{path} {status}");
+            }
+            let told = post["responses"].as_object().unwrap().values();
+            let told = told.filter(|answer| !answer["headers"]["Idempotency-Replayed"].is_null());
+            assert_eq!(told.count(), 1, "{path} does not answer with `Done`");
+        }
+    }
+
+    #[test]
     fn every_operation_says_who_may_and_how_it_fails() {
         let value: Value = serde_json::from_str(document().text()).unwrap();
         for (path, operations) in value["paths"].as_object().unwrap() {

@@ -2,6 +2,7 @@
 //! shapes the answer.
 
 pub(crate) mod apps;
+pub(crate) mod dead_letters;
 pub(crate) mod deployments;
 pub(crate) mod environments;
 pub(crate) mod health;
@@ -12,6 +13,7 @@ pub(crate) mod tokens;
 use poem_openapi::{OpenApiService, Tags};
 
 use apps::Apps;
+use dead_letters::DeadLetterEndpoints;
 use deployments::Deployments;
 use environments::Environments;
 use health::HealthChecks;
@@ -20,8 +22,16 @@ use releases::Releases;
 use tokens::Tokens;
 
 /// All endpoints of the document.
-pub(crate) type Endpoints =
-    (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+pub(crate) type Endpoints = (
+    Organizations,
+    Tokens,
+    Environments,
+    Apps,
+    Deployments,
+    Releases,
+    DeadLetterEndpoints,
+    HealthChecks,
+);
 
 #[derive(Tags)]
 enum Tag {
@@ -39,6 +49,8 @@ enum Tag {
     Deployments,
     /// Immutable, numbered snapshots of an app.
     Releases,
+    /// The platform itself, for operators.
+    Platform,
     /// Whether this process is well.
     Health,
 }
@@ -48,13 +60,25 @@ Deploys containerised apps on Docker Swarm, each organization's environment on a
 of its own.
 
 Send `Authorization: Bearer skep_…`. Path segments take slugs or ids. Lists are paged: pass \
-`next_cursor` on as `cursor`. Deployments are accepted with 202 and an `Idempotency-Key` at will; \
-follow them with `GET …/deployments/{deployment}?wait=30`. Errors are problem details (RFC 9457) \
-with a stable `code`.";
+`next_cursor` on as `cursor`. Deployments are accepted with 202; follow them with \
+`GET …/deployments/{deployment}?wait=30`. Errors are problem details (RFC 9457) with a stable `code`.
+
+Every POST and the removal of an app take an `Idempotency-Key`: sent again within 24 \
+hours with the same token, path and body, the request changes nothing and is answered as it was, with \
+`Idempotency-Replayed: true`. Secrets are never kept: a repetition is answered without them. A request \
+that was refused leaves its key free.";
 
 /// The service of all endpoints.
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
-    let endpoints =
-        (Organizations, Tokens, Environments, Apps, Deployments, Releases, HealthChecks);
+    let endpoints = (
+        Organizations,
+        Tokens,
+        Environments,
+        Apps,
+        Deployments,
+        Releases,
+        DeadLetterEndpoints,
+        HealthChecks,
+    );
     OpenApiService::new(endpoints, "Skep", "1").description(ABOUT)
 }

@@ -1,15 +1,19 @@
 //! The header `Idempotency-Key`: makes a repeated request the same request.
 //!
+//! Every POST takes one, and a test of the document holds them to it.
+//!
 //! poem-openapi's own header parameters skip a value that is not ASCII, as if it had not been sent:
 //! the request would be taken twice by a caller who believes otherwise.
 
-use db::deployments::IdempotencyKey;
+use db::IdempotencyKey;
 use model::Error;
 use model::error::Violation;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use sha2::{Digest as _, Sha256};
 
+use crate::body::Body;
 use crate::problem::Problem;
 
 /// Name of the header.
@@ -22,13 +26,31 @@ const RULE: &str = "given once: 1 to 255 visible ASCII characters";
 
 /// The key of a request, where it came with one.
 #[derive(Debug)]
-pub(crate) struct Key(Option<String>);
+pub(crate) struct Key(Option<Given>);
+
+#[derive(Debug)]
+struct Given {
+    key: String,
+    /// Method and path.
+    route: String,
+    query: String,
+}
 
 impl Key {
-    /// What is stored, for a request by this method to this path, with a body of this hash.
-    pub(crate) fn of(self, method: &str, path: &str, hash: [u8; 32]) -> Option<IdempotencyKey> {
-        let route = format!("{method} {path}");
-        self.0.map(|key| IdempotencyKey { route, key, request_hash: hash })
+    /// The key of a request that has this body.
+    pub(crate) fn with<T>(self, body: &Body<T>) -> Option<IdempotencyKey> {
+        self.of(body.bytes())
+    }
+
+    /// The key of a request that has no body.
+    pub(crate) fn alone(self) -> Option<IdempotencyKey> {
+        self.of(&[])
+    }
+
+    fn of(self, body: &[u8]) -> Option<IdempotencyKey> {
+        let Given { key, route, query } = self.0?;
+        let hash = Sha256::new().chain_update(query).chain_update([0]).chain_update(body);
+        Some(IdempotencyKey { route, key, request_hash: hash.finalize().into() })
     }
 }
 
@@ -59,7 +81,12 @@ impl<'a> ApiExtractor<'a> for Key {
         match (given.next(), given.next()) {
             (None, _) => Ok(Self(None)),
             (Some(value), None) if fits(value.as_bytes()) => {
-                Ok(Self(value.to_str().ok().map(str::to_owned)))
+                let uri = request.uri();
+                Ok(Self(value.to_str().ok().map(|key| Given {
+                    key: key.to_owned(),
+                    route: format!("{} {}", request.method(), uri.path()),
+                    query: uri.query().unwrap_or_default().to_owned(),
+                })))
             }
             _ => Err(Problem::from(Error::invalid(vec![Violation::new(HEADER, RULE)])).into()),
         }
@@ -85,7 +112,7 @@ mod tests {
         let (request, mut body) = request.split();
         Key::from_request(&request, &mut body, ExtractParamOptions::default())
             .await
-            .map(|key| key.0)
+            .map(|key| key.0.map(|given| given.key))
     }
 
     #[tokio::test]

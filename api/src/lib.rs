@@ -10,7 +10,9 @@ mod body;
 mod changes;
 mod docs_page;
 mod document;
+mod done;
 mod endpoints;
+mod entity_tag;
 mod idempotency;
 mod middleware;
 mod page;
@@ -32,7 +34,7 @@ use model::{Error, Result};
 use poem::endpoint::make_sync;
 use poem::listener::Acceptor;
 use poem::{Endpoint, EndpointExt as _, Response, Route, Server, get};
-use queue::Relay;
+use queue::{DeadLetters, Relay};
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{LogFormat, Settings};
@@ -68,8 +70,10 @@ pub async fn serve(
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
     let state = State {
+        platform,
         database_health: DatabaseHealth::default(),
         authentication: Authentication::new(database.clone()),
+        dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),
         relay: Relay::start(
             database.clone(),
             settings.amqp_url,

@@ -1,11 +1,19 @@
 //! Pages of lists: `?limit=` and `?cursor=` in, `items` and `next_cursor` out.
 
-use db::page::DEFAULT_LIMIT;
+use db::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use db::{Page, PageRequest};
 use model::Error;
 use model::error::Violation;
+use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
+use serde_json::{Value, json};
+
+use crate::document::document;
+use crate::problem::Problem;
+
+/// What a cursor looks like.
+const CURSOR_PATTERN: &str = "^[0-7][0-9a-hjkmnp-tv-z]{25}$";
 
 /// One page of a list.
 #[derive(Debug, Object)]
@@ -25,14 +33,55 @@ impl<T: ParseFromJSON + ToJSON + Send + Sync> PageObject<T> {
     }
 }
 
-/// The page that a query asks for.
-pub(crate) fn page_request(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, Error> {
-    let after = match cursor {
-        Some(text) => Some(text.parse().map_err(|_| {
-            let rule = "a next_cursor that this list gave out";
-            Error::invalid(vec![Violation::new("cursor", rule)])
-        })?),
-        None => None,
+/// The page that a request asks for: every list takes it. What it reads stands in the document by
+/// [`parameters`], beside every answer that is a page.
+pub(crate) struct PageQuery(pub(crate) PageRequest);
+
+/// Name and form of each parameter that [`PageQuery`] reads.
+pub(crate) fn parameters() -> [Value; 2] {
+    let parameter = |name: &str, about: &str, schema: Value| {
+        json!({
+            "name": name, "in": "query", "required": false, "description": about, "schema": schema,
+        })
     };
-    Ok(PageRequest { after, limit: limit.unwrap_or(DEFAULT_LIMIT) })
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT });
+    let cursor = json!({ "type": "string", "pattern": CURSOR_PATTERN });
+    [
+        parameter("limit", "Most items of the page.", limit),
+        parameter("cursor", "Where to start: the `next_cursor` of the page before.", cursor),
+    ]
+}
+
+impl<'a> FromRequest<'a> for PageQuery {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let given = request.params::<Vec<(String, String)>>().unwrap_or_default();
+        let mut page = PageRequest { after: None, limit: DEFAULT_LIMIT };
+        let mut broken = Vec::new();
+        for (name, text) in given {
+            let read = match name.as_str() {
+                "limit" => match text.parse() {
+                    Ok(limit @ 1..=MAX_LIMIT) => {
+                        page.limit = limit;
+                        true
+                    }
+                    _ => false,
+                },
+                "cursor" => {
+                    page.after = text.parse().ok();
+                    page.after.is_some()
+                }
+                // One that the route does not know was refused before.
+                _ => true,
+            };
+            if !read {
+                let rule = document().parameter_rule(&name).unwrap_or_default();
+                broken.push(Violation::new(name, rule));
+            }
+        }
+        if broken.is_empty() {
+            Ok(Self(page))
+        } else {
+            Err(Problem::from(Error::invalid(broken)).into())
+        }
+    }
 }

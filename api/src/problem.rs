@@ -42,8 +42,11 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::NotDeployable
         | ErrorCode::AppStopped
         | ErrorCode::NotCancelable
+        | ErrorCode::AlreadyLive
         | ErrorCode::BeingRemoved
-        | ErrorCode::SubnetsExhausted => StatusCode::CONFLICT,
+        | ErrorCode::SubnetsExhausted
+        | ErrorCode::IdempotencyKeyInFlight => StatusCode::CONFLICT,
+        ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -67,9 +70,14 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::NotDeployable => "The release cannot be deployed",
         ErrorCode::AppStopped => "The app is stopped",
         ErrorCode::NotCancelable => "The deployment cannot be canceled any more",
+        ErrorCode::AlreadyLive => "What is asked for is live already",
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
+        ErrorCode::PreconditionFailed => "It has changed since it was read",
         ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",
+        ErrorCode::IdempotencyKeyInFlight => {
+            "The first request with this idempotency key has no answer yet"
+        }
         ErrorCode::TooLarge => "The body is too large",
         ErrorCode::UnsupportedMediaType => "The body is not of a media type that is taken",
         ErrorCode::Overloaded => "Too many requests are in progress",

@@ -4,45 +4,23 @@
 //! poem-openapi's own parser stops at the first fault, names Rust types instead of fields, and
 //! repeats the value that it was given. It still runs after this, on values that fit.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use model::error::Violation;
-use model::image::IMAGE_RULE;
-use model::policy::CONSTRAINT_RULE;
-use model::slug::{SLUG_PATTERN, SLUG_RULE};
 use regex::Regex;
 use serde_json::{Map, Value};
+
+#[cfg(test)]
+pub(crate) use words::PATTERNS;
+use words::rule_of;
 
 /// Most violations that one answer lists: a body of nonsense must not make a larger answer.
 const MAX_VIOLATIONS: usize = 50;
 
 /// Longest name of an unknown field that is repeated, in characters.
 const MAX_NAME: usize = 80;
-
-/// Patterns of the document in words. Attributes take literals only, so each pattern stands here
-/// once more; one that is missing here is told as it is.
-pub(crate) const PATTERNS: &[(&str, &str)] = &[
-    (SLUG_PATTERN, SLUG_RULE),
-    (
-        r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$",
-        IMAGE_RULE,
-    ),
-    (
-        r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch))(==|!=)[A-Za-z0-9._-]{1,63}$",
-        CONSTRAINT_RULE,
-    ),
-    (r"^[0-7][0-9a-hjkmnp-tv-z]{25}$", "a next_cursor that this list gave out"),
-    (r"^/[^\x00-\x1f\x7f:,]*$", "an absolute path of at most 255 bytes, without : and ,"),
-    (r"^/[!-~]*$", "starts with a slash; visible ASCII characters, at most 1024"),
-    (
-        "^SIG(TERM|INT|QUIT|HUP|USR1|USR2|WINCH|KILL)$",
-        "one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL",
-    ),
-    (r"^[A-Za-z0-9._:-]*$", "1 to 64 of a-z, A-Z, 0-9, . _ - :"),
-    // Control characters would break logs, terminals and (NUL) Postgres.
-    (r"^[^\x00-\x1f\x7f]*$", "a text of 1 to 200 characters without control characters"),
-    ("^[!-~]*$", "1 to 255 visible ASCII characters"),
-];
 
 /// A schema, ready to check values with.
 #[derive(Debug)]
@@ -78,6 +56,7 @@ enum Kind {
         most: f64,
     },
     Boolean,
+    OneOf(Vec<Schema>),
     Any,
 }
 
@@ -103,7 +82,12 @@ impl Schema {
             },
             Some(name @ ("integer" | "number")) => read_number(&map, name == "integer"),
             Some("boolean") => Kind::Boolean,
-            _ => Kind::Any,
+            _ => match map.get("oneOf").and_then(Value::as_array) {
+                Some(forms) => Kind::OneOf(
+                    forms.iter().map(|form| Self::read(document, form)).collect::<Option<_>>()?,
+                ),
+                None => Kind::Any,
+            },
         };
         let rule = rule_of(&kind);
         let nullable = map.get("nullable").is_some_and(|nullable| nullable == true);
@@ -186,6 +170,7 @@ impl Schema {
                 (!integer || number.is_i64() || number.is_u64())
                     && number.as_f64().is_some_and(|number| (*least..=*most).contains(&number))
             }
+            (Kind::OneOf(forms), _) => forms.iter().any(|form| form.check(value).is_empty()),
             _ => false,
         }
     }
@@ -242,48 +227,6 @@ fn texts(map: &Map<String, Value>, name: &str) -> Vec<String> {
     list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn rule_of(kind: &Kind) -> String {
-    match kind {
-        Kind::Object { at_most: Some(most), .. } => format!("an object of at most {most} entries"),
-        Kind::Object { .. } => "an object".into(),
-        Kind::List { items, least, most } => {
-            format!("a list of {}{}", counted(*least, *most, "entries, each "), items.rule())
-        }
-        Kind::Text { words, .. } if !words.is_empty() => format!("one of {}", words.join(", ")),
-        Kind::Text { pattern: Some(pattern), .. } => {
-            let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
-            known.map_or_else(
-                || format!("a text that matches {pattern}"),
-                |(_, rule)| (*rule).to_owned(),
-            )
-        }
-        Kind::Text { least, most, .. } => match counted(*least, *most, "characters") {
-            count if count.is_empty() => "a text".into(),
-            count => format!("a text of {count}"),
-        },
-        Kind::Number { integer, least, most } => {
-            let noun = if *integer { "an integer" } else { "a number" };
-            match (least.is_finite() && *least > f64::MIN, *most < f64::MAX) {
-                (true, true) => format!("{noun} from {least} to {most}"),
-                (true, false) => format!("{noun} of at least {least}"),
-                (false, true) => format!("{noun} of at most {most}"),
-                (false, false) => noun.into(),
-            }
-        }
-        Kind::Boolean => "true or false".into(),
-        Kind::Any => "JSON".into(),
-    }
-}
-
-fn counted(least: usize, most: usize, noun: &str) -> String {
-    match (least, most) {
-        (0, usize::MAX) => String::new(),
-        (0, most) => format!("at most {most} {noun}"),
-        (least, usize::MAX) => format!("at least {least} {noun}"),
-        (least, most) => format!("{least} to {most} {noun}"),
-    }
-}
-
 fn violation(path: &str, rule: &str) -> Violation {
     Violation::new(if path.is_empty() { "body" } else { path }, rule)
 }
@@ -303,6 +246,8 @@ fn within(path: &mut String, name: &str, visit: impl FnOnce(&mut String)) {
 mod tests {
     use serde_json::json;
 
+    use model::slug::{SLUG_PATTERN, SLUG_RULE};
+
     use super::*;
 
     fn faults(value: &Value) -> Vec<(String, String)> {
@@ -319,6 +264,8 @@ mod tests {
                         { "$ref": "#/components/schemas/Size" }, { "maximum": 3.0 } ] },
                     "words": { "type": "array", "maxItems": 2, "items": { "type": "string" } },
                     "order": { "type": "string", "enum": ["up", "down"] },
+                    "step": { "oneOf": [{ "type": "integer", "minimum": 1.0 },
+                        { "type": "string", "enum": ["all"] }] },
                     "env": { "type": "object", "additionalProperties": { "type": "string" } },
                     "inner": { "type": "object", "additionalProperties": false, "properties": {
                         "on": { "type": "boolean" } } },
@@ -343,7 +290,7 @@ mod tests {
     fn what_fits_passes() {
         let all = json!({
             "name": "web", "share": 0.5, "size": 3, "words": ["a"], "order": "up",
-            "env": { "A": "b" }, "inner": { "on": true },
+            "env": { "A": "b" }, "inner": { "on": true }, "step": "all",
         });
         assert_eq!(faults(&all), []);
         assert_eq!(faults(&json!({ "name": "web", "share": null, "inner": null })), []);
@@ -363,6 +310,10 @@ mod tests {
             told("words", "a list of at most 2 entries, each a text")
         );
         assert_eq!(fault(json!({ "order": "left" })), told("order", "one of up, down"));
+        for bad in [json!(0), json!("some"), json!(true)] {
+            let rule = "an integer of at least 1, or one of all";
+            assert_eq!(fault(json!({ "step": bad })), told("step", rule));
+        }
         assert_eq!(fault(json!({ "env": { "A": 1 } })), told("env.A", "a text"));
         assert_eq!(fault(json!({ "env": { "A": null } })), told("env.A", "a text"));
         assert_eq!(fault(json!({ "inner": { "on": 1 } })), told("inner.on", "true or false"));

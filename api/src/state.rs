@@ -1,7 +1,8 @@
 //! The state of an API process: what all requests share.
 
 use db::Database;
-use queue::RelayHandle;
+use model::platform::Platform;
+use queue::{DeadLetters, RelayHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
@@ -12,12 +13,16 @@ use crate::endpoints::health::DatabaseHealth;
 pub(crate) struct State {
     /// Postgres.
     pub(crate) database: Database,
+    /// The installation's settings.
+    pub(crate) platform: Platform,
     /// How Postgres did a moment ago.
     pub(crate) database_health: DatabaseHealth,
     /// Whose tokens are whose.
     pub(crate) authentication: Authentication,
     /// Wakes the relay after an accept.
     pub(crate) relay: RelayHandle,
+    /// What no worker could decode.
+    pub(crate) dead_letters: DeadLetters,
     /// Deployments that change.
     pub(crate) changes: Changes,
     /// Canceled when the process was asked to stop.

@@ -6,7 +6,8 @@ use model::app::App;
 use model::app_status::AppStatus;
 use model::environment::Environment;
 use model::error::ErrorCode;
-use model::id::{AppId, EnvironmentId};
+use model::id::AppId;
+use model::platform::Platform;
 use model::schema::{app_status, apps, environments, releases};
 use model::slug::Slug;
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -17,7 +18,8 @@ use crate::audit::{Mutation, audit_insert};
 use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
-use crate::scope::{Actor, AppScope, EnvironmentScope};
+use crate::requests::{Answer, Answered, Request};
+use crate::scope::{AppScope, EnvironmentScope, named};
 use crate::segment::Segment;
 
 /// An app with what is known of it live.
@@ -69,16 +71,22 @@ macro_rules! app_rows {
 /// Makes an app. Refused where the slug is taken in its environment or the spec breaks a rule.
 pub async fn app_create(
     database: &Database,
+    platform: &Platform,
     scope: &EnvironmentScope,
     slug: &Slug,
-    draft: &AppDraft,
-    actor: &Actor,
-) -> Result<AppRow> {
-    policy::allow(&draft.spec)?;
+    draft: AppDraft,
+    request: &Request,
+    answer: impl Fn(AppRow) -> Result<Answer> + Sync,
+) -> Result<Answered> {
+    let spec = draft.spec.settled(platform);
+    policy::admit(&spec)?;
     let mut connection = database.connection().await?;
     let organization = scope.organization.organization();
-    let made = connection
+    let outcome = connection
         .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok(earlier);
+            }
             let environment = environment_of(connection, scope).await?;
             let id = AppId::new();
             let app = diesel::insert_into(apps::table)
@@ -88,7 +96,7 @@ pub async fn app_create(
                     apps::environment_id.eq(environment.id),
                     apps::slug.eq(slug.as_str()),
                     apps::service_name.eq(names::service_name(slug.as_str(), id)),
-                    apps::spec.eq(Stored(draft.spec.clone())),
+                    apps::spec.eq(Stored(spec.clone())),
                     apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
                 ))
@@ -107,45 +115,37 @@ pub async fn app_create(
                         Failure::Postgres(error)
                     }
                 })?;
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(organization),
-                    action: "app.create",
-                    object: app.id.to_string(),
-                    before: None,
-                    after: Some(audited(&app)),
-                },
-            )
-            .await?;
-            Ok::<_, Failure>(AppRow {
+            let mutation = Mutation {
+                organization: Some(organization),
+                action: "app.create",
+                object: app.id.to_string(),
+                before: None,
+                after: Some(audited(&app)),
+                deployment: None,
+            };
+            let made = AppRow {
                 app,
                 environment: environment.slug,
                 live_release: None,
                 status: None,
                 status_release: None,
-            })
+            };
+            request.finish(connection, mutation, answer(made)?).await
         })
-        .await?;
-    Ok(made)
+        .await;
+    // Or this request would wait for a second connection while it holds one.
+    drop(connection);
+    request.settle(database, outcome).await
 }
 
 /// One app with its live status.
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let mut connection = database.connection().await?;
-    let mut query = app_rows!()
+    let query = app_rows!()
         .filter(apps::organization_id.eq(scope.organization.organization()))
         .into_boxed();
-    query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    query = match &scope.app {
-        Segment::Id(id) => query.filter(apps::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(apps::slug.eq(slug)),
-    };
-    query
+    let query = named!(query, environments, &scope.environment);
+    named!(query, apps, &scope.app)
         .first(&mut connection)
         .await
         .optional()
@@ -177,9 +177,10 @@ pub async fn app_list(
 /// Changes what the app's next release will be. `change` gets the draft as it is.
 pub async fn app_update(
     database: &Database,
+    platform: &Platform,
     scope: &AppScope,
     change: impl FnOnce(AppDraft) -> Result<AppDraft> + Send,
-    actor: &Actor,
+    request: &Request,
 ) -> Result<()> {
     let mut connection = database.connection().await?;
     // An `FnOnce` cannot be called by the async closure that a transaction takes.
@@ -187,15 +188,17 @@ pub async fn app_update(
     connection
         .transaction(async |connection| {
             let app = app_lock(connection, scope).await?;
+            request.expected.check(&app)?;
             let draft = AppDraft { spec: app.spec.0.clone(), replicas: app.replicas };
             let draft = match change.take() {
                 Some(change) => change(draft)?,
                 None => draft,
             };
-            policy::allow(&draft.spec)?;
+            let spec = draft.spec.settled(platform);
+            policy::admit(&spec)?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
-                    apps::spec.eq(Stored(draft.spec)),
+                    apps::spec.eq(Stored(spec)),
                     apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
                     apps::updated_at.eq(diesel::dsl::now),
@@ -205,13 +208,14 @@ pub async fn app_update(
                 .await?;
             audit_insert(
                 connection,
-                actor,
+                &request.actor,
                 Mutation {
                     organization: Some(app.organization_id),
                     action: "app.update",
                     object: app.id.to_string(),
                     before: Some(audited(&app)),
                     after: Some(audited(&updated)),
+                    deployment: None,
                 },
             )
             .await?;
@@ -241,10 +245,8 @@ pub(crate) async fn app_lock_any(
         .filter(environments::organization_id.eq(organization))
         .select(environments::id)
         .into_boxed();
-    let environment = match &scope.environment {
-        Segment::Id(id) => environment.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => environment.filter(environments::slug.eq(slug.clone())),
-    };
+    let environment = named!(environment, environments, &scope.environment);
+    // A query that locks cannot be boxed: `named!` is of no use here.
     let found = match &scope.app {
         Segment::Id(id) => {
             apps::table
@@ -280,11 +282,8 @@ async fn environment_of(
         .filter(environments::organization_id.eq(scope.organization.organization()))
         .select(Environment::as_select())
         .into_boxed();
-    let query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(EnvironmentId::from(id.as_uuid()))),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    let found = query.first(connection).await.optional()?;
+    let found =
+        named!(query, environments, &scope.environment).first(connection).await.optional()?;
     Ok(found.ok_or_else(|| Error::not_found("environment"))?)
 }
 

@@ -3,7 +3,7 @@
 
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::audit::AuditEntry;
-use model::id::{AuditId, OrganizationId};
+use model::id::{AuditId, DeploymentId, OrganizationId};
 use model::schema::audit_log;
 
 use crate::scope::Actor;
@@ -15,6 +15,25 @@ pub(crate) struct Mutation<'a> {
     pub(crate) object: String,
     pub(crate) before: Option<serde_json::Value>,
     pub(crate) after: Option<serde_json::Value>,
+    /// The deployment that it accepted.
+    pub(crate) deployment: Option<DeploymentId>,
+}
+
+impl Mutation<'_> {
+    /// Its row.
+    pub(crate) fn entry(self, actor: &Actor) -> AuditEntry {
+        AuditEntry {
+            id: AuditId::new(),
+            organization_id: self.organization,
+            token_id: Some(actor.token),
+            action: self.action.to_owned(),
+            object: self.object,
+            before: self.before,
+            after: self.after,
+            request_id: actor.request_id.clone(),
+            address: actor.address.clone(),
+        }
+    }
 }
 
 pub(crate) async fn audit_insert(
@@ -22,17 +41,7 @@ pub(crate) async fn audit_insert(
     actor: &Actor,
     mutation: Mutation<'_>,
 ) -> diesel::QueryResult<()> {
-    let entry = AuditEntry {
-        id: AuditId::new(),
-        organization_id: mutation.organization,
-        token_id: Some(actor.token),
-        action: mutation.action.to_owned(),
-        object: mutation.object,
-        before: mutation.before,
-        after: mutation.after,
-        request_id: actor.request_id.clone(),
-        address: actor.address.clone(),
-    };
+    let entry = mutation.entry(actor);
     diesel::insert_into(audit_log::table).values(&entry).execute(connection).await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use model::schema::{
 use model::stored::Stored;
 use model::{Error, Result};
 
-pub use accept::{Accepted, DeploymentRequest, IdempotencyKey, deployment_accept};
+pub use accept::{DeploymentRequest, deployment_accept};
 
 pub use cancel::deployment_cancel;
 
@@ -23,7 +23,7 @@ use crate::apps::app_get;
 use crate::failure;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
-use crate::scope::AppScope;
+use crate::scope::{AppScope, named};
 use crate::segment::Segment;
 
 /// A deployment with the number of its release.
@@ -76,22 +76,15 @@ pub async fn deployment_get(
     id: DeploymentId,
 ) -> Result<DeploymentRow> {
     let mut connection = database.connection().await?;
-    let mut query = deployments::table
+    let query = deployments::table
         .inner_join(apps::table.inner_join(environments::table))
         .left_join(releases::table)
         .filter(deployments::organization_id.eq(scope.organization.organization()))
         .filter(deployments::id.eq(id))
         .select((Deployment::as_select(), releases::number.nullable()))
         .into_boxed();
-    query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    query = match &scope.app {
-        Segment::Id(id) => query.filter(apps::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(apps::slug.eq(slug)),
-    };
-    query
+    let query = named!(query, environments, &scope.environment);
+    named!(query, apps, &scope.app)
         .first(&mut connection)
         .await
         .optional()

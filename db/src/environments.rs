@@ -12,7 +12,7 @@ use model::{Error, Result, names, subnet};
 use crate::failure::{self, Failure};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
-use crate::scope::{EnvironmentScope, OrgScope};
+use crate::scope::{EnvironmentScope, OrgScope, named};
 use crate::segment::Segment;
 use crate::subnets::subnet_allocate;
 
@@ -63,11 +63,7 @@ pub async fn environment_get(
         .filter(environments::organization_id.eq(scope.organization.organization()))
         .select((Environment::as_select(), Network::as_select()))
         .into_boxed();
-    let query = match &scope.environment {
-        Segment::Id(id) => query.filter(environments::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(environments::slug.eq(slug)),
-    };
-    query
+    named!(query, environments, &scope.environment)
         .first(&mut connection)
         .await
         .optional()

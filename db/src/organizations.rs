@@ -10,12 +10,13 @@ use model::schema::organizations;
 use model::slug::Slug;
 use model::{Error, Result};
 
-use crate::audit::{Mutation, audit_insert};
+use crate::audit::Mutation;
 use crate::environments::environment_insert;
 use crate::failure::{self, Failure, violates_unique};
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
-use crate::scope::{Actor, OperatorScope, OrgScope};
+use crate::requests::{Answer, Answered, Request};
+use crate::scope::{OperatorScope, OrgScope, named};
 use crate::segment::Segment;
 
 /// Makes an organization with its `production` environment, in one transaction.
@@ -24,11 +25,15 @@ pub async fn organization_create(
     _operator: OperatorScope,
     slug: &Slug,
     name: &str,
-    actor: &Actor,
-) -> Result<Organization> {
+    request: &Request,
+    answer: impl Fn(Organization) -> Result<Answer> + Sync,
+) -> Result<Answered> {
     let mut connection = database.connection().await?;
-    let made = connection
+    let outcome = connection
         .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok(earlier);
+            }
             let organization = diesel::insert_into(organizations::table)
                 .values((
                     organizations::id.eq(OrganizationId::new()),
@@ -49,22 +54,19 @@ pub async fn organization_create(
                     }
                 })?;
             environment_insert(connection, organization.id, PRODUCTION).await?;
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(organization.id),
-                    action: "organization.create",
-                    object: organization.id.to_string(),
-                    before: None,
-                    after: Some(serde_json::json!({ "slug": slug, "name": name })),
-                },
-            )
-            .await?;
-            Ok::<_, Failure>(organization)
+            let mutation = Mutation {
+                organization: Some(organization.id),
+                action: "organization.create",
+                object: organization.id.to_string(),
+                before: None,
+                after: Some(serde_json::json!({ "slug": slug, "name": name })),
+                deployment: None,
+            };
+            request.finish(connection, mutation, answer(organization)?).await
         })
-        .await?;
-    Ok(made)
+        .await;
+    drop(connection);
+    request.settle(database, outcome).await
 }
 
 /// Finds an organization for an operator, who reaches all of them.
@@ -75,10 +77,7 @@ pub async fn organization_find(
 ) -> Result<OrgScope> {
     let mut connection = database.connection().await?;
     let query = organizations::table.select(organizations::id).into_boxed();
-    let query = match segment {
-        Segment::Id(id) => query.filter(organizations::id.eq(*id)),
-        Segment::Slug(slug) => query.filter(organizations::slug.eq(slug)),
-    };
+    let query = named!(query, organizations, segment);
     let id = query.first(&mut connection).await.optional().map_err(failure::postgres)?;
     id.map(OrgScope::granted).ok_or_else(|| Error::not_found("organization"))
 }

@@ -5,6 +5,18 @@ use model::id::{AppId, EnvironmentId, OrganizationId, TokenId};
 
 use crate::segment::Segment;
 
+/// A boxed query, filtered by how a path names a row of `table`: by its id or by its slug. The wall (the
+/// organization) is a filter of its own, which this cannot replace.
+macro_rules! named {
+    ($query:expr, $table:ident, $segment:expr) => {
+        match $segment {
+            Segment::Id(id) => $query.filter($table::id.eq(*id)),
+            Segment::Slug(slug) => $query.filter($table::slug.eq(slug.clone())),
+        }
+    };
+}
+pub(crate) use named;
+
 /// Who asks, for the audit log.
 #[derive(Debug, Clone)]
 pub struct Actor {

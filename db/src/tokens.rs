@@ -9,10 +9,11 @@ use model::token::{TOKEN_PREFIX, Token, secret_hash};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::audit::{Mutation, audit_insert};
+use crate::audit::Mutation;
 use crate::failure::{self, Failure};
 use crate::pool::Database;
-use crate::scope::{Actor, OperatorScope, OrgScope};
+use crate::requests::{Answer, Answered, Request};
+use crate::scope::{OperatorScope, OrgScope};
 
 /// A token that was just made: the only moment in which its secret can be read.
 pub struct NewToken {
@@ -59,28 +60,29 @@ pub async fn token_create(
     _operator: OperatorScope,
     organization: OrgScope,
     name: &str,
-    actor: &Actor,
-) -> Result<NewToken> {
+    request: &Request,
+    answer: impl Fn(NewToken) -> Result<Answer> + Sync,
+) -> Result<Answered> {
     let mut connection = database.connection().await?;
-    let made = connection
+    let outcome = connection
         .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok::<_, Failure>(earlier);
+            }
             let made = token_insert(connection, Some(organization.organization()), name).await?;
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(organization.organization()),
-                    action: "token.create",
-                    object: made.token.id.to_string(),
-                    before: None,
-                    after: Some(serde_json::json!({ "name": name })),
-                },
-            )
-            .await?;
-            Ok::<_, Failure>(made)
+            let mutation = Mutation {
+                organization: Some(organization.organization()),
+                action: "token.create",
+                object: made.token.id.to_string(),
+                before: None,
+                after: Some(serde_json::json!({ "name": name })),
+                deployment: None,
+            };
+            request.finish(connection, mutation, answer(made)?).await
         })
-        .await?;
-    Ok(made)
+        .await;
+    drop(connection);
+    request.settle(database, outcome).await
 }
 
 /// Inserts a token with a fresh secret of 256 random bits.

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::ErrorCode;
 use crate::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
@@ -55,6 +56,23 @@ pub struct App {
 }
 
 impl App {
+    /// Names what a request can change of the app: what its next release will be, its replicas, whether
+    /// it is stopped, and whether it is to go. What else a verdict or an observation changes is another
+    /// matter.
+    pub fn version(&self) -> Result<String> {
+        let changeable = (
+            &self.spec.0,
+            self.replicas,
+            self.stopped_at.is_some(),
+            self.removal_requested_at.is_some(),
+        );
+        let json = serde_json::to_vec(&changeable).map_err(Error::internal)?;
+        let hash: [u8; 32] = Sha256::digest(json).into();
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash[..8]);
+        Ok(format!("{:016x}", u64::from_be_bytes(first)))
+    }
+
     /// The replicas that a deployment of it runs.
     pub const fn running_replicas(&self) -> i32 {
         match self.stopped_at {
@@ -72,17 +90,6 @@ impl App {
             ErrorCode::BeingRemoved,
             format!("the app {} is being removed and takes no more changes", self.slug),
         ))
-    }
-
-    /// Why there is nothing to roll back to.
-    pub fn nothing_before(&self) -> Error {
-        Error::new(
-            ErrorCode::NothingDeployed,
-            format!(
-                "no other release of {} was ever live: there is nothing to go back to",
-                self.slug
-            ),
-        )
     }
 
     /// Why there is nothing to restart, scale, stop or start.

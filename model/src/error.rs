@@ -37,12 +37,18 @@ text_enum! {
         AppStopped => "app_stopped",
         /// The deployment has ended, or is past the point where it could be withdrawn.
         NotCancelable => "not_cancelable",
+        /// What is asked for is what runs.
+        AlreadyLive => "already_live",
         /// The app is being removed.
         BeingRemoved => "being_removed",
         /// No subnet of the asked size is left in the platform's pools.
         SubnetsExhausted => "subnets_exhausted",
+        /// The thing is not as the request's `If-Match` expects it.
+        PreconditionFailed => "precondition_failed",
         /// The same idempotency key came with another request.
         IdempotencyKeyReused => "idempotency_key_reused",
+        /// A request with the same idempotency key has no answer yet.
+        IdempotencyKeyInFlight => "idempotency_key_in_flight",
         /// The body is larger than the endpoint takes.
         TooLarge => "too_large",
         /// The body is not of a media type that the endpoint takes.

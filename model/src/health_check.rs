@@ -9,6 +9,10 @@ pub struct HealthCheck {
     /// What is asked.
     #[serde(flatten)]
     pub test: HealthTest,
+    /// Whether the test's port is the app's, and follows it when that is patched. The port stands in
+    /// `test` all the same: what is frozen has to be whole. An older version ignores this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub port_of_app: bool,
     /// Seconds between two probes (1–300).
     pub interval_seconds: u32,
     /// Seconds that one probe may take (1–60).

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use crate::schema::platform;
 use crate::spec::EndpointMode;
+use crate::update_policy::{Deadlines, Unstated};
 
 /// How this installation is set.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -24,4 +25,26 @@ pub struct Platform {
     pub tenants_on_managers: bool,
     /// MTU of the underlay for new networks, in bytes; `None`: Docker's 1500.
     pub network_mtu: Option<i32>,
+    /// Seconds until a node is found, for apps that state none (10–1800).
+    pub deadline_schedule_seconds: i32,
+    /// Seconds until the image is there, for apps that state none (30–3600).
+    pub deadline_pull_seconds: i32,
+    /// Seconds until a task is healthy, for apps that state none (5–1800).
+    pub deadline_healthy_seconds: i32,
+    /// Seconds between two replicas that become healthy, for apps that state none (60–7200).
+    pub deadline_progress_seconds: i32,
+}
+
+impl Platform {
+    /// The deadlines of apps that state none.
+    pub fn deadlines(&self) -> Deadlines {
+        // Postgres checks that they are positive.
+        Deadlines {
+            schedule_seconds: self.deadline_schedule_seconds.unsigned_abs(),
+            pull_seconds: self.deadline_pull_seconds.unsigned_abs(),
+            healthy_seconds: self.deadline_healthy_seconds.unsigned_abs(),
+            progress_seconds: self.deadline_progress_seconds.unsigned_abs(),
+            unstated: Unstated::default(),
+        }
+    }
 }

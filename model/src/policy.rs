@@ -33,8 +33,8 @@ pub const STOP_SIGNALS: &[&str] =
 const PROTECTED_PATHS: &[&str] =
     &["/", "/proc", "/sys", "/dev", "/etc", "/run/secrets", crate::names::PROBE_PATH];
 
-/// Refuses a spec that breaks a rule.
-pub fn allow(spec: &AppSpec) -> Result<()> {
+/// Lets a spec pass that the tenant may have, and says of another one what it breaks.
+pub fn admit(spec: &AppSpec) -> Result<()> {
     let violations = check(spec);
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
@@ -218,7 +218,7 @@ fn check_update_policy(policy: &UpdatePolicy, found: &mut Findings) {
 }
 
 fn check_deadlines(deadlines: &Deadlines, found: &mut Findings) {
-    let Deadlines { schedule_seconds, pull_seconds, healthy_seconds, progress_seconds } =
+    let Deadlines { schedule_seconds, pull_seconds, healthy_seconds, progress_seconds, .. } =
         *deadlines;
     found.range("deadlines.schedule", schedule_seconds, 10, 1800, "from 10 to 1800 seconds");
     found.range("deadlines.pull", pull_seconds, 30, 3600, "from 30 to 3600 seconds");

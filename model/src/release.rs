@@ -1,8 +1,11 @@
 //! Releases: immutable, numbered snapshots of an app.
 
+pub mod diff;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use crate::app::App;
 use crate::error::ErrorCode;
 use crate::id::{AppId, OrganizationId, ReleaseId};
 use crate::schema::releases;
@@ -12,6 +15,33 @@ use crate::{Error, Result};
 
 /// How many releases of an app stay deployable.
 pub const KEPT_RELEASES: i32 = 10;
+
+/// Which older release a rollback makes live again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollbackTarget {
+    /// The one that was live before the one that is.
+    Previous,
+    /// The newest that was ever live and healthy, beside the one that is live.
+    Stable,
+    /// The one of this number.
+    Number(i32),
+}
+
+impl RollbackTarget {
+    /// Why the app has no such release.
+    pub fn missing(self, app: &App) -> Error {
+        let why = match self {
+            Self::Number(_) => return Error::not_found("release"),
+            Self::Previous => "was ever live",
+            Self::Stable => "was ever live and healthy",
+        };
+        let slug = &app.slug;
+        Error::new(
+            ErrorCode::NothingDeployed,
+            format!("no other release of {slug} {why}: there is nothing to go back to"),
+        )
+    }
+}
 
 /// A release's row.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Identifiable)]
@@ -59,13 +89,33 @@ impl Release {
         Ok(())
     }
 
+    /// Whether to roll back to it would change anything while `live` is live. Whoever asks for that in
+    /// an incident must not take a `succeeded` that changed nothing for a cure.
+    pub fn differs_from(&self, live: &Self) -> Result<()> {
+        let number = self.number;
+        let same = if live.id == self.id {
+            format!("release v{number} is the one that is live")
+        } else if live.runs_the_same(self) {
+            format!("release v{number} is the same as v{}, which is live", live.number)
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorCode::AlreadyLive,
+            format!("{same}: name another release, or send force to restart its tasks"),
+        ))
+    }
+
     /// Whether this release and `other` would run the same: same resolved image, same spec (the
-    /// tag by which the image was named does not count).
+    /// tag by which the image was named does not count, nor where a check's port came from).
     pub fn runs_the_same(&self, other: &Self) -> bool {
         let same_image =
             self.resolved_image.is_some() && self.resolved_image == other.resolved_image;
         let mut spec = self.spec.0.clone();
         spec.image.clone_from(&other.spec.0.image);
+        if let (Some(check), Some(others)) = (&mut spec.health_check, &other.spec.0.health_check) {
+            check.port_of_app = others.port_of_app;
+        }
         same_image && spec == other.spec.0
     }
 }

@@ -15,6 +15,10 @@ table! {
         network_mtu -> Nullable<Int4>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        deadline_schedule_seconds -> Int4,
+        deadline_pull_seconds -> Int4,
+        deadline_healthy_seconds -> Int4,
+        deadline_progress_seconds -> Int4,
     }
 }
 
@@ -193,8 +197,11 @@ table! {
         route -> Text,
         key -> Text,
         request_hash -> Bytea,
-        deployment_id -> Uuid,
+        deployment_id -> Nullable<Uuid>,
         created_at -> Timestamptz,
+        status -> Nullable<Int2>,
+        headers -> Nullable<Jsonb>,
+        body -> Nullable<Text>,
     }
 }
 

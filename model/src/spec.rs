@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::health_check::HealthCheck;
+use crate::platform::Platform;
 use crate::text_enum::text_enum;
 use crate::update_policy::{Deadlines, UpdatePolicy};
 
@@ -145,5 +146,18 @@ impl AppSpec {
             endpoint_mode: None,
             labels: BTreeMap::new(),
         }
+    }
+
+    /// This spec with the platform's deadlines where it states none: what is checked before it is written.
+    #[must_use]
+    pub fn settled(self, platform: &Platform) -> Self {
+        Self { deadlines: self.deadlines.settled(&platform.deadlines()), ..self }
+    }
+
+    /// This spec as a release has it: whole, whatever the platform is set to later.
+    #[must_use]
+    pub fn frozen(self, platform: &Platform) -> Self {
+        let settled = self.settled(platform);
+        Self { deadlines: settled.deadlines.frozen(), ..settled }
     }
 }

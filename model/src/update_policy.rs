@@ -70,6 +70,57 @@ pub struct Deadlines {
     pub healthy_seconds: u32,
     /// Between two replicas that become healthy (60–7200).
     pub progress_seconds: u32,
+    /// Which of them the app does not state: the platform's, as they were when this was written. A
+    /// release states all. An older version ignores this.
+    #[serde(default, skip_serializing_if = "Unstated::is_none")]
+    pub unstated: Unstated,
+}
+
+/// Which deadlines an app does not state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unstated {
+    /// [`Deadlines::schedule_seconds`].
+    pub schedule: bool,
+    /// [`Deadlines::pull_seconds`].
+    pub pull: bool,
+    /// [`Deadlines::healthy_seconds`].
+    pub healthy: bool,
+    /// [`Deadlines::progress_seconds`].
+    pub progress: bool,
+}
+
+impl Unstated {
+    /// None is stated.
+    pub const ALL: Self = Self { schedule: true, pull: true, healthy: true, progress: true };
+
+    /// Whether all are stated.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Deadlines {
+    /// These, with the platform's where none is stated.
+    #[must_use]
+    pub fn settled(self, platform: &Self) -> Self {
+        let choose = |unstated: bool, own, platforms| if unstated { platforms } else { own };
+        let of = self.unstated;
+        Self {
+            schedule_seconds: choose(of.schedule, self.schedule_seconds, platform.schedule_seconds),
+            pull_seconds: choose(of.pull, self.pull_seconds, platform.pull_seconds),
+            healthy_seconds: choose(of.healthy, self.healthy_seconds, platform.healthy_seconds),
+            progress_seconds: choose(of.progress, self.progress_seconds, platform.progress_seconds),
+            unstated: of,
+        }
+    }
+
+    /// These as a release states them: what the platform is set to later changes no release.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self { unstated: Unstated::default(), ..self }
+    }
 }
 
 impl Default for Deadlines {
@@ -79,6 +130,45 @@ impl Default for Deadlines {
             pull_seconds: 300,
             healthy_seconds: 60,
             progress_seconds: 600,
+            unstated: Unstated::ALL,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_stated_is_the_platforms_until_it_is_frozen() {
+        let platform = Deadlines {
+            schedule_seconds: 10,
+            pull_seconds: 30,
+            healthy_seconds: 5,
+            progress_seconds: 60,
+            unstated: Unstated::default(),
+        };
+        let stated = Deadlines {
+            pull_seconds: 99,
+            unstated: Unstated { pull: false, ..Unstated::ALL },
+            ..Deadlines::default()
+        };
+        let settled = stated.settled(&platform);
+        assert_eq!(settled, Deadlines { pull_seconds: 99, unstated: stated.unstated, ..platform });
+        assert_eq!(settled.frozen(), Deadlines { pull_seconds: 99, ..platform });
+        assert_eq!(settled.frozen().settled(&Deadlines::default()), settled.frozen());
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_states_all() {
+        let older =
+            r#"{"schedule_seconds":1,"pull_seconds":2,"healthy_seconds":3,"progress_seconds":4}"#;
+        let read: Deadlines = serde_json::from_str(older).unwrap();
+        assert_eq!(read, read.frozen());
+        assert_eq!(
+            serde_json::to_string(&read).unwrap(),
+            older,
+            "and a release is written the same"
+        );
     }
 }

@@ -9,6 +9,7 @@ pub mod ledger;
 mod network;
 mod probe;
 pub mod projection;
+pub mod purge;
 mod render;
 pub mod runner;
 pub mod swarm;
@@ -16,4 +17,5 @@ pub mod wakeups;
 
 pub use ledger::Ledger;
 pub use projection::Projection;
+pub use purge::Purge;
 pub use runner::Runner;

@@ -26,7 +26,7 @@ use crate::topology::Topology;
 /// How long a message of a newer version is kept back before another worker may see it.
 const NEWER_VERSION_PAUSE: Duration = Duration::from_secs(1);
 /// The header of a dead letter that says why nobody could decode it.
-const ERROR_HEADER: &str = "x-skep-error";
+pub(crate) const ERROR_HEADER: &str = "x-skep-error";
 
 /// A wake-up that waits for its answer. Dropped without one, the broker delivers it again when this
 /// consumer's connection ends.

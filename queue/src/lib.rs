@@ -6,11 +6,13 @@
 
 mod backoff;
 pub mod consumer;
+pub mod dead;
 mod link;
 pub mod relay;
 mod topology;
 
 pub use consumer::{Consumer, Wakeup};
+pub use dead::DeadLetters;
 pub use relay::{Relay, RelayHandle};
 
 /// What can go wrong between us and the broker; all of it is answered by connecting again.

@@ -1,7 +1,7 @@
 //! A connection to the broker with one channel, made within a time limit, whose publishes are
 //! confirmed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
@@ -16,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// AMQP's delivery mode for messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
+
+/// AMQP's code for an end that is no failure.
+const REPLY_SUCCESS: u16 = 200;
 
 /// Dropped, it closes.
 pub(crate) struct Link {
@@ -55,6 +58,7 @@ impl Link {
                 BasicProperties::default()
                     .with_delivery_mode(PERSISTENT)
                     .with_content_type("application/json".into())
+                    .with_timestamp(now())
                     .with_headers(headers),
             )
             .await?
@@ -67,9 +71,19 @@ impl Link {
         }
     }
 
+    /// Closes it, and waits until the broker has put back what was taken and not answered.
+    pub(crate) async fn close(self) -> Result<(), BrokerError> {
+        within(async { Ok(self.connection.close(REPLY_SUCCESS, "done".into()).await?) }).await
+    }
+
     pub(crate) fn connected(&self) -> bool {
         self.connection.status().connected() && self.channel.status().connected()
     }
+}
+
+/// Seconds since 1970: AMQP's timestamps.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Bounds a conversation with the broker by [`PATIENCE`].

@@ -13,6 +13,10 @@ const MOST_WAKEUPS: i32 = 100_000;
 /// Most undecodable messages that are kept for an operator, the newest.
 const MOST_DEAD: i32 = 10_000;
 
+/// How often a dead letter may go back to its place. RabbitMQ drops a message of a quorum queue that was
+/// taken and put back 20 times (since 4.0), and looking at dead letters is just that.
+const MOST_LOOKS: i32 = i32::MAX;
+
 /// Names of an installation's queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
@@ -24,7 +28,7 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self { deployments: format!("{prefix}.deployments.v2"), dead: format!("{prefix}.dead.v2") }
+        Self { deployments: format!("{prefix}.deployments.v2"), dead: format!("{prefix}.dead.v3") }
     }
 
     /// Declares both queues; harmless when they are there.
@@ -38,6 +42,9 @@ impl Topology {
             set(&mut arguments, "x-queue-type", text("quorum"));
             set(&mut arguments, "x-max-length", AMQPValue::LongInt(most));
             set(&mut arguments, "x-overflow", text("drop-head"));
+            if *queue == self.dead {
+                set(&mut arguments, "x-delivery-limit", AMQPValue::LongInt(MOST_LOOKS));
+            }
             let options = QueueDeclareOptions::durable();
             channel.queue_declare(queue.as_str().into(), options, arguments).await?;
         }

@@ -27,7 +27,7 @@ fn has_the_defaults_of_the_product() -> Outcome {
                     "preset": "safe", "parallelism": 1, "delay": 10, "monitor": 15,
                     "max_failure_ratio": 0.3, "order": "start-first", "failure_action": "rollback",
                 },
-                "deadlines": { "schedule": 120, "pull": 300, "healthy": 60, "progress": 600 },
+                "deadlines": {},
                 "placement": { "constraints": [] },
                 "stop_signal": "SIGTERM", "stop_grace_period": 10,
                 "restart": { "condition": "any", "delay": 5 },
@@ -95,6 +95,35 @@ fn a_patch_merges() -> Outcome {
         assert_eq!(image.problem(400, "invalid")?["violations"][0]["field"], "image");
         // Nothing of it is a deployment.
         assert_eq!(sql::count(skep.database.owner(), "deployments").await?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_check_follows_the_port_of_its_app_into_the_next_release() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let mut spec = web();
+        spec["port"] = 8080.into();
+        spec["health_check"] = json!({ "http": { "path": "/health" } });
+        let app = acme.create_app("web", spec).await?;
+        assert!(app["spec"]["health_check"]["http"]["port"].is_null(), "none of its own: {app}");
+        acme.deploy("web", json!({})).await?;
+        acme.patch_app("web", json!({ "port": 9090 })).await?;
+        acme.deploy("web", json!({})).await?;
+        // What the worker renders from is whole.
+        let select =
+            "SELECT number, spec -> 'port' AS port, spec #> '{health_check,port}' AS checked
+            FROM releases ORDER BY number";
+        let frozen = sql::rows(skep.database.owner(), select).await?;
+        let line =
+            |number: i32, port: u16| json!({ "number": number, "port": port, "checked": port });
+        assert_eq!(frozen, [line(1, 8080), line(2, 9090)]);
+        // One that was made before checks could follow keeps the port that it has.
+        let older = "UPDATE apps SET spec = spec #- '{health_check,port_of_app}'";
+        sql::execute(skep.database.owner(), older).await?;
+        let patched = acme.patch_app("web", json!({ "port": 7070 })).await?;
+        assert_eq!(patched["spec"]["health_check"]["http"]["port"], 9090);
         Ok(())
     })
 }

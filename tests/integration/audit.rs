@@ -18,7 +18,7 @@ fn tells_who_did_what_from_where() -> Outcome {
         pretend::succeed(skep.database.worker()).await?;
         acme.scale("web", 2).await?;
         pretend::succeed(skep.database.worker()).await?;
-        acme.rollback("web", json!({ "release": 1 })).await?;
+        acme.rollback("web", json!({ "release": 1, "force": true })).await?;
         acme.remove("web").await?;
         let rows = sql::rows(skep.database.owner(), "SELECT * FROM audit_log ORDER BY id").await?;
         let actions: Vec<&Value> = rows.iter().map(|row| &row["action"]).collect();

@@ -93,10 +93,27 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
         let api = Api::start(settings).await?;
         let client = acme.client.at(api.url());
         let path = acme.path("apps/web/deployments");
-        // The second supersedes the first: the dearest accept there is.
+        // The second supersedes the first: the dearest deployment there is.
         for key in ["first", "second"] {
             client.post_once(&path, &json!({ "image": "skep-demo:v2" }), key).await?.expect(202)?;
         }
+        pretend::succeed(skep.database.worker()).await?;
+        client.post_once(&path, &json!({ "image": "skep-demo:v3" }), "third").await?.expect(202)?;
+        pretend::succeed(skep.database.worker()).await?;
+        // Rollbacks look for their release, and at the live one besides.
+        let rollback = acme.path("apps/web/rollback");
+        for target in [json!("previous"), json!("stable"), json!(2)] {
+            let body = json!({ "release": target });
+            client.post_once(&rollback, &body, &target.to_string()).await?.expect(202)?;
+            pretend::succeed(skep.database.worker()).await?;
+        }
+        let scale = acme.path("apps/web/scale");
+        client.post_once(&scale, &json!({ "replicas": 2 }), "scale").await?.expect(202)?;
+        for verb in ["restart", "stop", "start"] {
+            let path = acme.path(&format!("apps/web/{verb}"));
+            client.post_once(&path, &Value::Null, verb).await?.expect(202)?;
+        }
+        client.delete_once(&acme.path("apps/web"), "remove").await?.expect(202)?;
         let accepts: Vec<Vec<String>> = wire
             .transactions()
             .into_iter()
@@ -104,7 +121,7 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
                 statements.iter().any(|text| text.contains(r#"INSERT INTO "deployments""#))
             })
             .collect();
-        assert_eq!(accepts.len(), 2);
+        assert_eq!(accepts.len(), 11);
         for statements in &accepts {
             assert!(statements.len() >= 5, "is it heard at all? {statements:#?}");
             assert!(statements.len() <= 8, "{} statements: {statements:#?}", statements.len());

@@ -38,9 +38,9 @@ fn a_broker_that_is_away_degrades_and_does_not_refuse() -> Outcome {
 fn an_api_refuses_an_older_schema() -> Outcome {
     run(async |skep| {
         let owner = skep.database.owner();
-        let newest = "SELECT max(version) FROM __diesel_schema_migrations";
-        let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = ({newest})");
-        sql::execute(owner, &forget).await?;
+        let older = "DELETE FROM __diesel_schema_migrations
+            WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)";
+        sql::execute(owner, older).await?;
         let report = skep.operator.get("/readyz").await?.expect(503)?;
         assert_eq!(report["parts"]["database"], "outdated", "{report}");
         let mut late = Api::start(skep.api_settings()?).await?;

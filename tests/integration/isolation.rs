@@ -15,7 +15,7 @@ use crate::web;
 
 /// Who may ask for an operation.
 #[derive(Clone, Copy, PartialEq)]
-enum Reach {
+pub(crate) enum Reach {
     Anybody,
     Operator,
     /// Operators, within an organization that a token may not even see.
@@ -26,7 +26,7 @@ enum Reach {
 const APP: &str = "/v1/organizations/{organization}/environments/{environment}/apps/{app}";
 
 /// Method, path, who, and a body that would be accepted.
-fn table() -> Vec<(&'static str, String, Reach, Value)> {
+pub(crate) fn table() -> Vec<(&'static str, String, Reach, Value)> {
     use Reach::{Anybody, Operator, OperatorOfOrganization, Tenant};
     let app = |rest: &str| format!("{APP}{rest}");
     let apps = APP.trim_end_matches("/{app}").to_owned();
@@ -64,16 +64,20 @@ fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("POST", app("/stop"), Tenant, none.clone()),
         ("POST", app("/start"), Tenant, none.clone()),
         ("POST", app("/deployments/{deployment}/cancel"), Tenant, none.clone()),
+        ("GET", app("/diff"), Tenant, none.clone()),
         ("GET", app("/releases"), Tenant, none.clone()),
-        ("GET", app("/releases/{release}"), Tenant, none),
+        ("GET", app("/releases/{release}"), Tenant, none.clone()),
+        ("GET", "/v1/admin/dead-letters".into(), Operator, none.clone()),
+        ("POST", "/v1/admin/dead-letters/replay".into(), Operator, json!({ "count": 1 })),
+        ("DELETE", "/v1/admin/dead-letters".into(), Operator, none),
     ]
 }
 
 /// The things of one tenant, by the names of the paths' variables.
-struct Things(Vec<(&'static str, String)>);
+pub(crate) struct Things(Vec<(&'static str, String)>);
 
 impl Things {
-    async fn of(tenant: &Tenant, skep: &Skep) -> anyhow::Result<Self> {
+    pub(crate) async fn of(tenant: &Tenant, skep: &Skep) -> anyhow::Result<Self> {
         let app = tenant.create_app("web", web()).await?;
         let deployment = tenant.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
@@ -91,10 +95,18 @@ impl Things {
         ]))
     }
 
-    fn fill(&self, template: &str) -> String {
+    pub(crate) fn fill(&self, template: &str) -> String {
         self.0
             .iter()
             .fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
+    }
+
+    /// Another value of one variable.
+    pub(crate) fn name(&mut self, name: &str, id: &str) {
+        self.0
+            .iter_mut()
+            .filter(|(found, _)| *found == name)
+            .for_each(|(_, old)| id.clone_into(old));
     }
 
     /// The same, with another value of one variable.

@@ -52,6 +52,30 @@ fn a_stopped_app_keeps_its_replicas_for_the_start() -> Outcome {
 }
 
 #[test]
+fn a_stopped_app_is_rolled_back_without_being_started() -> Outcome {
+    run(async |skep| {
+        let worker = skep.database.worker();
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        for image in ["skep-demo:v1", "skep-demo:v2"] {
+            acme.deploy("web", json!({ "image": image })).await?;
+            pretend::succeed(worker).await?;
+        }
+        acme.to("stop", "web").await?;
+        pretend::succeed(worker).await?;
+        let rollback = acme.path("apps/web/rollback");
+        let live = acme.client.post(&rollback, &json!({ "release": 2 })).await?;
+        live.problem(409, "already_live")?;
+        let back = acme.rollback("web", json!({})).await?;
+        assert_eq!((&back["release"], &back["replicas"]), (&1.into(), &0.into()));
+        pretend::succeed(worker).await?;
+        let start = acme.to("start", "web").await?;
+        assert_eq!((&start["release"], &start["replicas"]), (&1.into(), &1.into()));
+        Ok(())
+    })
+}
+
+#[test]
 fn a_stop_or_start_that_fails_leaves_the_app_as_it_was() -> Outcome {
     run(async |skep| {
         let worker = skep.database.worker();

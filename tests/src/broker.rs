@@ -32,7 +32,7 @@ pub fn deployments_queue(prefix: &str) -> String {
 
 /// The queue of what nobody could decode.
 pub fn dead_queue(prefix: &str) -> String {
-    format!("{prefix}.dead.v2")
+    format!("{prefix}.dead.v3")
 }
 
 impl Broker {

@@ -84,6 +84,24 @@ impl Client {
         self.ask(Method::POST, path, Ask { body: Some(body.to_string().into()), headers }).await
     }
 
+    /// A DELETE with an idempotency key.
+    pub async fn delete_once(&self, path: &str, key: &str) -> Result<Answer> {
+        let headers = &[("Idempotency-Key", key)];
+        self.ask(Method::DELETE, path, Ask { body: None, headers }).await
+    }
+
+    /// A request with one header, and with a body where there is one.
+    pub async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        header: (&str, &str),
+    ) -> Result<Answer> {
+        let body = body.map(|body| body.to_string().into_bytes());
+        self.ask(method, path, Ask { body, headers: &[header] }).await
+    }
+
     /// A PATCH of JSON.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
         self.ask(Method::PATCH, path, Ask { body: Some(body.to_string().into()), headers: &[] })

@@ -9,9 +9,12 @@ use model::id::WorkerId;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 use orchestrator::Ledger;
+use sha2::{Digest as _, Sha256};
 
-/// An image id that no daemon has.
-pub const IMAGE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// The image id that this reference is resolved to: none that a daemon has, and the same each time.
+pub fn image_id(reference: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(reference)))
+}
 
 /// Claims the next deployment, which has to be there.
 pub async fn claim(ledger: &impl Ledger) -> Result<Claim> {
@@ -42,7 +45,7 @@ pub async fn update(ledger: &impl Ledger) -> Result<(Claim, Work)> {
     let claim = claim(ledger).await?;
     let work = ledger.work(claim.deployment).await?;
     if let Some(release) = &work.release {
-        ledger.resolve(release.id, IMAGE).await?;
+        ledger.resolve(release.id, &image_id(&release.spec.0.image)).await?;
     }
     go(ledger, claim, Status::Provisioning, transition(Status::Updating, None)).await?;
     Ok((claim, work))

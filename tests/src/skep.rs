@@ -203,5 +203,9 @@ fn platform(mark: &Mark) -> Platform {
         memory_reservation_ratio: 0.5,
         tenants_on_managers: false,
         network_mtu: None,
+        deadline_schedule_seconds: 120,
+        deadline_pull_seconds: 300,
+        deadline_healthy_seconds: 60,
+        deadline_progress_seconds: 600,
     }
 }

@@ -1,11 +1,12 @@
-//! `worker run`: the runner, the projection of live status and the outbox relay, until a signal.
+//! `worker run`: the runner, the projection of live status, the outbox relay and the purge, until a
+//! signal.
 
 use std::sync::Arc;
 
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{Projection, Runner};
+use orchestrator::{Projection, Purge, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -38,10 +39,13 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         slots: usize::from(settings.slots.max(1)),
         relay: relay.clone(),
     };
+    let purge = Purge { database: database.clone() };
     let projection = Projection { database, swarm, platform };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
     let mut projecting = tokio::spawn(projection.run(stop.clone()));
+    // Cut off anywhere, it leaves nothing half done: it is not waited for.
+    tokio::spawn(purge.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

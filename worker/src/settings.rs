@@ -151,6 +151,22 @@ pub(crate) struct PlatformSettings {
     /// MTU of the nodes' network, in bytes, for new overlay networks; Docker's 1500 when left out
     #[arg(long, env = "SKEP_NETWORK_MTU")]
     network_mtu: Option<i32>,
+    /// Seconds until a node is found for a task, for apps that do not say
+    #[arg(long, env = "SKEP_DEADLINE_SCHEDULE", default_value_t = 120,
+        value_parser = clap::value_parser!(i32).range(10..=1800))]
+    deadline_schedule: i32,
+    /// Seconds until an image is on its node, for apps that do not say
+    #[arg(long, env = "SKEP_DEADLINE_PULL", default_value_t = 300,
+        value_parser = clap::value_parser!(i32).range(30..=3600))]
+    deadline_pull: i32,
+    /// Seconds until a task that was started is healthy, for apps that do not say
+    #[arg(long, env = "SKEP_DEADLINE_HEALTHY", default_value_t = 60,
+        value_parser = clap::value_parser!(i32).range(5..=1800))]
+    deadline_healthy: i32,
+    /// Seconds between two replicas that become healthy, for apps that do not say
+    #[arg(long, env = "SKEP_DEADLINE_PROGRESS", default_value_t = 600,
+        value_parser = clap::value_parser!(i32).range(60..=7200))]
+    deadline_progress: i32,
     /// Ranges that overlay networks are carved from, separated by commas; only the first bootstrap
     /// reads it
     #[arg(long, env = "SKEP_SUBNET_POOLS", value_delimiter = ',', default_value = "10.64.0.0/12")]
@@ -182,6 +198,10 @@ impl PlatformSettings {
             memory_reservation_ratio: self.memory_reservation_ratio,
             tenants_on_managers: self.tenants_on_managers == Permission::Allow,
             network_mtu: self.network_mtu,
+            deadline_schedule_seconds: self.deadline_schedule,
+            deadline_pull_seconds: self.deadline_pull,
+            deadline_healthy_seconds: self.deadline_healthy,
+            deadline_progress_seconds: self.deadline_progress,
         }
     }
 }
@@ -207,6 +227,28 @@ mod tests {
         for more in [["--slots", "0"], ["--database-connections", "0"], ["--log", "db=loud"]] {
             let told = refused(more).to_string();
             assert!(told.contains(more[0]), "{told}");
+        }
+    }
+
+    #[test]
+    fn deadlines_are_the_products_and_bounded() {
+        let bootstrap = ["worker", "bootstrap", "--admin-url", "postgres://x"];
+        let read = |more: &[&'static str]| {
+            let read = Settings::try_parse_from(bootstrap.iter().chain(more)).ok()?;
+            let Command::Bootstrap(bootstrap) = read.command else { return None };
+            Some(bootstrap.platform.platform().deadlines())
+        };
+        let product = model::update_policy::Deadlines::default().frozen();
+        assert_eq!(read(&[]), Some(product));
+        let set = read(&["--deadline-pull", "30"]).unwrap();
+        assert_eq!(set, model::update_policy::Deadlines { pull_seconds: 30, ..product });
+        for bad in [
+            ["--deadline-schedule", "9"],
+            ["--deadline-pull", "3601"],
+            ["--deadline-healthy", "4"],
+            ["--deadline-progress", "59"],
+        ] {
+            assert_eq!(read(&bad), None, "{bad:?}");
         }
     }
 }

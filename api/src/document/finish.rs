@@ -18,7 +18,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
-const HEADERS: &[&str] = &["Location", "Idempotency-Replayed"];
+const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
 
 /// What the kinds of tokens reach.
 const TOKENS: &[(&str, &str)] = &[
@@ -31,6 +31,7 @@ pub(super) fn finish(mut document: Value) -> Value {
     let schemas = document["components"]["schemas"].clone();
     for (path, method, operation) in operations(&mut document) {
         add_variables(&path, operation);
+        add_page(operation);
         finish_body(&schemas, operation);
         finish_responses(&path, &method, operation);
     }
@@ -118,6 +119,17 @@ fn add_variables(path: &str, operation: &mut Value) {
     }
 }
 
+/// A list takes its page by an extractor that poem-openapi does not see either.
+fn add_page(operation: &mut Value) {
+    let answer = operation.pointer("/responses/200/content").and_then(Value::as_object);
+    let schema = answer.and_then(|media| media.values().next()?["schema"]["$ref"].as_str());
+    if schema.is_some_and(|schema| schema.contains("/Page_")) {
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.extend(crate::page::parameters());
+        operation["parameters"] = parameters.into();
+    }
+}
+
 /// A body may be left out where it has no field that is required. A merge patch has a media type of
 /// its own (RFC 7396); plain JSON is taken as well.
 fn finish_body(schemas: &Value, operation: &mut Value) {
@@ -133,9 +145,11 @@ fn finish_body(schemas: &Value, operation: &mut Value) {
 }
 
 fn finish_responses(path: &str, method: &str, operation: &mut Value) {
-    let keyed = operation["parameters"].as_array().is_some_and(|parameters| {
-        parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
-    });
+    let takes = |name: &str| {
+        let parameters = operation["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
+    };
+    let (keyed, conditional) = (takes("Idempotency-Key"), takes("If-Match"));
     let body = operation.get("requestBody").is_some();
     let operators = operation["security"][0]["operator_token"].is_array();
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -143,6 +157,7 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     responses.retain(|status, _| match status.as_str() {
         "409" => method != "get",
         "413" | "415" => body,
+        "412" => conditional,
         "422" => keyed,
         "403" => operators,
         "400" | "401" | "404" | "504" => path.starts_with("/v1"),

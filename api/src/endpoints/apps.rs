@@ -4,20 +4,22 @@
 mod objects;
 mod patch;
 
-use db::apps::{AppDraft, app_create, app_get, app_list, app_update};
+use db::apps::{AppDraft, AppRow, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
 use model::Error;
-use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Tag;
-use super::deployments::{Accepted, accept};
+use super::deployments::{Accepted, accept_expected};
 use crate::access::{AppAccess, EnvironmentAccess};
 use crate::body::Body;
+use crate::done::{Done, kept};
+use crate::entity_tag::{IfMatch, IfNoneMatch, Written};
 use crate::idempotency::Key;
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
+use crate::state::State;
 
 pub(crate) use objects::{AppCreate, AppObject, AppUpdate, TaskObject};
 pub(crate) use patch::AppPatch;
@@ -31,11 +33,54 @@ pub(crate) enum AppCreated {
     /// It is there; nothing runs before its first deployment.
     #[oai(status = 201)]
     Created(
-        Json<AppObject>,
+        Written<AppObject>,
         /// Path of the app.
         #[oai(header = "Location")]
         String,
+        /// Names the app as it is here.
+        #[oai(header = "ETag")]
+        String,
     ),
+}
+
+/// The answer to who asked for an app.
+#[derive(ApiResponse)]
+pub(crate) enum AppFound {
+    /// The app.
+    #[oai(status = 200)]
+    Found(
+        Written<AppObject>,
+        /// Names the app as it is here: for `If-None-Match` of the next GET, and for `If-Match` of a
+        /// change that is meant for no other.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// It is as one of the tags in `If-None-Match` names it.
+    #[oai(status = 304)]
+    Unchanged(
+        /// Names the app as it is.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// The answer to a changed app.
+#[derive(ApiResponse)]
+pub(crate) enum AppChanged {
+    /// It is so from now on.
+    #[oai(status = 200)]
+    Changed(
+        Written<AppObject>,
+        /// Names the app as it is here.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// The app as it is answered, and its tag.
+fn tagged(row: AppRow) -> Result<(Written<AppObject>, String), Error> {
+    let version = row.app.version()?;
+    Ok(Written::tagged(&AppObject::from(row), &version))
 }
 
 #[OpenApi(tag = "Tag::Apps")]
@@ -51,16 +96,25 @@ impl Apps {
     async fn create(
         &self,
         EnvironmentAccess(access): EnvironmentAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<AppCreate>,
-    ) -> Result<AppCreated, Problem> {
+    ) -> Result<Done<AppCreated>, Problem> {
+        let request = access.request(key.with(&body));
         let AppCreate { slug, replicas, spec } = body.value;
         let slug =
             slug.parse().map_err(|error: model::slug::InvalidSlug| Error::internal(error))?;
         let draft = AppDraft { spec: spec.try_into()?, replicas };
-        let database = &access.state.database;
-        let made = app_create(database, &access.scope, &slug, &draft, &access.actor).await?;
-        let location = format!("{}/apps/{slug}", access.path);
-        Ok(AppCreated::Created(Json(made.into()), location))
+        let State { database, platform, .. } = &*access.state;
+        let answer = |made: AppRow| {
+            let location = format!("{}/apps/{slug}", access.path);
+            let (app, tag) = tagged(made)?;
+            kept(AppCreated::Created(app, location, tag))
+        };
+        let answered =
+            app_create(database, platform, &access.scope, &slug, draft, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 
     /// List the apps of an environment
@@ -74,14 +128,8 @@ impl Apps {
     async fn list(
         &self,
         EnvironmentAccess(access): EnvironmentAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<AppObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = app_list(&access.state.database, &access.scope, page).await?;
         Ok(Json(PageObject::of(page, AppObject::from)))
     }
@@ -92,9 +140,18 @@ impl Apps {
         method = "get",
         operation_id = "app_get"
     )]
-    async fn get(&self, AppAccess(access): AppAccess) -> Result<Json<AppObject>, Problem> {
-        let found = app_get(&access.state.database, &access.scope).await?;
-        Ok(Json(found.into()))
+    async fn get(
+        &self,
+        AppAccess(access): AppAccess,
+        /// Tags of the answers that the caller has: 304 where the app is still so.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+    ) -> Result<AppFound, Problem> {
+        let (app, tag) = tagged(app_get(&access.state.database, &access.scope).await?)?;
+        if if_none_match.has(&tag) {
+            return Ok(AppFound::Unchanged(tag));
+        }
+        Ok(AppFound::Found(app, tag))
     }
 
     /// Change what the app's next release will be
@@ -103,6 +160,9 @@ impl Apps {
     /// entry of a map), lists are replaced whole. Beside that, naming a `preset` of `update_policy`
     /// starts from the preset's values, and naming one of `http`, `tcp` and `command` of
     /// `health_check` replaces the other. What runs stays as it is until the next deployment.
+    ///
+    /// With the `ETag` of a GET as `If-Match`, the patch is applied to what was read or not at all. Live
+    /// status may have changed meanwhile: the tag's part before the dot decides.
     #[oai(
         path = "/v1/organizations/:organization/environments/:environment/apps/:app",
         method = "patch",
@@ -111,12 +171,17 @@ impl Apps {
     async fn update(
         &self,
         AppAccess(access): AppAccess,
+        /// The `ETag` of the app that this is meant for; 412 where the app has changed since.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<AppPatch>,
-    ) -> Result<Json<AppObject>, Problem> {
-        let database = &access.state.database;
+    ) -> Result<AppChanged, Problem> {
+        let State { database, platform, .. } = &*access.state;
         let change = |draft| body.value.apply(draft);
-        app_update(database, &access.scope, change, &access.actor).await?;
-        Ok(Json(app_get(database, &access.scope).await?.into()))
+        let request = db::Request { expected: if_match.expected(), ..access.request(None) };
+        app_update(database, platform, &access.scope, change, &request).await?;
+        let (app, tag) = tagged(app_get(database, &access.scope).await?)?;
+        Ok(AppChanged::Changed(app, tag))
     }
 
     /// Remove an app
@@ -134,9 +199,11 @@ impl Apps {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
-    ) -> Result<Accepted, Problem> {
-        // A removal has no body that could differ.
-        let key = key.of("DELETE", &access.path, [0; 32]);
-        accept(&access, &DeploymentRequest::Remove, key).await
+        /// The `ETag` of the app that this is meant for; 412 where the app has changed since.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
+    ) -> Result<Done<Accepted>, Problem> {
+        let expected = if_match.expected();
+        accept_expected(&access, &DeploymentRequest::Remove, key.alone(), expected).await
     }
 }

@@ -1,14 +1,15 @@
 //! Deployments: accepted, listed, followed to their verdict.
 
 mod objects;
+mod release_named;
 
 use std::time::Duration;
 
-use db::AppScope;
 use db::deployments::{
-    DeploymentRequest, IdempotencyKey, deployment_accept, deployment_cancel, deployment_detail,
+    DeploymentRequest, DeploymentRow, deployment_accept, deployment_cancel, deployment_detail,
     deployment_get, deployment_list,
 };
+use db::{AppScope, Expected, IdempotencyKey};
 use model::id::DeploymentId;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
@@ -18,8 +19,10 @@ use tokio::time::{Instant, sleep_until};
 use super::Tag;
 use crate::access::{Access, AppAccess, DeploymentInPath};
 use crate::body::Body;
+use crate::done::{Done, kept};
+use crate::entity_tag::IfMatch;
 use crate::idempotency::Key;
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
 pub(crate) use objects::{
@@ -44,10 +47,6 @@ pub(crate) enum Accepted {
         /// Path of the deployment.
         #[oai(header = "Location")]
         String,
-        /// `true` where an earlier request with the same key was accepted, and this one changed
-        /// nothing.
-        #[oai(header = "Idempotency-Replayed")]
-        Option<bool>,
     ),
 }
 
@@ -67,17 +66,31 @@ enum Canceled {
 /// Accepts a deployment.
 pub(super) async fn accept(
     access: &Access<AppScope>,
-    request: &DeploymentRequest,
+    wanted: &DeploymentRequest,
     key: Option<IdempotencyKey>,
-) -> Result<Accepted, Problem> {
-    let Access { scope, actor, state, path } = access;
-    let accepted = deployment_accept(&state.database, scope, request, key.as_ref(), actor).await?;
-    if !accepted.replayed {
-        state.relay.wake();
-    }
-    let location = format!("{path}/deployments/{}", accepted.row.deployment.id);
-    let replayed = accepted.replayed.then_some(true);
-    Ok(Accepted::Accepted(Json(accepted.row.into()), location, replayed))
+) -> Result<Done<Accepted>, Problem> {
+    accept_expected(access, wanted, key, Expected::Any).await
+}
+
+/// Accepts a deployment of the app as it is expected to be.
+pub(super) async fn accept_expected(
+    access: &Access<AppScope>,
+    wanted: &DeploymentRequest,
+    key: Option<IdempotencyKey>,
+    expected: Expected,
+) -> Result<Done<Accepted>, Problem> {
+    let Access { scope, state, path, .. } = access;
+    let answer = |row: DeploymentRow| {
+        let location = format!("{path}/deployments/{}", row.deployment.id);
+        kept(Accepted::Accepted(Json(row.into()), location))
+    };
+    let request = db::Request { expected, ..access.request(key) };
+    let answered =
+        deployment_accept(&state.database, &state.platform, scope, wanted, &request, answer)
+            .await?;
+    // For an answer that is repeated it is one look too many at the outbox.
+    state.relay.wake();
+    Ok(Done::of(answered)?)
 }
 
 #[OpenApi(tag = "Tag::Deployments")]
@@ -99,14 +112,16 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
         body: Body<DeploymentCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/deployments", access.path), body.hash());
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
         accept(&access, &body.value.into(), key).await
     }
 
     /// Roll an app back
     ///
-    /// Makes an older release live again: the one that was live before, or the one that is named.
+    /// Makes an older release live again: the one that was live before, or the one that is named. Refused
+    /// with `not_deployable` where that one never ran or is past retention (the newest ten are kept), with
+    /// `invalid` where its spec breaks a rule of today, and with `already_live` where it is what is live.
     #[oai(
         path = "/v1/organizations/:organization/environments/:environment/apps/:app/rollback",
         method = "post",
@@ -119,8 +134,8 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
         body: Body<RollbackCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/rollback", access.path), body.hash());
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
         accept(&access, &body.value.into(), key).await
     }
 
@@ -138,10 +153,13 @@ impl Deployments {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
+        /// The `ETag` of the app that this is meant for; 412 where the app has changed since.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<ScaleCreate>,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/scale", access.path), body.hash());
-        accept(&access, &body.value.into(), key).await
+    ) -> Result<Done<Accepted>, Problem> {
+        let key = key.with(&body);
+        accept_expected(&access, &body.value.into(), key, if_match.expected()).await
     }
 
     /// Restart an app
@@ -158,9 +176,8 @@ impl Deployments {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/restart", access.path), [0; 32]);
-        accept(&access, &DeploymentRequest::Restart, key).await
+    ) -> Result<Done<Accepted>, Problem> {
+        accept(&access, &DeploymentRequest::Restart, key.alone()).await
     }
 
     /// Stop an app
@@ -178,9 +195,8 @@ impl Deployments {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/stop", access.path), [0; 32]);
-        accept(&access, &DeploymentRequest::Stop, key).await
+    ) -> Result<Done<Accepted>, Problem> {
+        accept(&access, &DeploymentRequest::Stop, key.alone()).await
     }
 
     /// Start a stopped app
@@ -197,9 +213,8 @@ impl Deployments {
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
-    ) -> Result<Accepted, Problem> {
-        let key = key.of("POST", &format!("{}/start", access.path), [0; 32]);
-        accept(&access, &DeploymentRequest::Start, key).await
+    ) -> Result<Done<Accepted>, Problem> {
+        accept(&access, &DeploymentRequest::Start, key.alone()).await
     }
 
     /// Cancel a deployment
@@ -215,12 +230,18 @@ impl Deployments {
         &self,
         AppAccess(access): AppAccess,
         deployment: DeploymentInPath,
-    ) -> Result<Canceled, Problem> {
-        let Access { scope, actor, state, path } = &access;
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Done<Canceled>, Problem> {
+        let request = access.request(key.alone());
+        let Access { scope, state, path, .. } = &access;
         let DeploymentInPath(id) = deployment;
-        let row = deployment_cancel(&state.database, scope, id, actor).await?;
-        let location = format!("{path}/deployments/{id}");
-        Ok(Canceled::Accepted(Json(row.into()), location))
+        let answer = |row: DeploymentRow| {
+            kept(Canceled::Accepted(Json(row.into()), format!("{path}/deployments/{id}")))
+        };
+        let answered = deployment_cancel(&state.database, scope, id, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 
     /// List the deployments of an app
@@ -234,14 +255,8 @@ impl Deployments {
     async fn list(
         &self,
         AppAccess(access): AppAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<DeploymentObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = deployment_list(&access.state.database, &access.scope, page).await?;
         Ok(Json(PageObject::of(page, DeploymentObject::from)))
     }

@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use db::environments::{EnvironmentRow, environment_get, environment_list};
-use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use crate::access::{EnvironmentAccess, OrgAccess};
-use crate::page::{PageObject, page_request};
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
 /// The endpoints of environments.
@@ -71,14 +70,8 @@ impl Environments {
     async fn list(
         &self,
         OrgAccess(access): OrgAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<EnvironmentObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = environment_list(&access.state.database, access.scope, page).await?;
         Ok(Json(PageObject::of(page, EnvironmentObject::from)))
     }

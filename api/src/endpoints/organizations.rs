@@ -5,7 +5,6 @@ use db::organizations::{organization_create, organization_get, organization_list
 use model::Error;
 use model::organization::Organization;
 use model::slug::Slug;
-use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use validator::Validate;
@@ -13,7 +12,9 @@ use validator::Validate;
 use super::Tag;
 use crate::access::{OperatorAccess, OrgAccess};
 use crate::body::Body;
-use crate::page::{PageObject, page_request};
+use crate::done::{Done, kept};
+use crate::idempotency::Key;
+use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
 /// The endpoints of organizations.
@@ -84,15 +85,23 @@ impl Organizations {
     async fn create(
         &self,
         OperatorAccess(access): OperatorAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<OrganizationCreate>,
-    ) -> Result<OrganizationCreated, Problem> {
+    ) -> Result<Done<OrganizationCreated>, Problem> {
+        let request = access.request(key.with(&body));
         let OrganizationCreate { slug, name } = body.value;
         let slug: Slug = slug.parse().map_err(Error::internal)?;
         let name = name.unwrap_or_else(|| slug.to_string());
         let database = &access.state.database;
-        let made = organization_create(database, access.scope, &slug, &name, &access.actor).await?;
-        let location = format!("/v1/organizations/{slug}");
-        Ok(OrganizationCreated::Created(Json(made.into()), location))
+        let answer = |made: Organization| {
+            let location = format!("/v1/organizations/{slug}");
+            kept(OrganizationCreated::Created(Json(made.into()), location))
+        };
+        let answered =
+            organization_create(database, access.scope, &slug, &name, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 
     /// List the organizations
@@ -102,14 +111,8 @@ impl Organizations {
     async fn list(
         &self,
         OperatorAccess(access): OperatorAccess,
-        /// Most items of the page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// Where to start: the `next_cursor` of the page before.
-        #[oai(validator(pattern = "^[0-7][0-9a-hjkmnp-tv-z]{25}$"))]
-        cursor: Query<Option<String>>,
+        PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<OrganizationObject>>, Problem> {
-        let page = page_request(limit.0, cursor.0.as_deref())?;
         let page = organization_list(&access.state.database, access.scope, page).await?;
         Ok(Json(PageObject::of(page, OrganizationObject::from)))
     }

@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use db::tokens::{NewToken, token_create};
+use model::token::Token;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use validator::Validate;
 
 use super::Tag;
 use crate::access::OperatorOrgAccess;
 use crate::body::Body;
+use crate::done::{Done, shown_once};
+use crate::idempotency::Key;
 use crate::problem::Problem;
 
 /// The endpoints of tokens.
@@ -30,23 +33,25 @@ pub(crate) struct TokenMade {
     id: String,
     /// For people.
     name: String,
-    /// What its holder sends as `Authorization: Bearer …`. Shown this once: only its hash is kept.
-    secret: String,
+    /// What its holder sends as `Authorization: Bearer …`. Shown once, in the answer that made it:
+    /// only its hash is kept. `null` in the answer to a repeated request (`Idempotency-Replayed`);
+    /// where the first answer was lost, make another token.
+    secret: Option<String>,
     /// When it stops working; `null`: when it is revoked.
     expires_at: Option<DateTime<Utc>>,
     /// When it was made.
     created_at: DateTime<Utc>,
 }
 
-impl From<NewToken> for TokenMade {
-    fn from(NewToken { token, secret }: NewToken) -> Self {
-        Self {
+impl TokenMade {
+    fn of(token: &Token, secret: Option<&SecretString>) -> TokenCreated {
+        TokenCreated::Created(Json(Self {
             id: token.id.to_string(),
-            name: token.name,
-            secret: secret.expose_secret().to_owned(),
+            name: token.name.clone(),
+            secret: secret.map(|secret| secret.expose_secret().to_owned()),
             expires_at: token.expires_at,
             created_at: token.created_at,
-        }
+        }))
     }
 }
 
@@ -62,7 +67,9 @@ pub(crate) enum TokenCreated {
 impl Tokens {
     /// Make a token of an organization
     ///
-    /// It reaches that organization only. For operators.
+    /// It reaches that organization only. Its secret is in this answer and in no other: a repetition
+    /// under the same `Idempotency-Key` is answered with the same token and `secret: null`. For
+    /// operators.
     #[oai(
         path = "/v1/organizations/:organization/tokens",
         method = "post",
@@ -71,12 +78,20 @@ impl Tokens {
     async fn create(
         &self,
         OperatorOrgAccess(access): OperatorOrgAccess,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
         body: Body<TokenCreate>,
-    ) -> Result<TokenCreated, Problem> {
+    ) -> Result<Done<TokenCreated>, Problem> {
+        let request = access.request(key.with(&body));
         let (operator, organization) = access.scope;
         let database = &access.state.database;
+        let answer = |NewToken { token, secret }: NewToken| {
+            shown_once(TokenMade::of(&token, Some(&secret)), TokenMade::of(&token, None))
+        };
         let name = &body.value.name;
-        let made = token_create(database, operator, organization, name, &access.actor).await?;
-        Ok(TokenCreated::Created(Json(made.into())))
+        let answered =
+            token_create(database, operator, organization, name, &request, answer).await?;
+        Ok(Done::of(answered)?)
     }
 }

@@ -34,8 +34,8 @@ pub(crate) struct HealthCheck {
 /// A GET.
 #[derive(Debug, Clone, PartialEq, Object)]
 pub(crate) struct HttpCheck {
-    /// Container port; the app's `port` where it is not given.
-    #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
+    /// Container port; the app's `port` where it is not given, also when that is patched.
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]
     pub(crate) port: Option<u16>,
     /// Path, starting with a slash.
     #[oai(default = "default_path", validator(max_length = 1024, pattern = "^/[!-~]*$"))]
@@ -45,8 +45,8 @@ pub(crate) struct HttpCheck {
 /// A TCP connection.
 #[derive(Debug, Clone, PartialEq, Object)]
 pub(crate) struct TcpCheck {
-    /// Container port; the app's `port` where it is not given.
-    #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
+    /// Container port; the app's `port` where it is not given, also when that is patched.
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]
     pub(crate) port: Option<u16>,
 }
 
@@ -81,6 +81,8 @@ impl HealthCheck {
         let needed = |own: Option<u16>, field: &str| {
             own.or(port).ok_or_else(|| Error::invalid(vec![Violation::new(field, NEEDS_PORT)]))
         };
+        let port_of_app = self.http.as_ref().is_some_and(|http| http.port.is_none())
+            || self.tcp.as_ref().is_some_and(|tcp| tcp.port.is_none());
         let test = match (self.http, self.tcp, self.command) {
             (Some(http), None, None) => HealthTest::Http {
                 port: needed(http.port, "health_check.http.port")?,
@@ -94,6 +96,7 @@ impl HealthCheck {
         };
         Ok(model::health_check::HealthCheck {
             test,
+            port_of_app,
             interval_seconds: self.interval,
             timeout_seconds: self.timeout,
             retries: self.retries,
@@ -104,11 +107,12 @@ impl HealthCheck {
 
 impl From<model::health_check::HealthCheck> for HealthCheck {
     fn from(check: model::health_check::HealthCheck) -> Self {
+        let own = |port| (!check.port_of_app).then_some(port);
         let (http, tcp, command) = match check.test {
             HealthTest::Http { port, path } => {
-                (Some(HttpCheck { port: Some(port), path }), None, None)
+                (Some(HttpCheck { port: own(port), path }), None, None)
             }
-            HealthTest::Tcp { port } => (None, Some(TcpCheck { port: Some(port) }), None),
+            HealthTest::Tcp { port } => (None, Some(TcpCheck { port: own(port) }), None),
             HealthTest::Command { command } => (None, None, Some(command)),
         };
         Self {

@@ -1,6 +1,6 @@
 //! Update policies and deadlines. A preset fills in what is not said.
 
-use model::update_policy::{FailureAction, UpdateOrder};
+use model::update_policy::{FailureAction, Unstated, UpdateOrder};
 use poem_openapi::{Enum, Object};
 
 use crate::word::Word;
@@ -90,63 +90,52 @@ fn shortest(ratio: f32) -> f64 {
     (f64::from(ratio) * 1e6).round() / 1e6
 }
 
-/// How long each stage of a deployment may take, in seconds.
-#[derive(Debug, Clone, PartialEq, Object)]
+/// How long each stage of a deployment may take, in seconds. What is not stated is the platform's setting
+/// (120, 300, 60 and 600, unless its operator changed them); a release states all four.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
 pub(crate) struct Deadlines {
     /// Until a node is found for a task.
-    #[oai(default = "default_schedule", validator(minimum(value = "10"), maximum(value = "1800")))]
-    pub(crate) schedule: u32,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "10"), maximum(value = "1800")))]
+    pub(crate) schedule: Option<u32>,
     /// Until the image is on the node.
-    #[oai(default = "default_pull", validator(minimum(value = "30"), maximum(value = "3600")))]
-    pub(crate) pull: u32,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "30"), maximum(value = "3600")))]
+    pub(crate) pull: Option<u32>,
     /// Until a task that was started is healthy.
-    #[oai(default = "default_healthy", validator(minimum(value = "5"), maximum(value = "1800")))]
-    pub(crate) healthy: u32,
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "5"), maximum(value = "1800")))]
+    pub(crate) healthy: Option<u32>,
     /// Between two replicas that become healthy.
-    #[oai(default = "default_progress", validator(minimum(value = "60"), maximum(value = "7200")))]
-    pub(crate) progress: u32,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        model::update_policy::Deadlines::default().into()
-    }
-}
-
-fn default_schedule() -> u32 {
-    Deadlines::default().schedule
-}
-
-fn default_pull() -> u32 {
-    Deadlines::default().pull
-}
-
-fn default_healthy() -> u32 {
-    Deadlines::default().healthy
-}
-
-fn default_progress() -> u32 {
-    Deadlines::default().progress
+    #[oai(skip_serializing_if_is_none, validator(minimum(value = "60"), maximum(value = "7200")))]
+    pub(crate) progress: Option<u32>,
 }
 
 impl From<Deadlines> for model::update_policy::Deadlines {
-    fn from(deadlines: Deadlines) -> Self {
+    fn from(stated: Deadlines) -> Self {
+        // Until the platform's are settled in, which takes more than a request.
+        let default = Self::default();
         Self {
-            schedule_seconds: deadlines.schedule,
-            pull_seconds: deadlines.pull,
-            healthy_seconds: deadlines.healthy,
-            progress_seconds: deadlines.progress,
+            schedule_seconds: stated.schedule.unwrap_or(default.schedule_seconds),
+            pull_seconds: stated.pull.unwrap_or(default.pull_seconds),
+            healthy_seconds: stated.healthy.unwrap_or(default.healthy_seconds),
+            progress_seconds: stated.progress.unwrap_or(default.progress_seconds),
+            unstated: Unstated {
+                schedule: stated.schedule.is_none(),
+                pull: stated.pull.is_none(),
+                healthy: stated.healthy.is_none(),
+                progress: stated.progress.is_none(),
+            },
         }
     }
 }
 
 impl From<model::update_policy::Deadlines> for Deadlines {
     fn from(deadlines: model::update_policy::Deadlines) -> Self {
+        let stated = |unstated: bool, seconds| (!unstated).then_some(seconds);
+        let of = deadlines.unstated;
         Self {
-            schedule: deadlines.schedule_seconds,
-            pull: deadlines.pull_seconds,
-            healthy: deadlines.healthy_seconds,
-            progress: deadlines.progress_seconds,
+            schedule: stated(of.schedule, deadlines.schedule_seconds),
+            pull: stated(of.pull, deadlines.pull_seconds),
+            healthy: stated(of.healthy, deadlines.healthy_seconds),
+            progress: stated(of.progress, deadlines.progress_seconds),
         }
     }
 }

@@ -2,7 +2,6 @@
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 
-mod idempotency;
 mod target;
 
 use diesel::prelude::*;
@@ -12,19 +11,19 @@ use model::Result;
 use model::app::App;
 use model::deployment::{Deployment, Kind};
 use model::id::{DeploymentId, ReleaseId};
+use model::platform::Platform;
 use model::reason::ReasonCode;
+use model::release::RollbackTarget;
 use model::schema::deployments;
 use model::status::Status;
 
-pub use self::idempotency::IdempotencyKey;
-use self::idempotency::key_claim;
 use self::target::target_of;
 use super::DeploymentRow;
 use crate::apps::app_lock;
-use crate::audit::{Mutation, audit_insert};
-use crate::failure::Failure;
+use crate::audit::Mutation;
 use crate::pool::Database;
-use crate::scope::{Actor, AppScope};
+use crate::requests::{Answer, Answered, Request};
+use crate::scope::AppScope;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +37,9 @@ pub enum DeploymentRequest {
     },
     /// Make an older release live again.
     Rollback {
-        /// Its number; `None`: the one that was live before.
-        release: Option<i32>,
-        /// Restart the tasks of an unchanged release.
+        /// Which.
+        target: RollbackTarget,
+        /// Restart the tasks of an unchanged release; otherwise what is live is refused.
         force: bool,
     },
     /// Replace the tasks of the live release.
@@ -94,79 +93,67 @@ impl DeploymentRequest {
     }
 }
 
-/// An accepted deployment.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    /// The deployment.
-    pub row: DeploymentRow,
-    /// True where an earlier request with the same key was accepted, and this one changed nothing.
-    pub replayed: bool,
-}
-
 /// Accepts a deployment of the app. A queued one is superseded at once; a driving one is asked to
 /// end, and the new one takes over from what it then observes.
 pub async fn deployment_accept(
     database: &Database,
+    platform: &Platform,
     scope: &AppScope,
-    request: &DeploymentRequest,
-    key: Option<&IdempotencyKey>,
-    actor: &Actor,
-) -> Result<Accepted> {
+    wanted: &DeploymentRequest,
+    request: &Request,
+    answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
+) -> Result<Answered> {
     let mut connection = database.connection().await?;
-    let accepted = connection
+    let outcome = connection
         .transaction(async |connection| {
-            let id = DeploymentId::new();
-            if let Some(key) = key
-                && let Some(earlier) = key_claim(connection, actor.token, key, id).await?
-            {
-                return Ok(Accepted { row: earlier, replayed: true });
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok(earlier);
             }
+            let id = DeploymentId::new();
             let app = app_lock(connection, scope).await?;
+            request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
-            let target = target_of(connection, &app, request, &superseded).await?;
+            let target = target_of(connection, platform, &app, wanted, &superseded).await?;
             let restart_counter = superseded
                 .iter()
                 .map(|older| older.restart_counter)
                 .fold(app.live_restart_counter, i64::max)
-                + i64::from(request.force());
+                + i64::from(wanted.force());
             let deployment = diesel::insert_into(deployments::table)
                 .values((
                     deployments::id.eq(id),
                     deployments::organization_id.eq(app.organization_id),
                     deployments::app_id.eq(app.id),
                     deployments::release_id.eq(target.release),
-                    deployments::kind.eq(request.kind()),
+                    deployments::kind.eq(wanted.kind()),
                     deployments::status.eq(Status::Queued),
                     deployments::replicas.eq(target.replicas),
                     deployments::restart_counter.eq(restart_counter),
-                    deployments::force.eq(request.force()),
+                    deployments::force.eq(wanted.force()),
                     deployments::spec_version
-                        .eq(target.spec_version.max(request.kind().work_version())),
-                    deployments::requested_by.eq(actor.token),
+                        .eq(target.spec_version.max(wanted.kind().work_version())),
+                    deployments::requested_by.eq(request.actor.token),
                 ))
                 .returning(Deployment::as_returning())
                 .get_result(connection)
                 .await?;
             announce(connection, &deployment).await?;
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(app.organization_id),
-                    action: request.audit_action(),
-                    object: app.id.to_string(),
-                    before: Some(serde_json::json!({ "replicas": app.replicas })),
-                    after: Some(serde_json::json!({
-                        "deployment": id, "release": target.number, "replicas": target.replicas,
-                    })),
-                },
-            )
-            .await?;
+            let mutation = Mutation {
+                organization: Some(app.organization_id),
+                action: wanted.audit_action(),
+                object: app.id.to_string(),
+                before: Some(serde_json::json!({ "replicas": app.replicas })),
+                after: Some(serde_json::json!({
+                    "deployment": id, "release": target.number, "replicas": target.replicas,
+                })),
+                deployment: Some(id),
+            };
             let row = DeploymentRow { deployment, release: target.number };
-            Ok::<_, Failure>(Accepted { row, replayed: false })
+            request.finish(connection, mutation, answer(row)?).await
         })
-        .await?;
-    Ok(accepted)
+        .await;
+    drop(connection);
+    request.settle(database, outcome).await
 }
 
 /// An older deployment of the app that the new one takes the place of.

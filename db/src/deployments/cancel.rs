@@ -13,23 +13,29 @@ use model::{Error, Result};
 
 use super::DeploymentRow;
 use crate::apps::app_lock_any;
-use crate::audit::{Mutation, audit_insert};
+use crate::audit::Mutation;
 use crate::failure::Failure;
 use crate::ledger::app_unset;
 use crate::pool::Database;
-use crate::scope::{Actor, AppScope};
+use crate::requests::{Answer, Answered, Request};
+use crate::scope::AppScope;
 
-/// Cancels a deployment of the app. Asked again, it answers the same. Refused for one that has
-/// ended, that is going back already, and for a removal that a worker has begun.
+/// Cancels a deployment of the app. Asked again, it answers the same; the audit log has every asking.
+/// Refused for one that has ended, that is going back already, and for a removal that a worker has
+/// begun.
 pub async fn deployment_cancel(
     database: &Database,
     scope: &AppScope,
     id: DeploymentId,
-    actor: &Actor,
-) -> Result<DeploymentRow> {
+    request: &Request,
+    answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
+) -> Result<Answered> {
     let mut connection = database.connection().await?;
-    let row = connection
+    let outcome = connection
         .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok(earlier);
+            }
             // The app before the deployment, as everywhere.
             let app = app_lock_any(connection, scope).await?;
             let (deployment, release): (Deployment, Option<i32>) = deployments::table
@@ -41,32 +47,39 @@ pub async fn deployment_cancel(
                 .await
                 .optional()?
                 .ok_or_else(|| Error::not_found("deployment"))?;
-            if deployment.status == Status::Canceled || deployment.cancel_requested_at.is_some() {
-                return Ok(DeploymentRow { deployment, release });
-            }
-            deployment.cancelable()?;
-            let deployment = match deployment.status {
-                Status::Queued if !takes_over(connection, &deployment).await? => {
-                    end(connection, &deployment).await?
-                }
-                _ => ask(connection, &deployment).await?,
+            let before = deployment.status;
+            let deployment = withdraw(connection, deployment).await?;
+            let mutation = Mutation {
+                organization: Some(app.organization_id),
+                action: "deployment.cancel",
+                object: id.to_string(),
+                before: Some(serde_json::json!({ "status": before })),
+                after: Some(serde_json::json!({ "app": app.id, "status": deployment.status })),
+                deployment: None,
             };
-            audit_insert(
-                connection,
-                actor,
-                Mutation {
-                    organization: Some(app.organization_id),
-                    action: "deployment.cancel",
-                    object: id.to_string(),
-                    before: None,
-                    after: Some(serde_json::json!({ "app": app.id, "status": deployment.status })),
-                },
-            )
-            .await?;
-            Ok::<_, Failure>(DeploymentRow { deployment, release })
+            let row = DeploymentRow { deployment, release };
+            request.finish(connection, mutation, answer(row)?).await
         })
-        .await?;
-    Ok(row)
+        .await;
+    drop(connection);
+    request.settle(database, outcome).await
+}
+
+/// Ends it or asks it to end, if neither was done before.
+async fn withdraw(
+    connection: &mut AsyncPgConnection,
+    deployment: Deployment,
+) -> Result<Deployment, Failure> {
+    if deployment.status == Status::Canceled || deployment.cancel_requested_at.is_some() {
+        return Ok(deployment);
+    }
+    deployment.cancelable()?;
+    match deployment.status {
+        Status::Queued if !takes_over(connection, &deployment).await? => {
+            end(connection, &deployment).await
+        }
+        _ => ask(connection, &deployment).await,
+    }
 }
 
 /// Whether the deployment has to take over what an older one left half done: one that was driving

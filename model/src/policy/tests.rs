@@ -29,6 +29,7 @@ fn each_broken_rule_names_its_field() {
     let slow = |s: &mut AppSpec| {
         s.health_check = Some(HealthCheck {
             test: HealthTest::Tcp { port: 80 },
+            port_of_app: false,
             interval_seconds: 60,
             timeout_seconds: 1,
             retries: 3,

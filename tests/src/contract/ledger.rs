@@ -22,8 +22,9 @@ use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId};
+use model::platform::Platform;
 use model::release::Release;
-use model::spec::AppSpec;
+use model::spec::{AppSpec, EndpointMode};
 use orchestrator::Ledger;
 
 use crate::Outcome;
@@ -105,6 +106,23 @@ pub trait Stage {
     async fn timeline(&self, app: AppId, id: DeploymentId) -> Result<Vec<String>> {
         let events = self.events(app).await?.into_iter().filter(|event| event.deployment_id == id);
         Ok(events.map(|event| format!("{}: {}", event.status, event.message)).collect())
+    }
+}
+
+/// Settings of both sides' platform.
+pub(crate) fn platform() -> Platform {
+    Platform {
+        name: "contract".into(),
+        endpoint_mode: EndpointMode::Vip,
+        local_images: true,
+        cpu_reservation_ratio: 0.05,
+        memory_reservation_ratio: 0.5,
+        tenants_on_managers: false,
+        network_mtu: None,
+        deadline_schedule_seconds: 120,
+        deadline_pull_seconds: 300,
+        deadline_healthy_seconds: 60,
+        deadline_progress_seconds: 600,
     }
 }
 

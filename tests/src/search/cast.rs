@@ -101,16 +101,13 @@ fn spec(chance: &Chance) -> AppSpec {
         timeout_seconds: 1,
         retries: 3,
         start_period_seconds: 0,
+        port_of_app: false,
     };
     AppSpec {
         update_policy: policy,
         health_check: chance.in_thousand(850).then_some(check),
-        deadlines: Deadlines {
-            schedule_seconds: 10,
-            pull_seconds: 30,
-            healthy_seconds: 20,
-            progress_seconds: 60,
-        },
+        // The platform's.
+        deadlines: Deadlines::default(),
         restart: RestartPolicy { condition: RestartCondition::Any, delay_seconds: 1 },
         ..AppSpec::of_image(image(chance))
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use db::deployments::DeploymentRequest;
+use model::release::RollbackTarget;
 
 use super::cast::image;
 use super::chance::Chance;
@@ -73,10 +74,11 @@ fn request(chance: &Chance) -> DeploymentRequest {
     match chance.of(0..=99) {
         0..=39 => DeploymentRequest::Deploy { image: Some(image(chance)), force },
         40..=49 => DeploymentRequest::Deploy { image: None, force },
-        50..=59 => DeploymentRequest::Rollback { release: None, force },
-        60..=64 => {
-            let release = i32::try_from(chance.of(1..=4)).unwrap_or(1);
-            DeploymentRequest::Rollback { release: Some(release), force }
+        50..=57 => DeploymentRequest::Rollback { target: RollbackTarget::Previous, force },
+        58..=60 => DeploymentRequest::Rollback { target: RollbackTarget::Stable, force },
+        61..=64 => {
+            let number = i32::try_from(chance.of(1..=4)).unwrap_or(1);
+            DeploymentRequest::Rollback { target: RollbackTarget::Number(number), force }
         }
         65..=71 => DeploymentRequest::Restart,
         72..=83 => {

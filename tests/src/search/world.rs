@@ -63,7 +63,20 @@ impl World {
     fn new(seed: u64, planted: Option<Planted>) -> Self {
         let clock = Clock::start();
         let chance = Chance::new(seed);
-        let ledger = MemoryLedger::new(clock);
+        let platform = Platform {
+            name: "search".into(),
+            endpoint_mode: EndpointMode::Vip,
+            local_images: false,
+            cpu_reservation_ratio: 0.1,
+            memory_reservation_ratio: 0.5,
+            tenants_on_managers: false,
+            network_mtu: None,
+            deadline_schedule_seconds: 10,
+            deadline_pull_seconds: 30,
+            deadline_healthy_seconds: 20,
+            deadline_progress_seconds: 60,
+        };
+        let ledger = MemoryLedger::new(clock, platform.clone());
         let nodes = usize::try_from(chance.of(0..=3)).unwrap_or_default();
         let swarm = SimulatedSwarm::new(seed, nodes, clock.now());
         let apps = cast::enter(&ledger, &swarm, &chance);
@@ -78,15 +91,6 @@ impl World {
         let judge = Arc::new(Judge::new(ledger.clone(), swarm.clone()));
         let broker = Broker::new();
         tokio::spawn(broker.clone().relay(ledger.clone(), Arc::clone(&weather)));
-        let platform = Platform {
-            name: "search".into(),
-            endpoint_mode: EndpointMode::Vip,
-            local_images: false,
-            cpu_reservation_ratio: 0.1,
-            memory_reservation_ratio: 0.5,
-            tenants_on_managers: false,
-            network_mtu: None,
-        };
         Self {
             ledger,
             swarm,

@@ -24,6 +24,7 @@ use model::Result;
 use model::app::App;
 use model::deployment::Deployment;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId, WorkerId};
+use model::platform::Platform;
 use model::release::Release;
 use model::spec::AppSpec;
 use model::status::Status;
@@ -40,9 +41,9 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// An empty one, which tells this clock's time.
-    pub fn new(clock: Clock) -> Self {
-        Self { rows: Arc::new(Mutex::new(Rows::new(clock))) }
+    /// An empty one of an installation, which tells this clock's time.
+    pub fn new(clock: Clock, platform: Platform) -> Self {
+        Self { rows: Arc::new(Mutex::new(Rows::new(clock, platform))) }
     }
 
     /// Makes an organization without an environment.

@@ -203,6 +203,32 @@ mod tests {
     }
 
     #[test]
+    fn a_check_without_a_port_of_its_own_follows_the_apps() {
+        for test in ["http", "tcp"] {
+            let port = |spec: &AppSpec| match spec.health_check.as_ref().unwrap().test {
+                HealthTest::Http { port, .. } | HealthTest::Tcp { port } => port,
+                HealthTest::Command { .. } => 0,
+            };
+            let check = json!({ "health_check": { test: {} } });
+            let follows = patched(base(), check).unwrap().spec;
+            assert_eq!(port(&follows), 80);
+            let moved = patched(follows, json!({ "port": 8080 })).unwrap().spec;
+            assert_eq!((port(&moved), moved.port), (8080, Some(8080)), "{test}");
+            // One of its own stays; taken away, it follows again.
+            let own = json!({ "health_check": { test: { "port": 81 } } });
+            let own = patched(moved, own).unwrap().spec;
+            let own = patched(own, json!({ "port": 9090 })).unwrap().spec;
+            assert_eq!(port(&own), 81, "{test}");
+            let back = json!({ "health_check": { test: { "port": null } } });
+            let back = patched(own, back).unwrap().spec;
+            assert_eq!(port(&back), 9090, "{test}");
+            let field = format!("health_check.{test}.port");
+            let needed = rules(patched(back, json!({ "port": null })).unwrap_err());
+            assert_eq!(needed[0].0, field);
+        }
+    }
+
+    #[test]
     fn what_breaks_a_rule_is_named() {
         let told = |field: &str, rule: &str| vec![(field.to_owned(), rule.to_owned())];
         let refused = |patch| rules(patched(base(), patch).unwrap_err());

@@ -5,10 +5,12 @@ use db::deployments::{DeploymentDetail, DeploymentRequest, DeploymentRow};
 use model::deployment::{DeploymentEvent, Kind};
 use model::evidence::Evidence;
 use model::reason::ReasonCode;
+use model::release::RollbackTarget;
 use model::status::Status;
 use poem_openapi::Object;
 use validator::{Validate, ValidationErrors};
 
+use super::release_named::ReleaseNamed;
 use crate::endpoints::apps::TaskObject;
 use crate::spec::rule;
 use crate::word::Word;
@@ -45,7 +47,7 @@ impl From<DeploymentCreate> for DeploymentRequest {
     fn from(create: DeploymentCreate) -> Self {
         let DeploymentCreate { image, release, force } = create;
         match release {
-            Some(release) => Self::Rollback { release: Some(release), force },
+            Some(release) => Self::Rollback { target: RollbackTarget::Number(release), force },
             None => Self::Deploy { image, force },
         }
     }
@@ -54,14 +56,18 @@ impl From<DeploymentCreate> for DeploymentRequest {
 /// A rollback.
 #[derive(Debug, Object, Validate)]
 pub(crate) struct RollbackCreate {
-    /// Number of the release; the one that was live before where it is not given.
-    #[oai(validator(minimum(value = "1")))]
-    release: Option<i32>,
+    /// Number of the release, `previous` (the one that was live before) or `stable` (the newest other
+    /// one that was ever live and healthy).
+    #[oai(default)]
+    release: ReleaseNamed,
+    /// Takes the release even where it is what is live, and restarts its tasks then.
+    #[oai(default)]
+    force: bool,
 }
 
 impl From<RollbackCreate> for DeploymentRequest {
     fn from(create: RollbackCreate) -> Self {
-        Self::Rollback { release: create.release, force: false }
+        Self::Rollback { target: create.release.0, force: create.force }
     }
 }
 
@@ -234,11 +240,31 @@ mod tests {
         );
         assert_eq!(
             request(json!({ "release": 3, "force": true })).ok(),
-            Some(DeploymentRequest::Rollback { release: Some(3), force: true })
+            Some(DeploymentRequest::Rollback { target: RollbackTarget::Number(3), force: true })
         );
         let error = request(json!({ "release": 3, "image": "web:v1" })).unwrap_err();
         assert_eq!(error.violations[0].field, "release");
         assert_eq!(request(json!({ "release": 0 })).unwrap_err().violations[0].field, "release");
+    }
+
+    #[test]
+    fn a_rollback_names_its_release_by_number_or_word() {
+        let target = |body: Value| read::<RollbackCreate>(body).map(|create| create.release.0);
+        assert_eq!(target(json!({})).ok(), Some(RollbackTarget::Previous));
+        assert_eq!(target(json!({ "release": null })).ok(), Some(RollbackTarget::Previous));
+        assert_eq!(target(json!({ "release": "previous" })).ok(), Some(RollbackTarget::Previous));
+        assert_eq!(target(json!({ "release": "stable" })).ok(), Some(RollbackTarget::Stable));
+        assert_eq!(target(json!({ "release": 3 })).ok(), Some(RollbackTarget::Number(3)));
+        for bad in
+            [json!(0), json!(-1), json!(1.5), json!(1u64 << 40), json!("v3"), json!("3"), json!([])]
+        {
+            let error = target(json!({ "release": bad })).unwrap_err();
+            assert_eq!(error.violations[0].field, "release", "{bad}");
+            assert_eq!(
+                error.violations[0].rule,
+                "an integer from 1 to 2147483647, or one of previous, stable"
+            );
+        }
     }
 
     #[test]

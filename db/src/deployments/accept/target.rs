@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::id::ReleaseId;
+use model::platform::Platform;
 use model::policy;
 use model::release::Release;
 use model::schema::{apps, releases};
@@ -15,7 +16,7 @@ use model::stored::Stored;
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
-use crate::releases::{release_deployable, release_previous};
+use crate::releases::release_target;
 
 /// What the new deployment makes live.
 pub(super) struct Target {
@@ -27,6 +28,7 @@ pub(super) struct Target {
 
 pub(super) async fn target_of(
     connection: &mut AsyncPgConnection,
+    platform: &Platform,
     app: &App,
     request: &DeploymentRequest,
     superseded: &[Superseded],
@@ -37,12 +39,13 @@ pub(super) async fn target_of(
                 Some(image) => AppSpec { image: image.clone(), ..app.spec.0.clone() },
                 None => app.spec.0.clone(),
             };
-            policy::allow(&spec)?;
+            let frozen = spec.clone().frozen(platform);
+            policy::admit(&frozen)?;
             let number = app.last_release + 1;
             diesel::update(apps::table.find(app.id))
                 .set((
                     apps::last_release.eq(number),
-                    apps::spec.eq(Stored(spec.clone())),
+                    apps::spec.eq(Stored(spec)),
                     apps::updated_at.eq(diesel::dsl::now),
                 ))
                 .execute(connection)
@@ -54,7 +57,7 @@ pub(super) async fn target_of(
                     releases::organization_id.eq(app.organization_id),
                     releases::app_id.eq(app.id),
                     releases::number.eq(number),
-                    releases::spec.eq(Stored(spec)),
+                    releases::spec.eq(Stored(frozen)),
                     releases::spec_version.eq(SPEC_VERSION),
                 ))
                 .execute(connection)
@@ -66,13 +69,13 @@ pub(super) async fn target_of(
                 spec_version: SPEC_VERSION,
             })
         }
-        DeploymentRequest::Rollback { release, .. } => {
-            let release = match release {
-                Some(number) => release_deployable(connection, app, *number).await?,
-                None => release_previous(connection, app).await?,
-            };
+        DeploymentRequest::Rollback { target, force } => {
+            let release = release_target(connection, app, *target).await?;
             // Yesterday's spec has to pass today's policy.
-            policy::allow(&release.spec.0)?;
+            policy::admit(&release.spec.0)?;
+            if !force {
+                refuse_live(connection, app, &release, superseded).await?;
+            }
             Ok(target_release(&release, app.running_replicas()))
         }
         DeploymentRequest::Restart => {
@@ -135,6 +138,26 @@ async fn deployed(
 ) -> Result<Release, Failure> {
     let release = running_release(connection, app, superseded).await?;
     release.ok_or_else(|| Failure::Refused(app.nothing_deployed()))
+}
+
+/// Refuses to roll back to the very spec that is live. While another release is on its way in, the live
+/// one is a target like any other: that takes the rollout back.
+async fn refuse_live(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    release: &Release,
+    superseded: &[Superseded],
+) -> Result<(), Failure> {
+    let Some(live) = app.live_release_id else { return Ok(()) };
+    if superseded.iter().any(|older| older.release_id != Some(live)) {
+        return Ok(());
+    }
+    let live = releases::table
+        .find(live)
+        .select(Release::as_select())
+        .first::<Release>(connection)
+        .await?;
+    Ok(release.differs_from(&live)?)
 }
 
 fn target_release(release: &Release, replicas: i32) -> Target {

@@ -2,6 +2,7 @@
 
 use db::deployments::DeploymentRequest;
 use model::error::ErrorCode;
+use model::release::RollbackTarget;
 use model::spec::AppSpec;
 
 use super::{Stage, app, deploy, spec};
@@ -13,8 +14,14 @@ pub async fn refused_changes_nothing(stage: &impl Stage) -> Outcome {
     let bad = DeploymentRequest::Deploy { image: Some("no image".into()), force: false };
     let refusals = [
         (DeploymentRequest::Scale { replicas: 9 }, ErrorCode::NothingDeployed),
-        (DeploymentRequest::Rollback { release: None, force: true }, ErrorCode::NothingDeployed),
-        (DeploymentRequest::Rollback { release: Some(7), force: true }, ErrorCode::NotFound),
+        (
+            DeploymentRequest::Rollback { target: RollbackTarget::Previous, force: true },
+            ErrorCode::NothingDeployed,
+        ),
+        (
+            DeploymentRequest::Rollback { target: RollbackTarget::Number(7), force: true },
+            ErrorCode::NotFound,
+        ),
         (bad, ErrorCode::Invalid),
     ];
     for queued in [false, true] {
@@ -48,7 +55,7 @@ pub async fn refused_while_the_app_is_being_removed(stage: &impl Stage) -> Outco
     for request in [
         deploy(),
         DeploymentRequest::Scale { replicas: 1 },
-        DeploymentRequest::Rollback { release: Some(1), force: false },
+        DeploymentRequest::Rollback { target: RollbackTarget::Number(1), force: false },
         DeploymentRequest::Remove,
     ] {
         let refused = stage.accept(app, &request).await;

@@ -13,7 +13,7 @@ use model::spec::AppSpec;
 use tokio::runtime::Builder;
 use tokio::time::advance;
 
-use super::{Home, Stage};
+use super::{Home, Stage, platform};
 use crate::Outcome;
 use crate::twin::clock::Clock;
 use crate::twin::ledger::MemoryLedger;
@@ -26,7 +26,7 @@ pub struct MemoryStage {
 /// Tells a story on a ledger in memory.
 pub fn on_memory(story: impl AsyncFnOnce(&MemoryStage) -> Outcome) -> Outcome {
     Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-        let stage = MemoryStage { ledger: MemoryLedger::new(Clock::start()) };
+        let stage = MemoryStage { ledger: MemoryLedger::new(Clock::start(), platform()) };
         story(&stage).await
     })
 }

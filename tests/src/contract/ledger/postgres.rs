@@ -1,14 +1,21 @@
 //! The stage in Postgres: a database of its own, with the roles of production.
 
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use db::Database;
-use db::apps::{AppDraft, app_create, app_update};
+use db::apps::{AppDraft, AppRow, app_create, app_update};
 use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
-use db::deployments::{DeploymentRequest, deployment_accept, deployment_cancel};
+use db::deployments::{DeploymentRequest, DeploymentRow, deployment_accept, deployment_cancel};
 use db::organizations::organization_create;
-use db::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment};
+use db::{
+    Actor, Answer, Answered, AppScope, EnvironmentScope, Expected, OperatorScope, OrgScope,
+    Request, Segment,
+};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::Ipv4Net;
@@ -16,17 +23,18 @@ use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::environment::Environment;
 use model::evidence::Evidence;
-use model::id::{AppId, DeploymentId};
+use model::id::{AppId, DeploymentId, OrganizationId};
+use model::organization::Organization;
 use model::platform::Platform;
 use model::release::Release;
 use model::schema::{
     apps, deployment_events, deployment_evidence, deployments, environments, outbox, releases,
 };
 use model::slug::Slug;
-use model::spec::{AppSpec, EndpointMode};
+use model::spec::AppSpec;
 use model::stored::Stored;
 
-use super::{Home, Stage};
+use super::{Home, Stage, platform};
 use crate::Outcome;
 use crate::database::TestDatabase;
 use crate::run::run_on_database;
@@ -40,7 +48,8 @@ pub struct PostgresStage {
     api: Database,
     worker: Database,
     owner: Database,
-    actor: Actor,
+    platform: Platform,
+    request: Request,
 }
 
 /// Tells a story on a ledger in Postgres.
@@ -51,23 +60,20 @@ pub fn on_postgres(story: impl AsyncFnOnce(&PostgresStage) -> Outcome) -> Outcom
 impl PostgresStage {
     async fn on(database: &TestDatabase) -> Result<Self> {
         let owner_url = database.owner_url()?.into();
-        let settings = Platform {
-            name: "contract".into(),
-            endpoint_mode: EndpointMode::Vip,
-            local_images: true,
-            cpu_reservation_ratio: 0.05,
-            memory_reservation_ratio: 0.5,
-            tenants_on_managers: false,
-            network_mtu: None,
-        };
-        bootstrap_settings(&owner_url, &settings, &[SUBNETS.parse::<Ipv4Net>()?]).await?;
+        let platform = platform();
+        bootstrap_settings(&owner_url, &platform, &[SUBNETS.parse::<Ipv4Net>()?]).await?;
         let token = bootstrap_operator_token(&owner_url, "contract", true).await?;
         let token = token.context("no token")?.token.id;
         Ok(Self {
             api: Database::new(database.api_url()?.into(), 2)?,
             worker: database.worker().clone(),
             owner: database.owner().clone(),
-            actor: Actor { token, request_id: "contract".into(), address: None },
+            platform,
+            request: Request {
+                actor: Actor { token, request_id: "contract".into(), address: None },
+                key: None,
+                expected: Expected::Any,
+            },
         })
     }
 
@@ -81,6 +87,17 @@ impl PostgresStage {
     }
 }
 
+/// An answer whose body is the id of what was made.
+fn id_of(id: impl Display) -> Answer {
+    Answer { status: 200, headers: BTreeMap::new(), body: id.to_string(), shown_once: None }
+}
+
+fn made<Id: FromStr<Err: Into<Box<dyn Error + Send + Sync>>>>(
+    answered: Answered,
+) -> model::Result<Id> {
+    answered.into_body().parse().map_err(model::Error::internal)
+}
+
 impl Stage for PostgresStage {
     type Ledger = Database;
 
@@ -91,8 +108,10 @@ impl Stage for PostgresStage {
     async fn organization(&self, slug: &str) -> Result<Home> {
         let operator = OperatorScope::granted();
         let slug: Slug = slug.parse()?;
-        let organization =
-            organization_create(&self.api, operator, &slug, slug.as_str(), &self.actor).await?.id;
+        let answer = |made: Organization| Ok(id_of(made.id));
+        let answered =
+            organization_create(&self.api, operator, &slug, slug.as_str(), &self.request, answer);
+        let organization: OrganizationId = made(answered.await?)?;
         let environment: Environment = environments::table
             .filter(environments::organization_id.eq(organization))
             .select(Environment::as_select())
@@ -114,24 +133,28 @@ impl Stage for PostgresStage {
         };
         let slug: Slug = slug.parse().map_err(model::Error::internal)?;
         let draft = AppDraft { spec, replicas };
-        Ok(app_create(&self.api, &scope, &slug, &draft, &self.actor).await?.app.id)
+        let answer = |row: AppRow| Ok(id_of(row.app.id));
+        let (api, platform) = (&self.api, &self.platform);
+        made(app_create(api, platform, &scope, &slug, draft, &self.request, answer).await?)
     }
 
     async fn app_update(&self, app: AppId, spec: AppSpec, replicas: i32) -> model::Result<()> {
         let scope = self.scope(app).await?;
         let draft = AppDraft { spec, replicas };
-        app_update(&self.api, &scope, |_| Ok(draft), &self.actor).await
+        app_update(&self.api, &self.platform, &scope, |_| Ok(draft), &self.request).await
     }
 
     async fn accept(&self, app: AppId, request: &DeploymentRequest) -> model::Result<DeploymentId> {
         let scope = self.scope(app).await?;
-        let accepted = deployment_accept(&self.api, &scope, request, None, &self.actor).await?;
-        Ok(accepted.row.deployment.id)
+        let answer = |row: DeploymentRow| Ok(id_of(row.deployment.id));
+        let (api, platform) = (&self.api, &self.platform);
+        made(deployment_accept(api, platform, &scope, request, &self.request, answer).await?)
     }
 
     async fn cancel(&self, app: AppId, id: DeploymentId) -> model::Result<()> {
         let scope = self.scope(app).await?;
-        deployment_cancel(&self.api, &scope, id, &self.actor).await.map(drop)
+        let answer = |row: DeploymentRow| Ok(id_of(row.deployment.id));
+        deployment_cancel(&self.api, &scope, id, &self.request, answer).await.map(drop)
     }
 
     async fn pass(&self, time: Duration) -> Outcome {

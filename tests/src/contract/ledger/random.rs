@@ -12,6 +12,7 @@ use db::ledger::{Claim, Live, Marks};
 use model::evidence::Evidence;
 use model::id::{AppId, WorkerId};
 use model::reason::{Reason, ReasonCode};
+use model::release::RollbackTarget;
 use model::status::Status;
 use orchestrator::Ledger;
 use rand::rngs::SmallRng;
@@ -95,10 +96,14 @@ impl<S: Stage> History<'_, S> {
         let request = match self.rng.random_range(0..14) {
             0..4 => DeploymentRequest::Deploy { image: None, force },
             4 => DeploymentRequest::Deploy { image: Some("web:v2".into()), force },
-            5 => DeploymentRequest::Rollback { release: None, force },
+            5 => {
+                let target = [RollbackTarget::Previous, RollbackTarget::Stable];
+                let target = *target.choose(&mut self.rng).context("no target")?;
+                DeploymentRequest::Rollback { target, force }
+            }
             6 => {
-                let release = Some(self.rng.random_range(0..4));
-                DeploymentRequest::Rollback { release, force }
+                let target = RollbackTarget::Number(self.rng.random_range(0..4));
+                DeploymentRequest::Rollback { target, force }
             }
             7 | 8 => DeploymentRequest::Scale { replicas: self.rng.random_range(0..4) },
             9 => DeploymentRequest::Restart,
@@ -153,7 +158,7 @@ impl<S: Stage> History<'_, S> {
         self.claims.push(claim);
         let work = ledger.work(claim.deployment).await?;
         if let Some(release) = &work.release {
-            ledger.resolve(release.id, pretend::IMAGE).await?;
+            ledger.resolve(release.id, &pretend::image_id(&release.spec.0.image)).await?;
         }
         let mut end = pretend::success(&work);
         if self.rng.random_bool(0.2) {

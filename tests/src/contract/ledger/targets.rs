@@ -5,6 +5,7 @@ use db::deployments::DeploymentRequest;
 use model::error::ErrorCode;
 use model::id::{AppId, DeploymentId};
 use model::reason::ReasonCode;
+use model::release::RollbackTarget;
 use model::status::Status;
 
 use super::{Stage, app, deploy, spec};
@@ -12,7 +13,11 @@ use crate::{Outcome, pretend};
 
 /// Asks for the release of this number, or for the previous one.
 const fn rollback(release: Option<i32>) -> DeploymentRequest {
-    DeploymentRequest::Rollback { release, force: false }
+    let target = match release {
+        Some(number) => RollbackTarget::Number(number),
+        None => RollbackTarget::Previous,
+    };
+    DeploymentRequest::Rollback { target, force: false }
 }
 
 /// Number of a deployment's release.

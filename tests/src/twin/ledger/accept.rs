@@ -6,7 +6,7 @@ use model::deployment::{Deployment, Kind};
 use model::error::ErrorCode;
 use model::id::{AppId, DeploymentId, EnvironmentId, ReleaseId};
 use model::reason::ReasonCode;
-use model::release::Release;
+use model::release::{Release, RollbackTarget};
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::status::Status;
 use model::stored::Stored;
@@ -29,7 +29,8 @@ impl Rows {
         spec: AppSpec,
         replicas: i32,
     ) -> Result<App> {
-        policy::allow(&spec)?;
+        let spec = spec.settled(&self.platform);
+        policy::admit(&spec)?;
         countable(replicas)?;
         let network = self.networks.get(&environment);
         let organization_id =
@@ -67,7 +68,8 @@ impl Rows {
 
     pub(super) fn app_update(&mut self, app: AppId, spec: AppSpec, replicas: i32) -> Result<App> {
         let mut app = self.app_lock(app)?;
-        policy::allow(&spec)?;
+        let spec = spec.settled(&self.platform);
+        policy::admit(&spec)?;
         countable(replicas)?;
         app.spec = Stored(spec);
         app.spec_version = SPEC_VERSION;
@@ -168,24 +170,23 @@ impl Rows {
                 if let Some(image) = image {
                     spec.image.clone_from(image);
                 }
-                policy::allow(&spec)?;
+                let frozen = spec.clone().frozen(&self.platform);
+                policy::admit(&frozen)?;
                 app.last_release += 1;
                 app.spec = Stored(spec);
                 app.updated_at = self.now();
-                Ok(target_release(&self.freeze(app), app.running_replicas()))
+                Ok(target_release(&self.freeze(app, frozen), app.running_replicas()))
             }
-            DeploymentRequest::Rollback { release, .. } => {
-                let number = match release {
-                    Some(number) => *number,
-                    None => self.previous(app)?,
-                };
-                let release = self
-                    .releases
-                    .values()
-                    .find(|release| release.app_id == app.id && release.number == number)
-                    .ok_or_else(|| Error::not_found("release"))?;
+            DeploymentRequest::Rollback { target, force } => {
+                let release = self.older(app, *target).ok_or_else(|| target.missing(app))?;
                 release.deployable(app.last_release)?;
-                policy::allow(&release.spec.0)?;
+                policy::admit(&release.spec.0)?;
+                let another_comes = |live| older.iter().any(|one| one.release_id != Some(live));
+                if let Some(live) =
+                    app.live_release_id.filter(|live| !force && !another_comes(*live))
+                {
+                    release.differs_from(self.release(live)?)?;
+                }
                 Ok(target_release(release, app.running_replicas()))
             }
             DeploymentRequest::Restart => {
@@ -218,15 +219,15 @@ impl Rows {
         }
     }
 
-    /// The app as its newest release.
-    fn freeze(&mut self, app: &App) -> Release {
+    /// This spec as the app's newest release.
+    fn freeze(&mut self, app: &App, spec: AppSpec) -> Release {
         let (id, now) = (self.id(), self.now());
         let release = Release {
             id,
             organization_id: app.organization_id,
             app_id: app.id,
             number: app.last_release,
-            spec: app.spec.clone(),
+            spec: Stored(spec),
             spec_version: SPEC_VERSION,
             resolved_image: None,
             stable_at: None,
@@ -237,9 +238,22 @@ impl Rows {
         release
     }
 
-    /// Number of the newest release that a deployment left live, other than the one that is.
-    fn previous(&self, app: &App) -> Result<i32> {
-        let Some(live) = app.live_release_id else { return Err(app.nothing_before()) };
+    /// The release that a rollback makes live again.
+    fn older(&self, app: &App, target: RollbackTarget) -> Option<&Release> {
+        let mut of_app = self.releases.values().filter(|release| release.app_id == app.id);
+        match target {
+            RollbackTarget::Number(number) => of_app.find(|release| release.number == number),
+            RollbackTarget::Previous => self.previous(app),
+            RollbackTarget::Stable => of_app
+                .filter(|release| release.stable_at.is_some())
+                .filter(|release| Some(release.id) != app.live_release_id)
+                .max_by_key(|release| release.number),
+        }
+    }
+
+    /// The newest release that a deployment left live, other than the one that is.
+    fn previous(&self, app: &App) -> Option<&Release> {
+        let live = app.live_release_id?;
         let left_live = |one: &&Deployment| {
             one.status == Status::Succeeded
                 && one.kind != Kind::Remove
@@ -250,8 +264,7 @@ impl Rows {
             .filter(left_live)
             .filter_map(|one| one.release_id)
             .find(|release| *release != live)
-            .and_then(|release| Some(self.releases.get(&release)?.number))
-            .ok_or_else(|| app.nothing_before())
+            .and_then(|release| self.releases.get(&release))
     }
 
     /// The release on its way in, else the live one.

@@ -13,6 +13,7 @@ use model::id::{
     AppId, DeploymentId, EnvironmentId, NetworkId, OrganizationId, ReleaseId, TokenId,
 };
 use model::network::Network;
+use model::platform::Platform;
 use model::release::Release;
 use model::status::Status;
 use model::{Error, Result, names};
@@ -23,6 +24,8 @@ use crate::twin::clock::Clock;
 /// The tables. Ordered by id, which is the order of creation: no run depends on a hash.
 pub(super) struct Rows {
     clock: Clock,
+    /// How the installation is set.
+    pub(super) platform: Platform,
     /// Ids that were given out.
     ids: u64,
     /// Who asks for everything.
@@ -41,9 +44,10 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, platform: Platform) -> Self {
         Self {
             clock,
+            platform,
             ids: 0,
             token: TokenId::from(Uuid::nil()),
             fence: 0,

@@ -43,6 +43,7 @@ impl Case {
                 update_policy: UpdatePolicy::FAST,
                 health_check: Some(HealthCheck {
                     test: HealthTest::Tcp { port: 8080 },
+                    port_of_app: false,
                     interval_seconds: 1,
                     timeout_seconds: 1,
                     retries: 3,
