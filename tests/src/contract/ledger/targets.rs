@@ -11,13 +11,13 @@ use model::status::Status;
 use super::{Stage, app, deploy, spec};
 use crate::{Outcome, pretend};
 
-/// Asks for the release of this number, or for the previous one.
+/// Insists on the release of this number, or on the previous one.
 const fn rollback(release: Option<i32>) -> DeploymentRequest {
     let target = match release {
         Some(number) => RollbackTarget::Number(number),
         None => RollbackTarget::Previous,
     };
-    DeploymentRequest::Rollback { target, force: false }
+    DeploymentRequest::Rollback { target, force: true }
 }
 
 /// Number of a deployment's release.
@@ -102,6 +102,10 @@ pub async fn a_rollback_by_number_asks_for_one_that_ran(stage: &impl Stage) -> O
     assert_eq!(stage.deployment(app, oldest).await?.replicas, 6, "replicas belong to the app");
     let live = stage.accept(app, &rollback(Some(12))).await?;
     assert_eq!(number(stage, app, live).await?, Some(12), "the live one, too");
+    pretend::succeed(stage.ledger()).await?;
+    let target = RollbackTarget::Number(12);
+    let gently = DeploymentRequest::Rollback { target, force: false };
+    assert_eq!(refused(stage, app, &gently).await?, ErrorCode::AlreadyLive);
     Ok(())
 }
 
