@@ -1,7 +1,6 @@
 //! The whole product on a real dockerd: API, Postgres, RabbitMQ, worker, Swarm. A file per part of
 //! a deployment's life. Every story runs on an installation of its own, beside the others.
 
-mod broker;
 mod canceling;
 mod contract;
 mod failures;
@@ -13,9 +12,10 @@ mod recovery;
 mod removal;
 mod rollback;
 mod scaling;
-mod specs;
 mod stopping;
 mod superseding;
 mod tcp_checks;
 mod unchanged;
 mod updates;
+
+use tests::specs;

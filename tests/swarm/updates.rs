@@ -21,7 +21,7 @@ fn a_start_first_update_fails_no_request() -> Outcome {
         spec["env"] = json!({ "APP_DRAIN_SECONDS": "5" });
         let app = acme.create_app("web", spec).await?;
         acme.deploy_live("web", json!({})).await?;
-        let guest = acme.create_app("visitor", visitor("http://web:8080/")).await?;
+        let guest = acme.create_app("visitor", visitor("http://web:8080/", 50)).await?;
         acme.deploy_live("visitor", json!({})).await?;
 
         let counts = async || -> anyhow::Result<Value> {
