@@ -1,6 +1,7 @@
 //! The whole product on a real dockerd: API, Postgres, RabbitMQ, worker, Swarm. A file per part of
 //! a deployment's life. Every story runs on an installation of its own, beside the others.
 
+mod availability;
 mod canceling;
 mod contract;
 mod failures;
@@ -16,6 +17,5 @@ mod stopping;
 mod superseding;
 mod tcp_checks;
 mod unchanged;
-mod updates;
 
 use tests::specs;
