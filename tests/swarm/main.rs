@@ -8,6 +8,7 @@ mod failures;
 mod first_deploy;
 mod images;
 mod isolation;
+mod limits;
 mod live_status;
 mod recovery;
 mod removal;
