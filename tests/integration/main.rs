@@ -7,6 +7,7 @@ mod bad_specs;
 mod canceling;
 mod deployments;
 mod environments;
+mod fairness;
 mod health;
 mod idempotency;
 mod isolation;
