@@ -10,6 +10,7 @@ mod deadlines;
 mod deployments;
 mod entity_tags;
 mod environments;
+mod fairness;
 mod health;
 mod idempotency;
 mod isolation;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
@@ -74,6 +74,11 @@ impl Broker {
             .await?
             .await?;
         Ok(())
+    }
+
+    /// Throws away what waits in a queue; how many messages that were.
+    pub async fn purge(&self, queue: &str) -> Result<u32> {
+        Ok(self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await?)
     }
 
     /// Takes a message out of a queue, if there is one. A queue that the relay has not declared yet

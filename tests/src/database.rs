@@ -44,13 +44,20 @@ impl TestDatabase {
 
     /// Ends every connection that API processes have to it, as a Postgres that is restarted does.
     pub async fn cut_api(&self) -> Result<()> {
-        let ended = format!(
-            "SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity \
-             WHERE datname = '{}' AND usename = '{API}'",
-            self.name
-        );
+        let connections = self.api_connections();
+        let ended = format!("SELECT pg_terminate_backend(pid) AS ended FROM {connections}");
         sql::rows(&admin().await?, &ended).await?;
         Ok(())
+    }
+
+    /// How many of them wait for a lock in the middle of a transaction.
+    pub async fn api_waits(&self) -> Result<i64> {
+        let waits = "xact_start IS NOT NULL AND wait_event_type = 'Lock'";
+        sql::count(&admin().await?, &format!("{} AND {waits}", self.api_connections())).await
+    }
+
+    fn api_connections(&self) -> String {
+        format!("pg_stat_activity WHERE datname = '{}' AND usename = '{API}'", self.name)
     }
 
     /// Connections as the owner, who may do anything in it.

@@ -21,11 +21,11 @@ use crate::database::TestDatabase;
 use crate::docker::Engine;
 use crate::environment::environment;
 use crate::mark::Mark;
+use crate::process::{Process, ProcessSettings};
 use crate::proxy::Proxy;
 use crate::subnets::Subnets;
 use crate::tenant::Tenant;
 use crate::wait::wait_until;
-use crate::worker::{Worker, WorkerSettings};
 
 /// How long what was accepted may take to end, once the story has been told.
 const DRAIN: Duration = Duration::from_secs(90);
@@ -42,7 +42,7 @@ pub struct Skep {
     subnets: Subnets,
     amqp_url: String,
     api: Mutex<Api>,
-    workers: Mutex<Vec<Worker>>,
+    workers: Mutex<Vec<Process>>,
     /// Whether a worker was ever started.
     driven: AtomicBool,
     may_leave_unfinished: AtomicBool,
@@ -120,17 +120,26 @@ impl Skep {
     /// Starts a worker.
     pub async fn start_worker(&self) -> Result<()> {
         self.driven.store(true, Ordering::Relaxed);
-        let worker = Worker::start(&WorkerSettings {
-            database_url: self.database.worker_url()?,
-            amqp_url: self.amqp_url.clone(),
-            queue_prefix: self.queue_prefix(),
-        })?;
+        let worker = Process::worker(&self.process_settings(self.database.worker_url()?))?;
         self.workers.lock().await.push(worker);
         Ok(())
     }
 
+    /// Starts an API process beside the one of the test's own; also where it listens.
+    pub async fn start_api_process(&self) -> Result<(Process, String)> {
+        Process::api(&self.process_settings(self.database.api_url()?)).await
+    }
+
+    fn process_settings(&self, database_url: String) -> ProcessSettings {
+        ProcessSettings {
+            database_url,
+            amqp_url: self.amqp_url.clone(),
+            queue_prefix: self.queue_prefix(),
+        }
+    }
+
     /// Its workers, in the order in which they were started.
-    pub async fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
+    pub async fn workers(&self) -> MutexGuard<'_, Vec<Process>> {
         self.workers.lock().await
     }
 
@@ -146,7 +155,7 @@ impl Skep {
             return Ok(());
         }
         self.broker_proxy.mend();
-        if !self.workers.lock().await.iter_mut().any(Worker::runs) {
+        if !self.workers.lock().await.iter_mut().any(Process::runs) {
             self.start_worker().await?;
         }
         wait_until("every deployment to end", DRAIN, async || {

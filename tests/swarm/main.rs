@@ -1,21 +1,22 @@
 //! The whole product on a real dockerd: API, Postgres, RabbitMQ, worker, Swarm. A file per part of
 //! a deployment's life. Every story runs on an installation of its own, beside the others.
 
-mod broker;
+mod availability;
 mod canceling;
 mod contract;
 mod failures;
 mod first_deploy;
 mod images;
 mod isolation;
+mod limits;
 mod live_status;
 mod recovery;
 mod removal;
 mod rollback;
 mod scaling;
-mod specs;
 mod stopping;
 mod superseding;
 mod tcp_checks;
 mod unchanged;
-mod updates;
+
+use tests::specs;

@@ -1,6 +1,7 @@
-//! Recovery: workers that die, stop, or have a service taken away under them.
+//! Recovery: workers that die, stop, or have a service taken away under them. What else may die is in
+//! `tests/outages`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::answer::text;
@@ -9,38 +10,9 @@ use tests::{Outcome, Skep, run, sql, wait_until};
 
 use crate::specs::{image, slow_web};
 
-/// Its window, and the time that each task takes to start and to be found healthy.
-const ROLLOUT: Duration = Duration::from_secs(5 + 8);
-
 async fn lease_owner(skep: &Skep) -> anyhow::Result<Value> {
     let driving = "SELECT lease_owner FROM deployments WHERE finished_at IS NULL";
     Ok(sql::row(skep.database.owner(), driving).await?["lease_owner"].clone())
-}
-
-#[test]
-fn a_killed_worker_s_rollout_is_ended_by_another() -> Outcome {
-    run(async |skep| {
-        skep.start_worker().await?;
-        let engine = Engine::connect()?;
-        let acme = skep.tenant("acme").await?;
-        let app = acme.create_app("web", slow_web("v1")).await?;
-        acme.deploy_live("web", json!({})).await?;
-        let update = acme.deploy("web", json!({ "image": image("v2") })).await?;
-        acme.wait_for_status(&update, &["updating"]).await?;
-        skep.workers().await[0].kill().await?;
-        let killed = Instant::now();
-        skep.start_worker().await?;
-        acme.wait_for(&update, "succeeded", "live").await?;
-        let took = killed.elapsed();
-        assert!(took < Duration::from_secs(15) + ROLLOUT, "{took:?}");
-        let id = text(&app, "/id")?;
-        let (_, answer) = engine.ask_from(id, "http://web:8080/").await?;
-        assert_eq!(answer["version"], "v2");
-        // As if it had happened once: one task of the new release, no restart of it.
-        let tasks = engine.all_tasks_of(id).await?;
-        assert_eq!(tasks.len(), 2, "one of v1, one of v2: {tasks:#?}");
-        Ok(())
-    })
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! App specs of these stories: small, quick to judge.
+//! App specs of stories on a real dockerd: small, quick to judge.
 
 use serde_json::{Value, json};
 
 /// An app that answers HTTP, is checked each second, is updated with the policy `fast`, and ends
 /// and starts again at once.
-pub(crate) fn web(tag: &str) -> Value {
+pub fn web(tag: &str) -> Value {
     json!({
         "image": image(tag),
         "port": 8080,
@@ -17,21 +17,21 @@ pub(crate) fn web(tag: &str) -> Value {
 }
 
 /// The same, and each task takes some seconds to start: time to do something to a rollout.
-pub(crate) fn slow_web(tag: &str) -> Value {
+pub fn slow_web(tag: &str) -> Value {
     let mut spec = web(tag);
     spec["env"]["APP_START_DELAY"] = "4".into();
     spec["health_check"]["start_period"] = 10.into();
     spec
 }
 
-/// An app that requests another one 50 times a second, and writes its counts each second.
-pub(crate) fn visitor(url: &str) -> Value {
+/// An app that requests another one so many times a second, and writes its counts each second.
+pub fn visitor(url: &str, rate: u32) -> Value {
     let mut spec = web("v1");
-    spec["args"] = json!(["visit", "--url", url, "--rate", "50"]);
+    spec["args"] = json!(["visit", "--url", url, "--rate", rate.to_string()]);
     spec
 }
 
 /// The sample image.
-pub(crate) fn image(tag: &str) -> String {
+pub fn image(tag: &str) -> String {
     format!("skep-demo:{tag}")
 }

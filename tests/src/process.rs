@@ -1,4 +1,4 @@
-//! A worker as a process of its own, so that it can be killed as a machine kills it.
+//! Processes of Skep that are really processes, so that they can be killed as a machine kills them.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,21 +13,24 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::environment::environment;
+use crate::wait::wait_for;
 
-/// Log lines that are kept of a worker.
+/// Log lines that are kept of a process.
 const KEPT_LINES: usize = 2_000;
 /// How long a worker may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(20);
+/// How long an API may take to listen.
+const LISTENING: Duration = Duration::from_secs(30);
 
-/// A running `worker run`. Dropped, it is killed.
-pub struct Worker {
+/// A running process. Dropped, it is killed.
+pub struct Process {
     child: Child,
     log: Arc<Mutex<VecDeque<String>>>,
 }
 
-/// What a worker is started with.
-pub struct WorkerSettings {
-    /// Postgres, as skep_worker.
+/// What a process of an installation is started with.
+pub struct ProcessSettings {
+    /// Postgres, as the process's role.
     pub database_url: String,
     /// RabbitMQ.
     pub amqp_url: String,
@@ -35,29 +38,61 @@ pub struct WorkerSettings {
     pub queue_prefix: String,
 }
 
-impl Worker {
-    /// Starts one.
-    pub fn start(settings: &WorkerSettings) -> Result<Self> {
-        // Ends the worker with the thread that started it: it must not outlive a test that was
+impl Process {
+    /// Starts `worker run`.
+    pub fn worker(settings: &ProcessSettings) -> Result<Self> {
+        Self::start("worker", settings, |command| {
+            command
+                .arg("run")
+                .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
+                .env("DOCKER_HOST", &environment().docker_host)
+                .env("SKEP_LOG", "info,orchestrator=debug");
+        })
+    }
+
+    /// Starts `api` on a free port; also where it listens.
+    pub async fn api(settings: &ProcessSettings) -> Result<(Self, String)> {
+        let process = Self::start("api", settings, |command| {
+            command
+                .env_remove("DOCKER_HOST")
+                .env("SKEP_LISTEN", "127.0.0.1:0")
+                .env("SKEP_LOG", "info");
+        })?;
+        let url = wait_for("an API that listens", LISTENING, async || {
+            let told = |line: String| {
+                let (_, address) = line.split_once("addr=socket://")?;
+                Some(format!("http://{}", address.split_whitespace().next()?))
+            };
+            Ok(process.log().into_iter().find_map(told))
+        })
+        .await?;
+        Ok((process, url))
+    }
+
+    fn start(
+        name: &str,
+        settings: &ProcessSettings,
+        configure: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        // Ends the process with the thread that started it: it must not outlive a test that was
         // killed, and go on driving a swarm that others use.
-        let mut child = Command::new("setpriv")
+        let mut command = Command::new("setpriv");
+        command
             .args(["--pdeathsig", "KILL"])
-            .arg(program()?)
-            .arg("run")
-            .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
+            .arg(program(name)?)
             .env("DATABASE_URL", &settings.database_url)
             .env("SKEP_DATABASE_CONNECTIONS", "5")
             .env("AMQP_URL", &settings.amqp_url)
             .env("SKEP_QUEUE_PREFIX", &settings.queue_prefix)
-            .env("DOCKER_HOST", &environment().docker_host)
-            .env("SKEP_LOG", "info,orchestrator=debug")
             .env("SKEP_LOG_FORMAT", "text")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("setpriv (util-linux) starts the worker; it could not be run")?;
+            .kill_on_drop(true);
+        configure(&mut command);
+        let started = command.spawn();
+        let mut child =
+            started.with_context(|| format!("setpriv (util-linux) could not start the {name}"))?;
         let log = Arc::default();
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(keep_lines(stderr, Arc::clone(&log)));
@@ -67,18 +102,18 @@ impl Worker {
 
     /// Kills it as the kernel does when memory runs out: SIGKILL, no farewell.
     pub async fn kill(&mut self) -> Result<()> {
-        self.child.kill().await.context("the worker could not be killed")
+        self.child.kill().await.context("it could not be killed")
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has handed over.
     pub async fn stop(&mut self) -> Result<()> {
-        let id = self.child.id().context("the worker has ended before")?;
+        let id = self.child.id().context("it has ended before")?;
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("no process id")?;
         kill_process(pid, Signal::TERM)?;
         match timeout(HAND_OVER, self.child.wait()).await {
             Ok(status) if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(()),
-            Ok(status) => bail!("the worker ended with {status:?}"),
-            Err(_) => bail!("the worker did not stop within {} s", HAND_OVER.as_secs()),
+            Ok(status) => bail!("it ended with {status:?}"),
+            Err(_) => bail!("it did not stop within {} s", HAND_OVER.as_secs()),
         }
     }
 
@@ -93,11 +128,11 @@ impl Worker {
     }
 }
 
-/// The worker's program: beside the directory of the test's own.
-fn program() -> Result<PathBuf> {
+/// A program of ours: beside the directory of the test's own.
+fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let built = test.parent().and_then(|deps| deps.parent()).context("a test has a directory")?;
-    let program = built.join("worker");
+    let program = built.join(name);
     anyhow::ensure!(program.exists(), "{} is not built: run ./dev test", program.display());
     Ok(program)
 }
