@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -63,9 +63,24 @@ fn answered(answer: &str) -> (i32, String) {
     outcome
 }
 
-/// A port of this address on which nobody listens.
-fn closed_port(address: SocketAddr) -> u16 {
-    TcpListener::bind(address).expect("a port").local_addr().expect("bound").port()
+/// A port that nothing listens on and nobody else can be given while this lives: it is a
+/// connection's own end.
+struct ClosedPort {
+    _listener: TcpListener,
+    connection: TcpStream,
+}
+
+impl ClosedPort {
+    fn hold() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let connection = TcpStream::connect(address).expect("a connection");
+        Self { _listener: listener, connection }
+    }
+
+    fn number(&self) -> u16 {
+        self.connection.local_addr().expect("connected").port()
+    }
 }
 
 #[test]
@@ -77,7 +92,8 @@ fn tcp_open_and_closed() {
         (0, format!("connect 127.0.0.1:{port}: ok"))
     );
     drop(listener);
-    let port = closed_port((Ipv4Addr::LOCALHOST, 0).into());
+    let closed = ClosedPort::hold();
+    let port = closed.number();
     assert_eq!(
         probe(&["tcp", &port.to_string(), "1000"]),
         (1, format!("connect 127.0.0.1:{port}: refused"))
