@@ -37,6 +37,12 @@ fn an_unhealthy_update_is_rolled_back_to_what_was_live() -> Outcome {
             .map(|step| text(step, "/status"))
             .collect::<Result<_, _>>()?;
         assert_eq!(steps[steps.len() - 2..], ["rolling_back", "rolled_back"]);
+        let updates: Vec<&str> = list(&ended, "/evidence/update_statuses")?
+            .iter()
+            .map(|update| text(update, "/state"))
+            .collect::<Result<_, _>>()?;
+        // Swarm took it back before Skep's own three tries were over.
+        assert_eq!(updates, ["updating", "rollback_started", "rollback_completed"], "{ended:#}");
 
         // The old release is live: the API says so, Swarm does, and the app itself.
         assert_eq!(acme.app("web").await?["live"], json!({ "release": 1, "replicas": 1 }));
@@ -97,7 +103,9 @@ fn a_crash_tells_its_exit_code_and_last_line() -> Outcome {
         let log = list(&ended, "/evidence/log")?;
         let last = log.last().and_then(|line| line.as_str()).unwrap_or_default();
         assert!(!last.is_empty() && sentence.contains(last.trim()), "{ended:#}");
-        let crashed = list(&ended, "/evidence/tasks")?.iter().any(|task| task["exit_code"] == 1);
+        let crashed = list(&ended, "/evidence/tasks")?.iter().any(|task| {
+            task["exit_code"] == 1 && task["ended_at"].is_string() && task["out_of_memory"] == false
+        });
         assert!(crashed, "{ended:#}");
         Ok(())
     })
@@ -151,6 +159,7 @@ fn an_image_that_the_registry_does_not_have_fails_at_once() -> Outcome {
         let ended = acme.wait_for(&bad, "failed", "image_not_found").await?;
         assert!(text(&ended, "/reason/sentence")?.contains("nobody/nothing:v1"), "{ended:#}");
         assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        assert_eq!(ended["evidence"]["stage"], "provisioning", "{ended:#}");
         let release = acme.client.get(&acme.path("apps/web/releases/1")).await?.expect(200)?;
         assert!(release["resolved_image"].is_null());
         Ok(())

@@ -23,7 +23,9 @@ fn a_leak_ends_at_its_memory_limit() -> Outcome {
         let sentence = text(&ended, "/reason/sentence")?;
         println!("{sentence}");
         assert!(sentence.contains("v2") && sentence.contains("256 MB"), "{sentence}");
-        let killed = list(&ended, "/evidence/tasks")?.iter().any(|task| task["exit_code"] == 137);
+        let killed = list(&ended, "/evidence/tasks")?
+            .iter()
+            .any(|task| task["exit_code"] == 137 && task["out_of_memory"] == true);
         assert!(killed, "{ended:#}");
         assert_eq!(acme.app("web").await?["live"]["release"], 1);
         Ok(())

@@ -1,11 +1,12 @@
 //! Causes: what is behind a failure, in a sentence that can be acted on, with the evidence for it.
 //! Taken at once, while Swarm still has the tasks and their logs.
 
-use model::evidence::{Evidence, MAX_TASKS, TaskRecord};
+use model::evidence::Evidence;
 use model::health_check::HealthTest;
 use model::reason::{Reason, ReasonCode};
 use model::release::Release;
 
+use super::evidence;
 use super::observation::{Observation, Stage};
 use super::plan::Blame;
 use crate::swarm::{Autopsy, Swarm, Task, TaskState};
@@ -26,16 +27,7 @@ pub(super) async fn find_cause(
         None => Autopsy::default(),
     };
     let reason = reason(release, blame, culprit, &autopsy);
-    let evidence = Evidence {
-        stage: seen.deployment.status.to_string(),
-        tasks: records(seen, culprit, &autopsy),
-        log: autopsy.log,
-        update_status: seen.service.as_ref().and_then(|service| {
-            let (state, message) = service.update.as_ref()?;
-            Some(format!("{}: {message}", state.as_str()))
-        }),
-    };
-    (reason, evidence)
+    (reason, evidence::of_culprit(seen, culprit, autopsy))
 }
 
 /// The task whose logs and container are looked at. Of the tasks that failed, one whose container
@@ -203,40 +195,6 @@ fn overdue(release: &Release, stage: Stage, task: &Task, autopsy: &Autopsy) -> R
                 }
             ),
         ),
-    }
-}
-
-/// The tasks as they were seen: those that failed first, then those that should run.
-fn records(seen: &Observation<'_>, culprit: Option<&Task>, autopsy: &Autopsy) -> Vec<TaskRecord> {
-    let failed = seen.failed_tasks();
-    let others = seen.tasks.iter().filter(|task| {
-        task.desired <= TaskState::Running && failed.iter().all(|other| other.id != task.id)
-    });
-    failed
-        .iter()
-        .copied()
-        .chain(others)
-        .take(MAX_TASKS)
-        .map(|task| TaskRecord {
-            health: culprit
-                .filter(|culprit| culprit.id == task.id)
-                .and_then(|_| autopsy.health.clone()),
-            ..record(task)
-        })
-        .collect()
-}
-
-/// A task for the record.
-pub(crate) fn record(task: &Task) -> TaskRecord {
-    TaskRecord {
-        id: task.id.clone(),
-        slot: task.slot,
-        node: task.node.clone(),
-        state: task.state.as_str().into(),
-        desired_state: task.desired.as_str().into(),
-        error: task.error.clone(),
-        exit_code: task.exit_code,
-        health: None,
     }
 }
 

@@ -9,6 +9,7 @@ use db::ledger::{Claim, Marks, Transition};
 use db::work::Work;
 use model::Error;
 use model::deployment::{Deployment, Kind};
+use model::evidence::Evidence;
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
@@ -16,11 +17,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Acted, Actor};
-use super::cause::find_cause;
+use super::evidence;
 use super::leased::Leased;
 use super::observation::{Memory, Observation};
-use super::plan::{Blame, Step, applied, plan};
-use super::target::{Target, untouched};
+use super::plan::{Step, applied, plan};
+use super::target::untouched;
+use super::verdict::{giving_up, going_back};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
 use crate::swarm::{Swarm, SwarmError};
@@ -104,6 +106,27 @@ enum Progress {
     Over(Drove),
 }
 
+/// What of a look is needed when an act comes back: the look itself borrows what the driver
+/// remembers.
+struct Looked {
+    deployment: Deployment,
+    now: DateTime<Utc>,
+    /// Whether the service is as the last verdict left it.
+    untouched: bool,
+    evidence: Evidence,
+}
+
+impl Looked {
+    fn of(work: &Work, seen: Observation<'_>) -> Self {
+        Self {
+            untouched: untouched(work, &seen),
+            evidence: evidence::of_look(&seen),
+            now: seen.now,
+            deployment: seen.deployment,
+        }
+    }
+}
+
 /// One claim being driven.
 struct Drive<S, L> {
     claim: Claim,
@@ -137,6 +160,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             }
         };
         self.memory.note(&tasks, now);
+        self.memory.note_update(deployment.status, service.as_ref(), now);
         let seen = Observation { deployment, now, service, tasks, memory: &self.memory };
         let step = plan(work, &seen);
         if !matches!(step, Step::Wait(_)) {
@@ -161,38 +185,37 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                 Ok(progress)
             }
             Step::GoBack(blame) => {
-                let transition = self.going_back(work, &seen, &blame).await;
+                let transition = going_back(&self.actor.swarm, work, &seen, &blame).await;
                 let from = seen.deployment.status;
                 self.memory.most_running = 0;
                 self.transition(from, transition).await
             }
             Step::GiveUp(blame) => {
-                let transition = self.giving_up(work, &seen, &blame).await;
+                let transition = giving_up(&self.actor.swarm, work, &seen, &blame).await;
                 let from = seen.deployment.status;
                 self.transition(from, transition).await
             }
             Step::Apply(target) => {
                 let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
-                let untouched = untouched(work, &seen);
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
-                let deployment = seen.deployment;
-                if matches!(acted, Acted::Applied) && deployment.status != Status::RollingBack {
+                let looked = Looked::of(work, seen);
+                if matches!(acted, Acted::Applied)
+                    && looked.deployment.status != Status::RollingBack
+                {
                     self.memory.remember_before(before);
                 }
-                self.settle(work, &deployment, now, untouched, acted).await
+                self.settle(work, looked, acted).await
             }
             Step::RemoveService => {
                 let acted = self.actor.remove_service(work, &seen).await;
-                let untouched = untouched(work, &seen);
-                let deployment = seen.deployment;
+                let looked = Looked::of(work, seen);
                 self.memory.undrainable = false;
-                self.settle(work, &deployment, now, untouched, acted).await
+                self.settle(work, looked, acted).await
             }
             Step::ResolveImage => {
-                let untouched = untouched(work, &seen);
-                let deployment = seen.deployment;
+                let looked = Looked::of(work, seen);
                 let acted = self.actor.resolve(work).await?;
-                self.settle(work, &deployment, now, untouched, acted).await
+                self.settle(work, looked, acted).await
             }
         }
     }
@@ -221,12 +244,11 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
     async fn settle(
         &mut self,
         work: &Work,
-        deployment: &Deployment,
-        now: DateTime<Utc>,
-        untouched: bool,
+        looked: Looked,
         acted: Acted,
     ) -> Result<Progress, Error> {
-        match within_deadline(work, deployment, now, acted) {
+        let Looked { deployment, now, untouched, evidence } = looked;
+        match within_deadline(work, &deployment, now, acted) {
             Acted::Done => {
                 self.failures = 0;
                 Ok(Progress::Look)
@@ -257,12 +279,14 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                     (Status::RollingBack, _) => Status::Stuck,
                     _ => Status::RollingBack,
                 };
+                // What made it go back tells more than this look does.
+                let goes_back = deployment.status == Status::RollingBack;
                 let transition = Transition {
                     to,
                     message: reason.sentence.clone(),
                     reason: Some(reason),
                     marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
-                    evidence: None,
+                    evidence: (!goes_back).then_some(evidence),
                     live: None,
                 };
                 self.transition(deployment.status, transition).await
@@ -270,53 +294,22 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
     }
 
-    async fn going_back(&self, work: &Work, seen: &Observation<'_>, blame: &Blame) -> Transition {
-        let Some(release) = &work.release else {
-            return unexplained(Status::RollingBack, blame);
-        };
-        let (reason, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
-        let goal = match Target::before(work) {
-            Some(before) => format!("v{} comes back", before.release.number),
-            None => "it is stopped: no release was stable before".into(),
-        };
-        Transition {
-            to: Status::RollingBack,
-            message: format!("{}; {goal}", reason.sentence),
-            reason: Some(reason),
-            marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
-            evidence: Some(evidence),
-            live: None,
-        }
-    }
-
-    async fn giving_up(&self, work: &Work, seen: &Observation<'_>, blame: &Blame) -> Transition {
-        let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
-            return unexplained(Status::Stuck, blame);
-        };
-        let (cause, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
-        let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
-        let sentence =
-            format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);
-        Transition {
-            to: Status::Stuck,
-            message: sentence.clone(),
-            reason: Some(Reason::new(cause.code, sentence)),
-            marks: Marks::default(),
-            evidence: Some(evidence),
-            live: None,
-        }
-    }
-
     async fn transition(
         &mut self,
         from: Status,
-        transition: Transition,
+        mut transition: Transition,
     ) -> Result<Progress, Error> {
+        if transition.evidence.is_none() {
+            transition.evidence = self.memory.evidence_of_end(transition.to);
+        }
         if !self.actor.ledger.transition(self.claim, from, &transition).await? {
             // The next look tells whether the claim is lost, or only what it was decided upon.
             return Ok(Progress::Look);
         }
         self.failures = 0;
+        if transition.evidence.is_some() {
+            self.memory.evidence = transition.evidence;
+        }
         tracing::info!(
             deployment = %self.claim.deployment,
             from = %from,
@@ -370,17 +363,4 @@ fn within_deadline(
         return acted;
     }
     Acted::Impossible(Reason::new(code, format!("given up after {limit} s: {why}")))
-}
-
-/// Removals have no release to explain by.
-fn unexplained(to: Status, blame: &Blame) -> Transition {
-    let sentence = format!("the app could not be removed: {blame:?}");
-    Transition {
-        to,
-        message: sentence.clone(),
-        reason: Some(Reason::new(ReasonCode::ProgressDeadline, sentence)),
-        marks: Marks::default(),
-        evidence: None,
-        live: None,
-    }
 }

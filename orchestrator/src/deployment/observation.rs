@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Duration, Utc};
 use db::ledger::Marks;
 use model::deployment::Deployment;
+use model::evidence::{Evidence, MAX_UPDATE_STATUSES, UpdateStatusRecord};
 use model::names;
 use model::status::Status;
 
@@ -44,6 +45,10 @@ pub(super) struct Memory {
     pub(super) watched: Option<BTreeSet<String>>,
     /// A removal could not scale to zero first.
     pub(super) undrainable: bool,
+    /// What Swarm's UpdateStatus became since it has our spec, oldest first.
+    pub(super) update_statuses: Vec<UpdateStatusRecord>,
+    /// The evidence that this driver has written down.
+    pub(super) evidence: Option<Evidence>,
 }
 
 /// What a task waits for. Each stage has its own deadline.
@@ -92,6 +97,46 @@ impl Memory {
     pub(super) fn lose_sight(&mut self) {
         self.watching_since = None;
         self.stages.clear();
+    }
+
+    /// Notes what UpdateStatus is, where it is another than at the last look. Before Swarm has our
+    /// spec it tells of an older deployment's.
+    pub(super) fn note_update(
+        &mut self,
+        status: Status,
+        service: Option<&Service>,
+        now: DateTime<Utc>,
+    ) {
+        if !matches!(status, Status::Updating | Status::Verifying | Status::RollingBack) {
+            return;
+        }
+        let Some((state, message)) = service.and_then(|service| service.update.as_ref()) else {
+            return;
+        };
+        let known = self
+            .update_statuses
+            .last()
+            .is_some_and(|last| last.state == state.as_str() && last.message == *message);
+        if known {
+            return;
+        }
+        if self.update_statuses.len() >= MAX_UPDATE_STATUSES {
+            self.update_statuses.remove(0);
+        }
+        self.update_statuses.push(UpdateStatusRecord {
+            state: state.as_str().into(),
+            message: message.clone(),
+            seen_at: now,
+        });
+    }
+
+    /// The evidence that goes with an end: what was written down when it went wrong, with what
+    /// UpdateStatus became until now. A successor has none, and leaves what its predecessor wrote.
+    pub(super) fn evidence_of_end(&self, to: Status) -> Option<Evidence> {
+        let wrong =
+            matches!(to, Status::RolledBack | Status::Failed | Status::Canceled | Status::Stuck);
+        let evidence = self.evidence.as_ref().filter(|_| wrong)?;
+        Some(Evidence { update_statuses: self.update_statuses.clone(), ..evidence.clone() })
     }
 
     /// Notes the stages of tasks that are on their way. A task that Swarm wants no further than

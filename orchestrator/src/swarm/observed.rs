@@ -152,6 +152,8 @@ pub struct Task {
     pub desired: TaskState,
     /// When it was made, by Swarm's clock.
     pub created_at: Option<DateTime<Utc>>,
+    /// When it ended, by its node's clock.
+    pub ended_at: Option<DateTime<Utc>>,
     /// Swarm's error text.
     pub error: Option<String>,
     /// Exit code of its process.

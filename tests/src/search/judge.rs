@@ -150,6 +150,11 @@ impl Judge {
             if ends != 1 || last != Some(deployment.status) || !deployment.status.is_terminal() {
                 self.object(format!("{} has {ends} ends, {last:?} last", deployment.id));
             }
+            let went_wrong =
+                matches!(deployment.status, Status::RolledBack | Status::Failed | Status::Stuck);
+            if went_wrong && self.ledger.evidence(deployment.id).is_none() {
+                self.object(format!("{} {} without evidence", deployment.id, deployment.status));
+            }
         }
         for app in self.ledger.apps() {
             if let Err(why) = self.lives(&app) {

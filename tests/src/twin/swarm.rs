@@ -61,14 +61,15 @@ impl SimulatedSwarm {
 
 /// A task as Swarm shows it.
 fn shown(task: &task::Task, ground: &Ground, epoch: DateTime<Utc>) -> Task {
-    let created = TimeDelta::from_std(task.created).unwrap_or_default();
+    let at = |moment| epoch + TimeDelta::from_std(moment).unwrap_or_default();
     Task {
         id: task.id(),
         slot: task.slot,
         node: task.node.and_then(|node| ground.nodes.get(node)).map(|node| node.id.clone()),
         state: task.state,
         desired: task.desired,
-        created_at: Some(epoch + created),
+        created_at: Some(at(task.created)),
+        ended_at: task.ended.map(at),
         error: task.error.clone(),
         exit_code: task.exit_code,
         container: task.has_container.then(|| format!("container-{}", task.number)),

@@ -132,6 +132,11 @@ pub(crate) struct TaskObject {
     error: Option<String>,
     /// Exit code of its process.
     exit_code: Option<i64>,
+    /// When it ended, by its node's clock.
+    ended_at: Option<DateTime<Utc>>,
+    /// Whether the kernel killed it at its memory limit: known, in evidence, of the task whose
+    /// container was looked at.
+    out_of_memory: bool,
     /// Last output of its health check.
     health: Option<String>,
 }
@@ -146,6 +151,8 @@ impl From<TaskRecord> for TaskObject {
             desired_state: task.desired_state,
             error: task.error,
             exit_code: task.exit_code,
+            ended_at: task.ended_at,
+            out_of_memory: task.out_of_memory,
             health: task.health,
         }
     }

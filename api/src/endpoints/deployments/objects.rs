@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use db::deployments::{DeploymentDetail, DeploymentRequest, DeploymentRow};
 use model::deployment::{DeploymentEvent, Kind};
-use model::evidence::Evidence;
+use model::evidence::{Evidence, UpdateStatusRecord};
 use model::reason::ReasonCode;
 use model::release::RollbackTarget;
 use model::status::Status;
@@ -183,14 +183,30 @@ pub(crate) struct TimelineEntry {
 pub(crate) struct EvidenceObject {
     /// The stage in which it went wrong.
     stage: String,
-    /// The tasks of the release, newest first.
+    /// The tasks that failed, newest first, then those that should run.
     tasks: Vec<TaskObject>,
     /// The last log lines of the task that failed, oldest first.
     log: Vec<String>,
-    /// Swarm's own word on the update.
+    /// Swarm's own word on the update, when it went wrong.
     update_status: Option<String>,
-    /// When it was seen.
+    /// What Swarm's word on the update was, one after the other, until the deployment's end. Begins
+    /// anew where another worker takes over from one that died.
+    update_statuses: Vec<UpdateStatusObject>,
+    /// When it was written last: tasks and log as it went wrong, `update_statuses` at the end.
     observed_at: DateTime<Utc>,
+}
+
+/// One change of Swarm's UpdateStatus.
+#[derive(Debug, Object)]
+#[oai(rename = "UpdateStatus")]
+pub(crate) struct UpdateStatusObject {
+    /// Swarm's word: `updating`, `paused`, `completed`, `rollback_started`, `rollback_paused` or
+    /// `rollback_completed`.
+    state: String,
+    /// Swarm's message.
+    message: String,
+    /// When it was first seen so.
+    seen_at: DateTime<Utc>,
 }
 
 impl From<DeploymentEvent> for TimelineEntry {
@@ -206,8 +222,15 @@ impl From<(Evidence, DateTime<Utc>)> for EvidenceObject {
             tasks: evidence.tasks.into_iter().map(TaskObject::from).collect(),
             log: evidence.log,
             update_status: evidence.update_status,
+            update_statuses: evidence.update_statuses.into_iter().map(Into::into).collect(),
             observed_at,
         }
+    }
+}
+
+impl From<UpdateStatusRecord> for UpdateStatusObject {
+    fn from(record: UpdateStatusRecord) -> Self {
+        Self { state: record.state, message: record.message, seen_at: record.seen_at }
     }
 }
 

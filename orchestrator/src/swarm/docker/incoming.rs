@@ -126,6 +126,8 @@ pub(super) fn task(task: DockerTask) -> SwarmResult<Task> {
         state: now,
         desired: state(task.desired_state),
         created_at: task.created_at,
+        // The moment of the last change of its state.
+        ended_at: status.timestamp.filter(|_| now.is_over()),
         error: status.err.filter(|error| !error.is_empty()).map(|error| text(&error)),
         // Docker says 0 of a process that has not ended, too.
         exit_code: container

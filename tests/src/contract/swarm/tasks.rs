@@ -35,6 +35,7 @@ pub async fn a_crash_is_restarted_in_its_slot<S: Stage>(stage: &S) -> Outcome {
     let (_, tasks) = scene.until("a crash", &spec, |_, tasks| tasks.iter().any(crashed)).await?;
     let dead = tasks.iter().find(|task| crashed(task)).context("no crash")?.clone();
     ensure!(dead.exit_code == Some(1), "{dead:#?}");
+    ensure!(dead.ended_at.is_some() && dead.ended_at > dead.created_at, "{dead:#?}");
     let error = dead.error.as_deref().unwrap_or_default();
     ensure!(error.contains("non-zero exit (1)"), "{dead:#?}");
     let autopsy = scene.swarm().autopsy(&dead).await;
@@ -47,6 +48,7 @@ pub async fn a_crash_is_restarted_in_its_slot<S: Stage>(stage: &S) -> Outcome {
         .await?;
     ensure!(service.update.is_none(), "{service:#?}");
     let next = wanted(&tasks).next().context("no task")?;
+    ensure!(next.ended_at.is_none(), "{next:#?}");
     ensure!(next.slot == dead.slot && next.created_at > dead.created_at, "{tasks:#?}");
     let before = tasks.iter().find(|task| task.id == dead.id).context("it was forgotten")?;
     ensure!(before.desired == TaskState::Shutdown, "{before:#?}");

@@ -28,6 +28,7 @@ pub(super) struct Task {
     pub(super) state: TaskState,
     pub(super) desired: TaskState,
     pub(super) created: Duration,
+    pub(super) ended: Option<Duration>,
     pub(super) error: Option<String>,
     pub(super) exit_code: Option<i64>,
     pub(super) has_container: bool,
@@ -69,6 +70,7 @@ impl Task {
             state: TaskState::New,
             desired,
             created: ground.now,
+            ended: None,
             error: None,
             exit_code: None,
             has_container: false,
@@ -140,7 +142,7 @@ impl Task {
             return false;
         }
         if !self.is_wanted() {
-            self.stopped();
+            self.stopped(ground.now);
             return true;
         }
         match self.state {
@@ -159,7 +161,7 @@ impl Task {
                 }
             }
             TaskState::Preparing if self.behaviour.pull == Pull::Missing => {
-                self.state = TaskState::Rejected;
+                self.over(TaskState::Rejected, ground.now);
                 self.error = Some(format!("No such image: {}", self.spec.task.image));
             }
             TaskState::Preparing => {
@@ -176,7 +178,7 @@ impl Task {
                     self.step_at(ground, end);
                 }
             }
-            _ => self.ended(),
+            _ => self.ended(ground.now),
         }
         true
     }
@@ -253,8 +255,8 @@ impl Task {
     }
 
     /// It was told to end, and did.
-    fn stopped(&mut self) {
-        self.state = TaskState::Shutdown;
+    fn stopped(&mut self, now: Duration) {
+        self.over(TaskState::Shutdown, now);
         self.error = None;
         if self.started {
             let was_killed = self.behaviour.stops_after > self.spec.task.stop_grace_period;
@@ -262,8 +264,13 @@ impl Task {
         }
     }
 
+    const fn over(&mut self, state: TaskState, now: Duration) {
+        self.state = state;
+        self.ended = Some(now);
+    }
+
     /// It ended by itself.
-    fn ended(&mut self) {
+    fn ended(&mut self, now: Duration) {
         let (code, cause) = match self.behaviour.ends {
             Some((_, End::Exit(code))) => (code, ""),
             Some((_, End::Unhealthy(code))) => (code, ": dockerexec: unhealthy container"),
@@ -272,9 +279,9 @@ impl Task {
         };
         self.exit_code = Some(code);
         if code == 0 {
-            self.state = TaskState::Complete;
+            self.over(TaskState::Complete, now);
         } else {
-            self.state = TaskState::Failed;
+            self.over(TaskState::Failed, now);
             self.error = Some(format!("task: non-zero exit ({code}){cause}"));
         }
     }

@@ -177,6 +177,7 @@ impl Case {
             state,
             desired,
             created_at: Some(self.now - TimeDelta::seconds(10)),
+            ended_at: None,
             error: None,
             exit_code: None,
             container: None,

@@ -1,0 +1,76 @@
+//! Transitions of a deployment that failed, with its cause and the evidence: back to what was live,
+//! or to nowhere. Why is found out in `cause`; where to is the plan's.
+
+use db::ledger::{Marks, Transition};
+use db::work::Work;
+use model::reason::{Reason, ReasonCode};
+use model::status::Status;
+
+use super::cause::find_cause;
+use super::evidence;
+use super::observation::Observation;
+use super::plan::Blame;
+use super::target::Target;
+use crate::swarm::Swarm;
+
+/// It goes back to what was live before.
+pub(super) async fn going_back(
+    swarm: &impl Swarm,
+    work: &Work,
+    seen: &Observation<'_>,
+    blame: &Blame,
+) -> Transition {
+    let Some(release) = &work.release else {
+        return unexplained(Status::RollingBack, seen, blame);
+    };
+    let (reason, evidence) = find_cause(swarm, release, seen, blame).await;
+    let goal = match Target::before(work) {
+        Some(before) => format!("v{} comes back", before.release.number),
+        None => "it is stopped: no release was stable before".into(),
+    };
+    Transition {
+        to: Status::RollingBack,
+        message: format!("{}; {goal}", reason.sentence),
+        reason: Some(reason),
+        marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
+        evidence: Some(evidence),
+        live: None,
+    }
+}
+
+/// It could not go back, either.
+pub(super) async fn giving_up(
+    swarm: &impl Swarm,
+    work: &Work,
+    seen: &Observation<'_>,
+    blame: &Blame,
+) -> Transition {
+    let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
+        return unexplained(Status::Stuck, seen, blame);
+    };
+    let (cause, evidence) = find_cause(swarm, release, seen, blame).await;
+    let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
+    let sentence =
+        format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);
+    Transition {
+        to: Status::Stuck,
+        message: sentence.clone(),
+        reason: Some(Reason::new(cause.code, sentence)),
+        marks: Marks::default(),
+        evidence: Some(evidence),
+        live: None,
+    }
+}
+
+/// Removals have no release to explain by.
+fn unexplained(to: Status, seen: &Observation<'_>, blame: &Blame) -> Transition {
+    let sentence = format!("the app could not be removed: {blame:?}");
+    Transition {
+        to,
+        message: sentence.clone(),
+        reason: Some(Reason::new(ReasonCode::ProgressDeadline, sentence)),
+        marks: Marks::default(),
+        evidence: Some(evidence::of_look(seen)),
+        live: None,
+    }
+}
