@@ -15,7 +15,7 @@ use model::update_policy::{FailureAction, UpdatePolicy};
 use sha2::{Digest, Sha256};
 
 use crate::probe::MountedProbe;
-use crate::swarm::{Healthcheck, MountedConfig, RolloutSpec, ServiceSpec, TaskSpec};
+use crate::swarm::{Healthcheck, MountedConfig, Resources, RolloutSpec, ServiceSpec, TaskSpec};
 
 /// Most processes and threads of a replica. A fork bomb ends here and not with the node.
 const PIDS_LIMIT: i64 = 1024;
@@ -67,8 +67,8 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
 
 fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
     let platform = rendering.platform;
-    let cpu_limit_nanos = i64::from(spec.cpu_millis) * 1_000_000;
-    let memory_limit_bytes = i64::from(spec.memory_mb) << 20;
+    let limit = limit(spec);
+    let reserved = reservation(platform, spec);
     let mut labels = owner_labels(rendering);
     labels.extend(
         spec.labels
@@ -104,16 +104,33 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
             })
             .into_iter()
             .collect(),
-        cpu_limit_nanos,
-        cpu_reserved_nanos: share(cpu_limit_nanos, platform.cpu_reservation_ratio),
-        memory_limit_bytes,
-        memory_reserved_bytes: share(memory_limit_bytes, platform.memory_reservation_ratio),
+        cpu_limit_nanos: limit.cpu_nanos,
+        cpu_reserved_nanos: reserved.cpu_nanos,
+        memory_limit_bytes: limit.memory_bytes,
+        memory_reserved_bytes: reserved.memory_bytes,
         pids_limit: PIDS_LIMIT,
         restart: spec.restart.condition,
         restart_delay: seconds(spec.restart.delay_seconds),
         constraints,
         network: rendering.network.to_owned(),
         aliases: vec![slug.clone(), format!("{slug}.internal")],
+    }
+}
+
+/// What a replica may use.
+fn limit(spec: &AppSpec) -> Resources {
+    Resources {
+        cpu_nanos: i64::from(spec.cpu_millis) * 1_000_000,
+        memory_bytes: i64::from(spec.memory_mb) << 20,
+    }
+}
+
+/// What is reserved for a replica on its node.
+pub(crate) fn reservation(platform: &Platform, spec: &AppSpec) -> Resources {
+    let limit = limit(spec);
+    Resources {
+        cpu_nanos: share(limit.cpu_nanos, platform.cpu_reservation_ratio),
+        memory_bytes: share(limit.memory_bytes, platform.memory_reservation_ratio),
     }
 }
 

@@ -5,6 +5,7 @@
 //! Every call is one request to the daemon, bounded by [`CALL`], and safe to repeat.
 
 pub mod docker;
+mod node;
 mod observed;
 mod spec;
 
@@ -15,6 +16,7 @@ use futures::Stream;
 use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
+pub use node::{Node, Resources};
 pub use observed::{
     Autopsy, ImageLookup, LocalImage, OverlayNetwork, Service, ServiceCount, Task, TaskState,
     UpdateState,
@@ -63,6 +65,10 @@ pub trait Swarm: Send + Sync + 'static {
 
     /// Whether the swarm has a node that is a worker.
     fn has_workers(&self) -> impl Future<Output = SwarmResult<bool>> + Send;
+
+    /// The nodes, with what they have and what is reserved on them. Two lists of the whole swarm, asked
+    /// for at once: for the explanation of a failure, not for every look.
+    fn nodes(&self) -> impl Future<Output = SwarmResult<Vec<Node>>> + Send;
 
     /// The service of this name.
     fn service(&self, name: &str) -> impl Future<Output = SwarmResult<Option<Service>>> + Send;

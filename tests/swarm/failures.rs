@@ -199,7 +199,10 @@ fn constraints_that_no_node_meets_are_told() -> Outcome {
         acme.patch_app("web", patch).await?;
         let bad = acme.deploy("web", json!({})).await?;
         let ended = acme.wait_for(&bad, "rolled_back", "unschedulable").await?;
-        assert!(text(&ended, "/reason/sentence")?.contains("node.labels.disk==ssd"), "{ended:#}");
+        let sentence = text(&ended, "/reason/sentence")?;
+        println!("{sentence}");
+        let why = "the constraint node.labels.disk==ssd matches no node";
+        assert!(sentence.contains(why), "{sentence}");
         Ok(())
     })
 }

@@ -14,6 +14,7 @@ mod recovery;
 mod removal;
 mod rollback;
 mod scaling;
+mod scheduling;
 mod stopping;
 mod superseding;
 mod tcp_checks;

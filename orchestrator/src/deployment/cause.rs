@@ -1,23 +1,45 @@
 //! Causes: what is behind a failure, in a sentence that can be acted on, with the evidence for it.
 //! Taken at once, while Swarm still has the tasks and their logs.
 
+mod scheduling;
+
 use model::evidence::Evidence;
 use model::health_check::HealthTest;
+use model::network::Network;
+use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
 use model::release::Release;
 
 use super::evidence;
 use super::observation::{Observation, Stage};
 use super::plan::Blame;
-use crate::swarm::{Autopsy, Swarm, Task, TaskState};
+use crate::swarm::{Autopsy, Node, Swarm, Task, TaskState};
+
+use scheduling::unscheduled;
 
 /// Exit code of a process that SIGKILL ended: what the kernel sends when memory runs out.
 const KILLED: i64 = 137;
 
+/// What a cause is told of.
+pub(super) struct Subject<'a> {
+    pub(super) platform: &'a Platform,
+    /// The network of the app's environment.
+    pub(super) network: &'a Network,
+    /// The release that failed.
+    pub(super) release: &'a Release,
+}
+
+/// What Swarm was asked for it.
+struct Found<'a> {
+    culprit: Option<&'a Task>,
+    autopsy: &'a Autopsy,
+    nodes: Option<&'a [Node]>,
+}
+
 /// Finds out why, and keeps what was seen.
 pub(super) async fn find_cause(
     swarm: &impl Swarm,
-    release: &Release,
+    subject: &Subject<'_>,
     seen: &Observation<'_>,
     blame: &Blame,
 ) -> (Reason, Evidence) {
@@ -26,8 +48,25 @@ pub(super) async fn find_cause(
         Some(task) => swarm.autopsy(task).await,
         None => Autopsy::default(),
     };
-    let reason = reason(release, blame, culprit, &autopsy);
+    let nodes = match (blame, culprit) {
+        (Blame::Overdue(_, Stage::Schedule), Some(task)) => nodes(swarm, task).await,
+        _ => None,
+    };
+    let found = Found { culprit, autopsy: &autopsy, nodes: nodes.as_deref() };
+    let reason = reason(subject, blame, &found);
     (reason, evidence::of_culprit(seen, culprit, autopsy))
+}
+
+/// The nodes, where Swarm says that none suits.
+async fn nodes(swarm: &impl Swarm, task: &Task) -> Option<Vec<Node>> {
+    task.error.as_ref()?;
+    match swarm.nodes().await {
+        Ok(nodes) => Some(nodes),
+        Err(error) => {
+            tracing::warn!(%error, task = task.id, "the nodes are not known; Swarm's words have to do");
+            None
+        }
+    }
 }
 
 /// The task whose logs and container are looked at. Of the tasks that failed, one whose container
@@ -42,10 +81,11 @@ fn culprit<'s>(seen: &'s Observation<'_>, blame: &Blame) -> Option<&'s Task> {
     }
 }
 
-fn reason(release: &Release, blame: &Blame, culprit: Option<&Task>, autopsy: &Autopsy) -> Reason {
-    let number = release.number;
-    match (blame, culprit) {
-        (Blame::Overdue(_, stage), Some(task)) => overdue(release, *stage, task, autopsy),
+fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
+    let release = subject.release;
+    let (number, autopsy) = (release.number, found.autopsy);
+    match (blame, found.culprit) {
+        (Blame::Overdue(_, stage), Some(task)) => overdue(subject, *stage, task, found),
         (Blame::NoProgress, Some(task)) => {
             let ended = ended(release, task, autopsy);
             let seconds = release.spec.0.deadlines.progress_seconds;
@@ -150,46 +190,26 @@ fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
 }
 
 /// A task that was too long on its way.
-fn overdue(release: &Release, stage: Stage, task: &Task, autopsy: &Autopsy) -> Reason {
+fn overdue(subject: &Subject<'_>, stage: Stage, task: &Task, found: &Found<'_>) -> Reason {
+    let release = subject.release;
     let (number, slot) = (release.number, task.slot);
     let spec = &release.spec.0;
     let deadlines = spec.deadlines;
-    match (stage, &task.error) {
-        (Stage::Schedule, Some(error)) => Reason::new(
-            ReasonCode::Unschedulable,
-            format!(
-                "no node took replica {slot} of v{number} within {} s: {error}; it asks for {} CPU \
-                 and {} MB (a share of them is reserved){}",
-                deadlines.schedule_seconds,
-                f64::from(spec.cpu_millis) / 1000.0,
-                spec.memory_mb,
-                match spec.constraints.as_slice() {
-                    [] => String::new(),
-                    constraints => format!(", and for {}", constraints.join(" and ")),
-                }
-            ),
-        ),
-        (Stage::Schedule, None) => Reason::new(
-            ReasonCode::ScheduleDeadline,
-            format!(
-                "replica {slot} of v{number} was not scheduled within {} s: its network may have no \
-                 address left",
-                deadlines.schedule_seconds
-            ),
-        ),
-        (Stage::Pull, _) => Reason::new(
+    match stage {
+        Stage::Schedule => unscheduled(subject, task, found.nodes),
+        Stage::Pull => Reason::new(
             ReasonCode::PullDeadline,
             format!(
                 "the image {} was not on replica {slot}'s node within {} s",
                 spec.image, deadlines.pull_seconds
             ),
         ),
-        (Stage::Healthy, _) => Reason::new(
+        Stage::Healthy => Reason::new(
             ReasonCode::HealthyDeadline,
             format!(
                 "replica {slot} of v{number} started and was not healthy within {} s{}",
                 deadlines.healthy_seconds,
-                match &autopsy.health {
+                match &found.autopsy.health {
                     Some(health) => format!("; its health check last said `{health}`"),
                     None => String::new(),
                 }

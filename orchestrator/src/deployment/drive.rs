@@ -185,13 +185,13 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                 Ok(progress)
             }
             Step::GoBack(blame) => {
-                let transition = going_back(&self.actor.swarm, work, &seen, &blame).await;
+                let transition = going_back(&self.actor, work, &seen, &blame).await;
                 let from = seen.deployment.status;
                 self.memory.most_running = 0;
                 self.transition(from, transition).await
             }
             Step::GiveUp(blame) => {
-                let transition = giving_up(&self.actor.swarm, work, &seen, &blame).await;
+                let transition = giving_up(&self.actor, work, &seen, &blame).await;
                 let from = seen.deployment.status;
                 self.transition(from, transition).await
             }

@@ -8,7 +8,7 @@ use futures::Stream;
 
 use crate::lease::Left;
 use crate::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, OverlayNetwork, Service,
+    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
     ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
@@ -37,6 +37,10 @@ impl<S: Swarm> Swarm for Leased<S> {
 
     async fn has_workers(&self) -> SwarmResult<bool> {
         self.swarm.has_workers().await
+    }
+
+    async fn nodes(&self) -> SwarmResult<Vec<Node>> {
+        self.swarm.nodes().await
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

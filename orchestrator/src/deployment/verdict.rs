@@ -6,7 +6,8 @@ use db::work::Work;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 
-use super::cause::find_cause;
+use super::act::Actor;
+use super::cause::{Subject, find_cause};
 use super::evidence;
 use super::observation::Observation;
 use super::plan::Blame;
@@ -14,8 +15,8 @@ use super::target::Target;
 use crate::swarm::Swarm;
 
 /// It goes back to what was live before.
-pub(super) async fn going_back(
-    swarm: &impl Swarm,
+pub(super) async fn going_back<S: Swarm, L>(
+    actor: &Actor<S, L>,
     work: &Work,
     seen: &Observation<'_>,
     blame: &Blame,
@@ -23,7 +24,8 @@ pub(super) async fn going_back(
     let Some(release) = &work.release else {
         return unexplained(Status::RollingBack, seen, blame);
     };
-    let (reason, evidence) = find_cause(swarm, release, seen, blame).await;
+    let subject = Subject { platform: &actor.platform, network: &work.network, release };
+    let (reason, evidence) = find_cause(&actor.swarm, &subject, seen, blame).await;
     let goal = match Target::before(work) {
         Some(before) => format!("v{} comes back", before.release.number),
         None => "it is stopped: no release was stable before".into(),
@@ -39,8 +41,8 @@ pub(super) async fn going_back(
 }
 
 /// It could not go back, either.
-pub(super) async fn giving_up(
-    swarm: &impl Swarm,
+pub(super) async fn giving_up<S: Swarm, L>(
+    actor: &Actor<S, L>,
     work: &Work,
     seen: &Observation<'_>,
     blame: &Blame,
@@ -48,7 +50,8 @@ pub(super) async fn giving_up(
     let Some(release) = work.live.as_ref().or(work.release.as_ref()) else {
         return unexplained(Status::Stuck, seen, blame);
     };
-    let (cause, evidence) = find_cause(swarm, release, seen, blame).await;
+    let subject = Subject { platform: &actor.platform, network: &work.network, release };
+    let (cause, evidence) = find_cause(&actor.swarm, &subject, seen, blame).await;
     let first = seen.deployment.reason.as_deref().unwrap_or("the deployment failed");
     let sentence =
         format!("{first}; going back failed too: {}; an operator is needed", cause.sentence);

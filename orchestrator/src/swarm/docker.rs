@@ -2,6 +2,7 @@
 //! is our spec (`outgoing` renders it), what leaves is our types (`incoming` reads them).
 
 mod incoming;
+mod nodes;
 mod outgoing;
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use bollard::errors::Error as DockerError;
 use bollard::models::{LocalNodeState, NodeSpecRoleEnum, SwarmInitRequest};
 use bollard::query_parameters::{
     EventsOptionsBuilder, InspectNetworkOptionsBuilder, ListConfigsOptionsBuilder,
-    ListNodesOptionsBuilder, ListServicesOptionsBuilder, ListTasksOptionsBuilder,
+    ListNodesOptions, ListNodesOptionsBuilder, ListServicesOptionsBuilder, ListTasksOptionsBuilder,
     LogsOptionsBuilder, UpdateServiceOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -21,8 +22,8 @@ use model::names;
 use tokio::time::timeout;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, Node,
+    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A Docker daemon that is (or becomes) a manager.
@@ -105,6 +106,17 @@ impl Swarm for DockerSwarm {
         Ok(nodes.iter().any(|node| {
             node.spec.as_ref().and_then(|spec| spec.role) == Some(NodeSpecRoleEnum::WORKER)
         }))
+    }
+
+    async fn nodes(&self) -> SwarmResult<Vec<Node>> {
+        // Without the history: a swarm remembers five tasks of each replica.
+        let wanted = HashMap::from([("desired-state", vec!["ready", "running"])]);
+        let options = ListTasksOptionsBuilder::new().filters(&wanted).build();
+        let (nodes, tasks) = tokio::try_join!(
+            call(self.docker.list_nodes(None::<ListNodesOptions>)),
+            call(self.docker.list_tasks(Some(options))),
+        )?;
+        Ok(nodes::nodes(nodes, tasks))
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

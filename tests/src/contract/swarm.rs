@@ -87,6 +87,8 @@ macro_rules! swarm_contract {
                 an_unhealthy_task_ends_with_its_probes_last_word,
                 without_a_health_check_a_task_runs_at_once,
                 a_task_that_no_node_takes_waits_and_says_why,
+                a_task_that_is_larger_than_every_node_waits_and_says_why,
+                nodes_tell_what_is_reserved_on_them,
                 a_task_that_is_replaced_while_it_waits_ends,
                 a_finished_task_is_not_restarted_where_the_policy_says_so;
             updates:

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::Stream;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, OverlayNetwork, Service,
+    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
     ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
 };
 
@@ -64,6 +64,10 @@ impl Swarm for FaultySwarm {
 
     async fn has_workers(&self) -> SwarmResult<bool> {
         self.see(self.swarm.has_workers()).await
+    }
+
+    async fn nodes(&self) -> SwarmResult<Vec<Node>> {
+        self.see(self.swarm.nodes()).await
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

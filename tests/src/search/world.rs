@@ -121,7 +121,7 @@ impl World {
 
     /// Nothing fails any more: what was accepted comes to its end.
     async fn calm(&mut self) {
-        for node in self.swarm.nodes() {
+        for node in self.swarm.node_names() {
             self.swarm.return_node(&node);
         }
         self.start_worker();
@@ -242,7 +242,7 @@ impl World {
             Happening::TakeAway(app) => self.meddle(app, SimulatedSwarm::take_away),
             Happening::LoseNode(time) => {
                 // The first one is the manager.
-                let nodes = self.swarm.nodes();
+                let nodes = self.swarm.node_names();
                 if let Some(node) = nodes.get(1..).and_then(<[String]>::first).cloned() {
                     let swarm = self.swarm.clone();
                     swarm.lose_node(&node);

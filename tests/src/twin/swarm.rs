@@ -24,7 +24,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use model::names;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, OverlayNetwork, Service,
+    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
     ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
 };
 use sha2::{Digest, Sha256};
@@ -85,6 +85,10 @@ impl Swarm for SimulatedSwarm {
 
     async fn has_workers(&self) -> SwarmResult<bool> {
         Ok(self.cluster().ground.nodes.iter().any(|node| !node.is_manager))
+    }
+
+    async fn nodes(&self) -> SwarmResult<Vec<Node>> {
+        Ok(self.cluster().nodes())
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

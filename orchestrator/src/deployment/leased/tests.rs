@@ -36,6 +36,9 @@ impl Swarm for Counting {
     async fn has_workers(&self) -> SwarmResult<bool> {
         self.read(false)
     }
+    async fn nodes(&self) -> SwarmResult<Vec<Node>> {
+        self.read(Vec::new())
+    }
     async fn service(&self, _: &str) -> SwarmResult<Option<Service>> {
         self.read(None)
     }

@@ -145,6 +145,11 @@ pub(super) fn task(task: DockerTask) -> SwarmResult<Task> {
     })
 }
 
+/// Whether a task has ended.
+pub(super) fn is_over(task: &DockerTask) -> bool {
+    state(task.status.as_ref().and_then(|status| status.state)).is_over()
+}
+
 fn state(state: Option<DockerTaskState>) -> TaskState {
     match state {
         None | Some(DockerTaskState::NEW | DockerTaskState::ALLOCATED) => TaskState::New,

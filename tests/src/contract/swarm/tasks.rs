@@ -107,6 +107,49 @@ pub async fn a_task_that_no_node_takes_waits_and_says_why<S: Stage>(stage: &S) -
     Ok(())
 }
 
+/// What it reserves counts, not what it may use.
+pub async fn a_task_that_is_larger_than_every_node_waits_and_says_why<S: Stage>(
+    stage: &S,
+) -> Outcome {
+    let scene = Scene::set(stage).await?;
+    let mut spec = scene.spec(Image::Good, 1);
+    spec.task.memory_limit_bytes = 1 << 50;
+    spec.task.memory_reserved_bytes = 1 << 50;
+    spec.spec_hash = hash(&spec.task);
+    scene.swarm().service_create(&spec).await?;
+    let (_, tasks) = scene
+        .until("the reason", &spec, |_, tasks| tasks.iter().any(|task| task.error.is_some()))
+        .await?;
+    let waits = &tasks[0];
+    ensure!(waits.state == TaskState::Pending && waits.node.is_none(), "{waits:#?}");
+    let error = waits.error.as_deref().unwrap_or_default();
+    ensure!(error.contains("insufficient resources on"), "{waits:#?}");
+    let most = scene.swarm().nodes().await?.iter().map(|node| node.free().memory_bytes).max();
+    ensure!(most.is_some_and(|most| most < 1 << 50), "{most:?}");
+    Ok(())
+}
+
+/// From the moment that they are there.
+pub async fn nodes_tell_what_is_reserved_on_them<S: Stage>(stage: &S) -> Outcome {
+    const EACH: i64 = 600 << 20;
+    let scene = Scene::set(stage).await?;
+    let mut spec = scene.spec(Image::Good, 2);
+    spec.task.memory_limit_bytes = EACH;
+    spec.task.memory_reserved_bytes = EACH;
+    spec.spec_hash = hash(&spec.task);
+    scene.running(&spec).await?;
+    let (_, tasks) = scene.look(&spec).await?;
+    for node in scene.swarm().nodes().await? {
+        let here = wanted(&tasks).filter(|task| task.node.as_ref() == Some(&node.id)).count();
+        let least = EACH * i64::try_from(here)?;
+        ensure!(node.reserved.memory_bytes >= least, "{node:#?} {tasks:#?}");
+        ensure!(node.reserved.cpu_nanos >= i64::try_from(here)? * 1_000_000, "{node:#?}");
+        ensure!(node.capacity.hold(node.reserved) && node.is_available, "{node:#?}");
+        ensure!(node.os == "linux" && !node.arch.is_empty(), "{node:#?}");
+    }
+    Ok(())
+}
+
 /// Without ever having had a node.
 pub async fn a_task_that_is_replaced_while_it_waits_ends<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;

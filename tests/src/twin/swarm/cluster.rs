@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use model::names;
 use orchestrator::swarm::{
-    ImageLookup, LocalImage, OverlayNetwork, ServiceSpec, SwarmError, SwarmResult,
+    ImageLookup, LocalImage, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError, SwarmResult,
 };
 use tokio::time::Instant;
 
 use super::effect::{Call, Effect};
-use super::ground::{Event, Ground};
+use super::ground::{self, CAPACITY, Event, Ground, reserved};
 use super::network::Network;
 use super::service::Service;
 
@@ -224,6 +224,27 @@ impl Cluster {
         self.ground.networks.remove(&id);
         self.note(Call::NetworkRemove, &name, None);
         Ok(())
+    }
+
+    /// The nodes as the scheduler weighs them.
+    pub(super) fn nodes(&self) -> Vec<Node> {
+        let tasks = || self.services.values().flat_map(|service| &service.tasks);
+        let node = |(number, node): (usize, &ground::Node)| Node {
+            id: node.id.clone(),
+            is_available: !node.is_down,
+            is_manager: node.is_manager,
+            labels: BTreeMap::new(),
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            capacity: CAPACITY,
+            reserved: tasks()
+                .filter(|task| {
+                    task.node == Some(number) && task.is_wanted() && !task.state.is_over()
+                })
+                .map(|task| reserved(&task.spec))
+                .fold(Resources::default(), Resources::plus),
+        };
+        self.ground.nodes.iter().enumerate().map(node).collect()
     }
 
     /// A network as the daemon shows it.

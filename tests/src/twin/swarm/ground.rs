@@ -5,8 +5,22 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use orchestrator::swarm::{Resources, ServiceSpec};
+
 use super::behaviour::Behaviour;
 use super::network::Networks;
+
+/// What each node has.
+pub(super) const CAPACITY: Resources =
+    Resources { cpu_nanos: 16_000_000_000, memory_bytes: 64 << 30 };
+
+/// What a task of this spec reserves.
+pub(super) fn reserved(spec: &ServiceSpec) -> Resources {
+    Resources {
+        cpu_nanos: spec.task.cpu_reserved_nanos,
+        memory_bytes: spec.task.memory_reserved_bytes,
+    }
+}
 
 /// Something that happens at a moment of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

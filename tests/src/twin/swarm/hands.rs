@@ -92,7 +92,7 @@ impl SimulatedSwarm {
     }
 
     /// Names of the nodes: one manager, then the workers.
-    pub fn nodes(&self) -> Vec<String> {
+    pub fn node_names(&self) -> Vec<String> {
         self.cluster().ground.nodes.iter().map(|node| node.id.clone()).collect()
     }
 

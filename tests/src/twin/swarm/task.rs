@@ -7,7 +7,7 @@ use std::time::Duration;
 use orchestrator::swarm::{ServiceSpec, TaskState};
 
 use super::behaviour::{Behaviour, End, Pull, Stage};
-use super::ground::{Event, Ground};
+use super::ground::{CAPACITY, Event, Ground, reserved};
 
 /// Between two states that only pass messages.
 const MESSAGE: Duration = Duration::from_millis(10);
@@ -197,11 +197,7 @@ impl Task {
         match self.behaviour.schedule {
             Stage::Takes(usual) => self.step_after(ground, usual),
             Stage::Never => {
-                let nodes = ground.nodes.len();
-                self.error = Some(format!(
-                    "no suitable node (insufficient resources on {nodes} {})",
-                    if nodes == 1 { "node" } else { "nodes" }
-                ));
+                self.error = Some(insufficient(ground.nodes.len()));
             }
         }
         true
@@ -212,9 +208,15 @@ impl Task {
         let constraints = &self.spec.task.constraints;
         let load = |node: usize| peers.iter().filter(|peer| **peer == node).count();
         let suitable = (0..ground.nodes.len()).filter(|node| ground.suits(*node, constraints));
+        // What other tasks have reserved is not looked at: a node has room for all that fit alone.
+        let has_room = CAPACITY.hold(reserved(&self.spec));
+        if !has_room || self.behaviour.schedule == Stage::Never {
+            self.error = Some(insufficient(ground.nodes.len()));
+            return false;
+        }
         let fewest = suitable.clone().map(load).min();
         let least: Vec<usize> = suitable.filter(|node| Some(load(*node)) == fewest).collect();
-        if self.behaviour.schedule == Stage::Never || least.is_empty() {
+        if least.is_empty() {
             if self.error.is_none() {
                 let nodes = ground.nodes.len();
                 self.error = Some(format!(
@@ -285,4 +287,10 @@ impl Task {
             self.error = Some(format!("task: non-zero exit ({code}){cause}"));
         }
     }
+}
+
+/// What Swarm says of a task that is too large for its nodes.
+fn insufficient(nodes: usize) -> String {
+    let noun = if nodes == 1 { "node" } else { "nodes" };
+    format!("no suitable node (insufficient resources on {nodes} {noun})")
 }
