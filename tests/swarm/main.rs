@@ -10,6 +10,7 @@ mod images;
 mod isolation;
 mod limits;
 mod live_status;
+mod pulls;
 mod recovery;
 mod removal;
 mod rollback;
