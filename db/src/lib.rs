@@ -22,6 +22,7 @@ pub mod platform;
 pub mod pool;
 pub mod releases;
 pub mod requests;
+pub mod retention;
 pub mod scope;
 pub mod segment;
 pub mod subnets;

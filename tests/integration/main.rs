@@ -21,6 +21,7 @@ mod organizations;
 mod paging;
 mod relay;
 mod releases;
+mod retention;
 mod schema;
 mod stopping;
 mod subnets;

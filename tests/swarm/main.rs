@@ -13,6 +13,7 @@ mod live_status;
 mod pulls;
 mod recovery;
 mod removal;
+mod retention;
 mod rollback;
 mod scaling;
 mod scheduling;

@@ -1,12 +1,12 @@
-//! `worker run`: the runner, the projection of live status, the outbox relay and the purge, until a
-//! signal.
+//! `worker run`: the runner, the projection of live status, the outbox relay, the purge and retention,
+//! until a signal.
 
 use std::sync::Arc;
 
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{Projection, Purge, Runner};
+use orchestrator::{Projection, Purge, Retention, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,12 +40,14 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
     };
     let purge = Purge { database: database.clone() };
+    let retention = Retention { database: database.clone(), swarm: Arc::clone(&swarm) };
     let projection = Projection { database, swarm, platform };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
     let mut projecting = tokio::spawn(projection.run(stop.clone()));
-    // Cut off anywhere, it leaves nothing half done: it is not waited for.
+    // Cut off anywhere, they leave nothing half done: they are not waited for.
     tokio::spawn(purge.run(stop.clone()));
+    tokio::spawn(retention.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -1,6 +1,7 @@
 //! The real Swarm, through the Docker Engine API. The only place that knows bollard: what enters
 //! is our spec (`outgoing` renders it), what leaves is our types (`incoming` reads them).
 
+mod images;
 mod incoming;
 mod nodes;
 mod outgoing;
@@ -20,6 +21,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use model::image::ImageReference;
 use model::names;
 use tokio::time::timeout;
+
+pub(crate) use images::ImageRemoval;
 
 use super::{
     Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, Node,

@@ -1,0 +1,50 @@
+//! Images of this daemon's own node. No part of the `Swarm` that a deployment is driven by: what is on
+//! one node is no fact of the swarm.
+
+use bollard::query_parameters::{ListImagesOptions, RemoveImageOptionsBuilder};
+use model::image::ImageReference;
+
+use super::{DockerSwarm, call};
+use crate::swarm::{SwarmError, SwarmResult};
+
+/// What became of an image that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImageRemoval {
+    /// It is removed.
+    Removed,
+    /// A container was made of it: it stays.
+    InUse,
+    /// It was not there.
+    Gone,
+}
+
+impl DockerSwarm {
+    /// The images that were pulled by digest and have no tag, as `registry/repository@sha256:…`.
+    pub(crate) async fn images_by_digest(&self) -> SwarmResult<Vec<String>> {
+        let images = call(self.docker.list_images(None::<ListImagesOptions>)).await?;
+        // The engine says `<none>:<none>` of an image that nobody named.
+        let tagged = |tags: &[String]| tags.iter().any(|tag| !tag.starts_with("<none>"));
+        Ok(images
+            .into_iter()
+            .filter(|image| !tagged(&image.repo_tags))
+            .flat_map(|image| image.repo_digests)
+            .filter_map(|digest| {
+                let image = ImageReference::parse(&digest)?;
+                Some(image.at_digest(image.digest()?))
+            })
+            .collect())
+    }
+
+    /// Removes an image by its digest, where no container was made of it.
+    pub(crate) async fn image_remove(&self, image: &str) -> SwarmResult<ImageRemoval> {
+        // Without its parents: those of a pulled image are other images, or none.
+        let options = RemoveImageOptionsBuilder::new().force(false).noprune(true).build();
+        match call(self.docker.remove_image(image, Some(options), None)).await {
+            Ok(_) => Ok(ImageRemoval::Removed),
+            // A conflict, which is a taken name everywhere else.
+            Err(SwarmError::NameTaken(_)) => Ok(ImageRemoval::InUse),
+            Err(SwarmError::NotFound(_)) => Ok(ImageRemoval::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}
