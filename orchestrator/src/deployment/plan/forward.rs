@@ -84,7 +84,7 @@ impl<'a> Planner<'a, '_> {
         if !wanted.is_carried_by(service) {
             return self.apply(wanted);
         }
-        if update == Some(UpdateState::Paused) {
+        if matches!(update, Some(UpdateState::Paused | UpdateState::RollbackPaused)) {
             return Step::GoBack(self.blame_of_pause(service));
         }
         let all_running = self.seen.all_running(service);
@@ -134,7 +134,8 @@ impl<'a> Planner<'a, '_> {
         if left > Duration::ZERO {
             return Step::Wait(left.min(self.pace()));
         }
-        if !matches!(update, None | Some(UpdateState::Completed)) {
+        // A rollback by hand can bring back what is ours: it is as good as our own update.
+        if matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted)) {
             return Step::Wait(self.pace());
         }
         let number = wanted.release.number;

@@ -82,6 +82,8 @@ fn every_replica_is_watched_through_the_window() {
     let live = Some((Status::Succeeded, Some(ReasonCode::Live), true));
     assert_eq!(watched(5, None).goes(), live);
     assert_eq!(watched(5, Some(UpdateState::Completed)).goes(), live);
+    // Somebody went back twice: what is there is ours again.
+    assert_eq!(watched(5, Some(UpdateState::RollbackCompleted)).goes(), live);
     // Swarm is not done: its own monitor may still take it back.
     assert!(matches!(watched(5, Some(UpdateState::Updating)).step(), Step::Wait(_)));
 }
