@@ -12,5 +12,5 @@ mod observation;
 mod plan;
 mod target;
 
-pub(crate) use cause::record;
+pub(crate) use cause::{ended as why_it_ended, record};
 pub use drive::{Driver, Drove};

@@ -1,4 +1,4 @@
-//! `worker run`: the runner, the projection of live status, the outbox relay and the purge, until a
+//! `worker run`: the runner, the watch over what is live, the outbox relay and the purge, until a
 //! signal.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{Projection, Purge, Runner};
+use orchestrator::{Live, Purge, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,10 +40,10 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
     };
     let purge = Purge { database: database.clone() };
-    let projection = Projection { database, swarm, platform };
+    let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
-    let mut projecting = tokio::spawn(projection.run(stop.clone()));
+    let mut watching = tokio::spawn(live.run(stop.clone()));
     // Cut off anywhere, it leaves nothing half done: it is not waited for.
     tokio::spawn(purge.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
@@ -53,12 +53,12 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         // Neither ends by itself: a worker that drives nothing must not look alive.
         ended = &mut running => anyhow::bail!("the runner ended: {ended:?}"),
-        ended = &mut projecting => anyhow::bail!("the projection ended: {ended:?}"),
+        ended = &mut watching => anyhow::bail!("nobody watches what is live any more: {ended:?}"),
     }
     tracing::info!("stopping: what is in progress is handed over");
     stop.cancel();
     running.await?;
-    projecting.await?;
+    watching.await?;
     relay_stop.cancel();
     relay.ended().await;
     Ok(())

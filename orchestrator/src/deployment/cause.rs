@@ -89,8 +89,8 @@ fn reason(release: &Release, blame: &Blame, culprit: Option<&Task>, autopsy: &Au
     }
 }
 
-/// A task that ended by itself.
-fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
+/// Why a task ended by itself.
+pub(crate) fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
     let (number, slot) = (release.number, task.slot);
     let spec = &release.spec.0;
     let error = task.error.as_deref().unwrap_or_default();

@@ -23,7 +23,7 @@ use super::plan::{Blame, Step, applied, plan};
 use super::target::{Target, untouched};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
-use crate::swarm::{Swarm, SwarmError};
+use crate::swarm::{Service, Swarm, SwarmError, Task};
 
 /// First pause after a failure of Postgres or Swarm; it doubles.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -166,6 +166,11 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                 self.memory.most_running = 0;
                 self.transition(from, transition).await
             }
+            Step::Fail(blame) => {
+                let transition = self.failing(work, &seen, &blame).await;
+                let from = seen.deployment.status;
+                self.transition(from, transition).await
+            }
             Step::GiveUp(blame) => {
                 let transition = self.giving_up(work, &seen, &blame).await;
                 let from = seen.deployment.status;
@@ -197,10 +202,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
     }
 
-    async fn look(
-        &self,
-        service: &str,
-    ) -> Result<(Option<crate::swarm::Service>, Vec<crate::swarm::Task>), SwarmError> {
+    async fn look(&self, service: &str) -> Result<(Option<Service>, Vec<Task>), SwarmError> {
         let found = self.actor.swarm.service(service).await?;
         let tasks = match &found {
             Some(service) => self.actor.swarm.tasks(&service.id).await?,
@@ -254,6 +256,8 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                     (_, Kind::Remove) => Status::Stuck,
                     // The rollout that this one superseded may be half done: it is not left so.
                     (Status::Provisioning, _) if untouched => Status::Failed,
+                    // What it should bring back is all that there is to go back to.
+                    (_, Kind::Repair) => Status::Failed,
                     (Status::RollingBack, _) => Status::Stuck,
                     _ => Status::RollingBack,
                 };
@@ -286,6 +290,24 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
             marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
             evidence: Some(evidence),
             live: None,
+        }
+    }
+
+    /// A repair that fails leaves in place what should be live.
+    async fn failing(&self, work: &Work, seen: &Observation<'_>, blame: &Blame) -> Transition {
+        let (Some(release), Some(wanted)) = (&work.release, Target::wanted(work)) else {
+            return unexplained(Status::Failed, blame);
+        };
+        let (cause, evidence) = find_cause(&self.actor.swarm, release, seen, blame).await;
+        let sentence = format!("v{} does not run as it did: {}", release.number, cause.sentence);
+        let in_place = |service: &&Service| seen.is_ours(service) && wanted.is_carried_by(service);
+        Transition {
+            to: Status::Failed,
+            message: sentence.clone(),
+            reason: Some(Reason::new(cause.code, sentence)),
+            marks: Marks::default(),
+            evidence: Some(evidence),
+            live: seen.service.as_ref().filter(in_place).map(|service| wanted.live(service)),
         }
     }
 
