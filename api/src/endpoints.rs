@@ -1,9 +1,11 @@
 //! The endpoints, one file per resource. A handler states its access, asks `db` one thing, and
 //! shapes the answer.
 
+pub(crate) mod app_health;
 pub(crate) mod apps;
 pub(crate) mod dead_letters;
 pub(crate) mod deployments;
+pub(crate) mod drift;
 pub(crate) mod environments;
 pub(crate) mod health;
 pub(crate) mod organizations;
@@ -12,9 +14,11 @@ pub(crate) mod tokens;
 
 use poem_openapi::{OpenApiService, Tags};
 
+use app_health::AppHealth;
 use apps::Apps;
 use dead_letters::DeadLetterEndpoints;
 use deployments::Deployments;
+use drift::DriftEndpoints;
 use environments::Environments;
 use health::HealthChecks;
 use organizations::Organizations;
@@ -27,9 +31,11 @@ pub(crate) type Endpoints = (
     Tokens,
     Environments,
     Apps,
+    AppHealth,
     Deployments,
     Releases,
     DeadLetterEndpoints,
+    DriftEndpoints,
     HealthChecks,
 );
 
@@ -75,9 +81,11 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         Tokens,
         Environments,
         Apps,
+        AppHealth,
         Deployments,
         Releases,
         DeadLetterEndpoints,
+        DriftEndpoints,
         HealthChecks,
     );
     OpenApiService::new(endpoints, "Skep", "1").description(ABOUT)

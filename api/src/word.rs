@@ -39,6 +39,8 @@ words! {
     model::status::Status, "DeploymentStatus", "How far a deployment is.";
     model::reason::ReasonCode, "ReasonCode", "Why a deployment ended as it did.";
     model::app_status::Health, "Health", "How an app does.";
+    model::drift::DriftKind, "DriftKind", "What is wrong with an object in Swarm.";
+    model::drift::ObjectType, "DriftedObject", "What kind of thing in Swarm.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
         one virtual address, or the addresses of the replicas in turn.";
     model::spec::RestartCondition, "RestartCondition", "When a task that ended is started again.";

@@ -1,17 +1,20 @@
 //! The projection of what runs. Workers write it whenever it changes; the API reads it with the
-//! app (`apps`).
+//! app (`apps`). A trigger keeps each time in which the health stayed the same.
 
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use model::Result;
-use model::app_status::AppStatus;
+use model::app_status::{AppStatus, HealthPeriod};
 use model::error::ErrorCode;
-use model::id::AppId;
-use model::schema::app_status;
+use model::id::{AppId, HealthId};
+use model::schema::{app_health, app_status};
 
+use crate::apps::app_get;
 use crate::failure;
+use crate::page::{Page, PageRequest};
 use crate::pool::Database;
+use crate::scope::AppScope;
 
 /// Rows of one statement: Postgres takes 65,535 parameters.
 const CHUNK: usize = 500;
@@ -37,17 +40,18 @@ pub async fn app_status_write(database: &Database, seen: &[AppStatus]) -> Result
 
 async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
     let mut connection = database.connection().await?;
-    let since = diesel::dsl::case_when(
-        app_status::health.eq(excluded(app_status::health)),
-        app_status::since,
-    )
-    .otherwise(excluded(app_status::since));
+    let same = || app_status::health.eq(excluded(app_status::health));
+    let since =
+        diesel::dsl::case_when(same(), app_status::since).otherwise(excluded(app_status::since));
+    let period = diesel::dsl::case_when(same(), app_status::health_id)
+        .otherwise(excluded(app_status::health_id));
     diesel::insert_into(app_status::table)
         .values(seen)
         .on_conflict(app_status::app_id)
         .do_update()
         .set((
             app_status::since.eq(since),
+            app_status::health_id.eq(period),
             app_status::health.eq(excluded(app_status::health)),
             app_status::cause.eq(excluded(app_status::cause)),
             app_status::release_id.eq(excluded(app_status::release_id)),
@@ -61,6 +65,27 @@ async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
         .await
         .map_err(failure::postgres)?;
     Ok(())
+}
+
+/// How an app did, newest first.
+pub async fn app_health_list(
+    database: &Database,
+    scope: &AppScope,
+    page: PageRequest,
+) -> Result<Page<HealthPeriod>> {
+    let app = app_get(database, scope).await?.app;
+    let mut connection = database.connection().await?;
+    let mut query = app_health::table
+        .filter(app_health::app_id.eq(app.id))
+        .select(HealthPeriod::as_select())
+        .order(app_health::id.desc())
+        .limit(page.fetch())
+        .into_boxed();
+    if let Some(cursor) = page.after {
+        query = query.filter(app_health::id.lt(HealthId::from(cursor.0)));
+    }
+    let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
+    Ok(Page::new(rows, page, |row: &HealthPeriod| row.id.as_uuid()))
 }
 
 /// The apps that have a status: what a worker starts from.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod cancel;
+mod repair;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -16,8 +17,8 @@ use model::stored::Stored;
 use model::{Error, Result};
 
 pub use accept::{DeploymentRequest, deployment_accept};
-
 pub use cancel::deployment_cancel;
+pub use repair::deployment_repair;
 
 use crate::apps::app_get;
 use crate::failure;

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app::App;
 use model::deployment::Deployment;
-use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
+use model::id::{DeploymentId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
 use model::schema::{apps, deployments, networks, releases};
@@ -82,29 +82,6 @@ pub async fn release_resolve(
         .find(release)
         .select(Release::as_select())
         .first(&mut connection)
-        .await
-        .map_err(failure::postgres)
-}
-
-/// An app that has a service in Swarm, as the projection of live status needs it.
-#[derive(Debug, Clone, Queryable)]
-pub struct DeployedApp {
-    /// The app.
-    pub id: AppId,
-    /// Its tenant.
-    pub organization_id: OrganizationId,
-    /// Its Swarm service's name.
-    pub service_name: String,
-}
-
-/// The apps of these ids that are not removed.
-pub async fn deployed_apps(database: &Database, ids: &[AppId]) -> Result<Vec<DeployedApp>> {
-    let mut connection = database.connection().await?;
-    apps::table
-        .filter(apps::id.eq_any(ids))
-        .filter(apps::removed_at.is_null())
-        .select((apps::id, apps::organization_id, apps::service_name))
-        .load(&mut connection)
         .await
         .map_err(failure::postgres)
 }

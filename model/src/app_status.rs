@@ -1,11 +1,12 @@
-//! Live status: what a worker saw running, projected into Postgres whenever it changes.
+//! Live status: what a worker saw running, projected into Postgres whenever it changes, and what it
+//! was before.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use crate::evidence::TaskRecord;
-use crate::id::{AppId, OrganizationId, ReleaseId};
-use crate::schema::app_status;
+use crate::id::{AppId, HealthId, OrganizationId, ReleaseId};
+use crate::schema::{app_health, app_status};
 use crate::stored::Stored;
 use crate::text_enum::text_enum;
 
@@ -16,6 +17,8 @@ text_enum! {
         Healthy => "healthy",
         /// Some do.
         Degraded => "degraded",
+        /// Replicas keep ending soon after they were started.
+        CrashLooping => "crash_looping",
         /// None does, though some should.
         Down => "down",
         /// None should.
@@ -62,4 +65,20 @@ pub struct AppStatus {
     pub since: DateTime<Utc>,
     /// When a worker looked last.
     pub observed_at: DateTime<Utc>,
+    /// The time in which the health is this one.
+    pub health_id: HealthId,
+}
+
+/// A time in which an app's health stayed the same.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = app_health)]
+pub struct HealthPeriod {
+    /// Its id.
+    pub id: HealthId,
+    /// How the app did.
+    pub health: Health,
+    /// Why it did not do better, as was known when it began.
+    pub cause: Option<String>,
+    /// Since when; it lasted until the next one.
+    pub since: DateTime<Utc>,
 }

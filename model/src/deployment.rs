@@ -28,11 +28,13 @@ text_enum! {
         Start => "start",
         /// Remove the app from Swarm.
         Remove => "remove",
+        /// Bring back what the last verdict left live, after somebody else changed it: the platform's own.
+        Repair => "repair",
     }
 }
 
 /// What this version's workers know how to drive. A worker claims nothing that needs more.
-pub const WORK_VERSION: i16 = 2;
+pub const WORK_VERSION: i16 = 3;
 
 impl Kind {
     /// The first [`WORK_VERSION`] whose workers know this kind.
@@ -40,6 +42,7 @@ impl Kind {
         match self {
             Self::Deploy | Self::Rollback | Self::Scale | Self::Remove => 1,
             Self::Restart | Self::Stop | Self::Start => 2,
+            Self::Repair => 3,
         }
     }
 }
@@ -72,8 +75,8 @@ pub struct Deployment {
     pub force: bool,
     /// What a worker has to know to drive it: the release's spec and the kind ([`WORK_VERSION`]).
     pub spec_version: i16,
-    /// The token that asked for it.
-    pub requested_by: TokenId,
+    /// The token that asked for it; `None` for a repair, which nobody asks for.
+    pub requested_by: Option<TokenId>,
     /// The newer deployment that asked this one to end.
     pub superseded_by: Option<DeploymentId>,
     /// When its owner asked it to end.
@@ -112,9 +115,12 @@ impl Deployment {
             (Status::RollingBack, _, _) => {
                 format!("the deployment {id} is going back already; its verdict comes by itself")
             }
-            (Status::Queued, _, _) => return Ok(()),
+            (Status::Queued, _, kind) if *kind != Kind::Repair => return Ok(()),
             (_, _, Kind::Remove) => {
                 format!("a worker has begun the removal {id}: it cannot be withdrawn any more")
+            }
+            (_, _, Kind::Repair) => {
+                format!("{id} is a repair of the platform's; deploy or roll back instead of it")
             }
             _ => return Ok(()),
         };

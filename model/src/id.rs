@@ -132,6 +132,14 @@ typed_id!(
     AuditId, "aud"
 );
 typed_id!(
+    /// A time in which an app's health stayed the same.
+    HealthId, "hlt"
+);
+typed_id!(
+    /// Something in Swarm that is not as Postgres has it.
+    DriftId, "drf"
+);
+typed_id!(
     /// A running worker process, as the holder of leases.
     WorkerId, "wrk"
 );

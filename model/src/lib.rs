@@ -8,7 +8,9 @@
 pub mod app;
 pub mod app_status;
 pub mod audit;
+pub mod crash_loop;
 pub mod deployment;
+pub mod drift;
 pub mod envelope;
 pub mod environment;
 pub mod error;

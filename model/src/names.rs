@@ -35,6 +35,12 @@ pub fn service_name(slug: &str, app: AppId) -> String {
     format!("{}-{unique}", readable.trim_end_matches('-'))
 }
 
+/// Whether a service of this name is the app's. A label can be copied to a service of any name.
+pub fn is_service_name(name: &str, app: AppId) -> bool {
+    let id = app.to_string();
+    name.strip_suffix(id.trim_start_matches("app_")).is_some_and(|slug| slug.ends_with('-'))
+}
+
 /// The name of an environment's network: `org-{organization}-network` for `production`.
 pub fn network_name(
     organization: OrganizationId,
@@ -57,6 +63,8 @@ mod tests {
         let slug = format!("{}-b", "a".repeat(38));
         let (one, two) = (service_name(&slug, AppId::new()), service_name(&slug, AppId::new()));
         assert!(one.len() <= MAX_NAME && one != two);
+        let app = AppId::new();
+        assert!(is_service_name(&service_name(&slug, app), app) && !is_service_name(&one, app));
         let organization = OrganizationId::new();
         let name = network_name(organization, EnvironmentId::new(), "production");
         assert!(name.len() <= MAX_NAME && name.starts_with("org-0"));

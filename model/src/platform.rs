@@ -3,6 +3,7 @@
 
 use diesel::prelude::*;
 
+use crate::drift::OnDrift;
 use crate::schema::platform;
 use crate::spec::EndpointMode;
 use crate::update_policy::{Deadlines, Unstated};
@@ -33,6 +34,8 @@ pub struct Platform {
     pub deadline_healthy_seconds: i32,
     /// Seconds between two replicas that become healthy, for apps that state none (60–7200).
     pub deadline_progress_seconds: i32,
+    /// What is done about services that are not as the last verdict left them.
+    pub on_drift: OnDrift,
 }
 
 impl Platform {

@@ -12,6 +12,8 @@ text_enum! {
         Live => "live",
         /// The same release was already live: nothing was touched.
         Unchanged => "unchanged",
+        /// What should be live was brought back after somebody else had changed it.
+        Repaired => "repaired",
         /// The app was stopped: no replica of it runs.
         Stopped => "stopped",
         /// Its owner withdrew it; what was live before is live.

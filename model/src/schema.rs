@@ -19,6 +19,7 @@ table! {
         deadline_pull_seconds -> Int4,
         deadline_healthy_seconds -> Int4,
         deadline_progress_seconds -> Int4,
+        on_drift -> Text,
     }
 }
 
@@ -97,6 +98,7 @@ table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         stopped_at -> Nullable<Timestamptz>,
+        live_version -> Nullable<Int8>,
     }
 }
 
@@ -129,7 +131,7 @@ table! {
         restart_counter -> Int8,
         force -> Bool,
         spec_version -> Int2,
-        requested_by -> Uuid,
+        requested_by -> Nullable<Uuid>,
         superseded_by -> Nullable<Uuid>,
         fence -> Int8,
         lease_owner -> Nullable<Uuid>,
@@ -178,6 +180,52 @@ table! {
         tasks -> Jsonb,
         since -> Timestamptz,
         observed_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        health_id -> Uuid,
+    }
+}
+
+table! {
+    app_health (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        app_id -> Uuid,
+        health -> Text,
+        cause -> Nullable<Text>,
+        release_id -> Nullable<Uuid>,
+        since -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    crash_loops (app_id) {
+        app_id -> Uuid,
+        organization_id -> Uuid,
+        rounds -> Int2,
+        kept -> Int4,
+        resumes_at -> Timestamptz,
+        recovered_at -> Nullable<Timestamptz>,
+        cause -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    drift (id) {
+        id -> Uuid,
+        kind -> Text,
+        object_type -> Text,
+        object -> Text,
+        organization_id -> Nullable<Uuid>,
+        app_id -> Nullable<Uuid>,
+        sentence -> Text,
+        deployment_id -> Nullable<Uuid>,
+        seen_at -> Timestamptz,
+        resolved_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -230,6 +278,8 @@ joinable!(deployments -> releases (release_id));
 joinable!(deployment_events -> deployments (deployment_id));
 joinable!(deployment_evidence -> deployments (deployment_id));
 joinable!(app_status -> apps (app_id));
+joinable!(app_health -> releases (release_id));
+joinable!(crash_loops -> apps (app_id));
 
 allow_tables_to_appear_in_same_query!(
     platform,
@@ -244,6 +294,9 @@ allow_tables_to_appear_in_same_query!(
     deployment_events,
     deployment_evidence,
     app_status,
+    app_health,
+    crash_loops,
+    drift,
     outbox,
     idempotency_keys,
     audit_log,

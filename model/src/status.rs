@@ -21,7 +21,8 @@ text_enum! {
         /// The old release is live again, verified.
         RolledBack => "rolled_back",
         /// Nothing of this deployment is live: what was live before was not touched, or there was
-        /// nothing to go back to and the release was stopped.
+        /// nothing to go back to and the release was stopped. A repair that failed: what should be live
+        /// is in place and does not run.
         Failed => "failed",
         /// Withdrawn by its owner before it changed anything that stays.
         Canceled => "canceled",

@@ -14,5 +14,6 @@ mod plan;
 mod target;
 mod verdict;
 
+pub(crate) use cause::ended as why_it_ended;
 pub use drive::{Driver, Drove};
 pub(crate) use evidence::record;

@@ -1,23 +1,24 @@
 //! Drives Docker Swarm: takes deployments out of the ledger, brings them to a true verdict, and
-//! projects what runs. Knows no HTTP; drives through [`ledger`] and [`wakeups`], behind which are
+//! watches over what is live then. Knows no HTTP; drives through [`ledger`] and [`wakeups`], behind which are
 //! Postgres and the broker; knows Docker only under [`swarm`].
 
 pub mod deployment;
 mod image;
 mod lease;
 pub mod ledger;
+pub mod live;
 mod network;
 mod probe;
-pub mod projection;
 pub mod purge;
 mod render;
 pub mod retention;
 pub mod runner;
+mod surroundings;
 pub mod swarm;
 pub mod wakeups;
 
 pub use ledger::Ledger;
-pub use projection::Projection;
+pub use live::Live;
 pub use purge::Purge;
 pub use retention::Retention;
 pub use runner::Runner;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use db::Database;
+use db::history::history_purge;
 use db::requests::keys_purge;
 use model::Result;
 use tokio::time::sleep;
@@ -38,17 +39,28 @@ impl Purge {
     }
 
     async fn round(&self) -> Result<()> {
+        self.until_nothing_is_left("idempotency keys", async |db| keys_purge(db, BATCH).await)
+            .await?;
+        self.until_nothing_is_left("history", async |db| history_purge(db, BATCH).await).await
+    }
+
+    /// A round of one kind of rows.
+    async fn until_nothing_is_left(
+        &self,
+        what: &str,
+        purge: impl AsyncFn(&Database) -> Result<usize>,
+    ) -> Result<()> {
         let mut total = 0;
         loop {
-            let purged = keys_purge(&self.database, BATCH).await?;
+            let purged = purge(&self.database).await?;
             total += purged;
-            if purged < BATCH {
+            if purged == 0 {
                 break;
             }
             sleep(PAUSE).await;
         }
         if total > 0 {
-            tracing::info!(total, "purged idempotency keys");
+            tracing::info!(total, what, "purged");
         }
         Ok(())
     }

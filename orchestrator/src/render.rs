@@ -39,8 +39,9 @@ pub(crate) struct Rendering<'a> {
     pub(crate) probe: Option<&'a MountedProbe>,
     /// Whether the swarm has workers, so that tenants stay off its managers.
     pub(crate) has_workers: bool,
-    /// Whether this brings an old release back. Swarm then stops at a failure: rolling the way back
-    /// back would make the failed release live.
+    /// Whether this brings an old release back, or what was live before somebody else changed it. Swarm
+    /// then stops at a failure: rolling the way back back would make the failed release live, or what
+    /// somebody else wrote.
     pub(crate) going_back: bool,
 }
 

@@ -18,8 +18,8 @@ use model::evidence::MAX_LOG_LINES;
 pub use docker::DockerSwarm;
 pub use node::{Node, Resources};
 pub use observed::{
-    Autopsy, ImageLookup, LocalImage, OverlayNetwork, Service, ServiceCount, Task, TaskState,
-    UpdateState,
+    Autopsy, ImageLookup, ListedNetwork, LocalImage, OverlayNetwork, Service, ServiceCount, Task,
+    TaskState, UpdateState,
 };
 pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
@@ -90,7 +90,7 @@ pub trait Swarm: Send + Sync + 'static {
     /// All tasks of a service that Swarm still remembers, those that ended included.
     fn tasks(&self, service: &str) -> impl Future<Output = SwarmResult<Vec<Task>>> + Send;
 
-    /// Running and desired tasks of every service of this installation, in one call.
+    /// Every service of this installation with its running and desired tasks, in one call.
     fn service_counts(
         &self,
         platform: &str,
@@ -105,6 +105,12 @@ pub trait Swarm: Send + Sync + 'static {
         &self,
         name: &str,
     ) -> impl Future<Output = SwarmResult<Option<OverlayNetwork>>> + Send;
+
+    /// The overlay networks of this installation.
+    fn networks(
+        &self,
+        platform: &str,
+    ) -> impl Future<Output = SwarmResult<Vec<ListedNetwork>>> + Send;
 
     /// Creates an overlay network. Success does not mean that it got its subnet: look again.
     fn network_create(&self, spec: &NetworkSpec) -> impl Future<Output = SwarmResult<()>> + Send;

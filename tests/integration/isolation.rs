@@ -65,11 +65,13 @@ pub(crate) fn table() -> Vec<(&'static str, String, Reach, Value)> {
         ("POST", app("/start"), Tenant, none.clone()),
         ("POST", app("/deployments/{deployment}/cancel"), Tenant, none.clone()),
         ("GET", app("/diff"), Tenant, none.clone()),
+        ("GET", app("/health"), Tenant, none.clone()),
         ("GET", app("/releases"), Tenant, none.clone()),
         ("GET", app("/releases/{release}"), Tenant, none.clone()),
         ("GET", "/v1/admin/dead-letters".into(), Operator, none.clone()),
         ("POST", "/v1/admin/dead-letters/replay".into(), Operator, json!({ "count": 1 })),
-        ("DELETE", "/v1/admin/dead-letters".into(), Operator, none),
+        ("DELETE", "/v1/admin/dead-letters".into(), Operator, none.clone()),
+        ("GET", "/v1/admin/drift".into(), Operator, none),
     ]
 }
 

@@ -60,6 +60,7 @@ pub fn success(work: &Work) -> Transition {
         release: release.id,
         restart_counter: work.deployment.restart_counter,
         replicas: work.deployment.replicas,
+        version: 1,
     });
     end
 }

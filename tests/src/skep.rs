@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
 use db::ledger::ledger_unfinished;
+use model::drift::OnDrift;
 use model::platform::Platform;
 use model::spec::EndpointMode;
 use secrecy::ExposeSecret as _;
@@ -216,5 +217,6 @@ fn platform(mark: &Mark) -> Platform {
         deadline_pull_seconds: 300,
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
+        on_drift: OnDrift::Repair,
     }
 }

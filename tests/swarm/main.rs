@@ -4,6 +4,8 @@
 mod availability;
 mod canceling;
 mod contract;
+mod crash_loops;
+mod drift;
 mod failures;
 mod first_deploy;
 mod images;

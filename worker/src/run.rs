@@ -1,4 +1,4 @@
-//! `worker run`: the runner, the projection of live status, the outbox relay, the purge and retention,
+//! `worker run`: the runner, the watch over what is live, the outbox relay, the purge and retention,
 //! until a signal.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{Projection, Purge, Retention, Runner};
+use orchestrator::{Live, Purge, Retention, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,10 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     };
     let purge = Purge { database: database.clone() };
     let retention = Retention { database: database.clone(), swarm: Arc::clone(&swarm) };
-    let projection = Projection { database, swarm, platform };
+    let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
-    let mut projecting = tokio::spawn(projection.run(stop.clone()));
+    let mut watching = tokio::spawn(live.run(stop.clone()));
     // Cut off anywhere, they leave nothing half done: they are not waited for.
     tokio::spawn(purge.run(stop.clone()));
     tokio::spawn(retention.run(stop.clone()));
@@ -55,12 +55,12 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         // Neither ends by itself: a worker that drives nothing must not look alive.
         ended = &mut running => anyhow::bail!("the runner ended: {ended:?}"),
-        ended = &mut projecting => anyhow::bail!("the projection ended: {ended:?}"),
+        ended = &mut watching => anyhow::bail!("nobody watches what is live any more: {ended:?}"),
     }
     tracing::info!("stopping: what is in progress is handed over");
     stop.cancel();
     running.await?;
-    projecting.await?;
+    watching.await?;
     relay_stop.cancel();
     relay.ended().await;
     Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
+use model::drift::OnDrift;
 use model::platform::Platform;
 use model::spec::EndpointMode;
 use secrecy::SecretString;
@@ -167,6 +168,10 @@ pub(crate) struct PlatformSettings {
     #[arg(long, env = "SKEP_DEADLINE_PROGRESS", default_value_t = 600,
         value_parser = clap::value_parser!(i32).range(60..=7200))]
     deadline_progress: i32,
+    /// What is done about a service that somebody else changed: report it to operators, or report it and
+    /// bring back what should be live
+    #[arg(long, env = "SKEP_ON_DRIFT", default_value = "repair")]
+    on_drift: DriftSetting,
     /// Ranges that overlay networks are carved from, separated by commas; only the first bootstrap
     /// reads it
     #[arg(long, env = "SKEP_SUBNET_POOLS", value_delimiter = ',', default_value = "10.64.0.0/12")]
@@ -177,6 +182,12 @@ pub(crate) struct PlatformSettings {
 enum EndpointModeSetting {
     Vip,
     Dnsrr,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DriftSetting {
+    Report,
+    Repair,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -202,6 +213,10 @@ impl PlatformSettings {
             deadline_pull_seconds: self.deadline_pull,
             deadline_healthy_seconds: self.deadline_healthy,
             deadline_progress_seconds: self.deadline_progress,
+            on_drift: match self.on_drift {
+                DriftSetting::Report => OnDrift::Report,
+                DriftSetting::Repair => OnDrift::Repair,
+            },
         }
     }
 }

@@ -137,7 +137,7 @@ pub async fn deployment_accept(
                 .returning(Deployment::as_returning())
                 .get_result(connection)
                 .await?;
-            announce(connection, &deployment).await?;
+            announce(connection, &deployment, "accepted").await?;
             let mutation = Mutation {
                 organization: Some(app.organization_id),
                 action: wanted.audit_action(),
@@ -204,19 +204,21 @@ async fn supersede(
 }
 
 /// The deployment's first event, and the wake-up of a worker.
-async fn announce(
+pub(super) async fn announce(
     connection: &mut AsyncPgConnection,
     deployment: &Deployment,
+    message: &str,
 ) -> diesel::QueryResult<()> {
     diesel::sql_query(
         "WITH event AS (
              INSERT INTO deployment_events (organization_id, deployment_id, status, message)
-             VALUES ($1, $2, 'queued', 'accepted')
+             VALUES ($1, $2, 'queued', $3)
          )
          INSERT INTO outbox (deployment_id) VALUES ($2)",
     )
     .bind::<sql_types::Uuid, _>(deployment.organization_id)
     .bind::<sql_types::Uuid, _>(deployment.id)
+    .bind::<sql_types::Text, _>(message)
     .execute(connection)
     .await?;
     Ok(())

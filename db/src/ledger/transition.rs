@@ -50,8 +50,10 @@ pub struct Live {
     pub release: ReleaseId,
     /// With this restart counter.
     pub restart_counter: i64,
-    /// And this many replicas, all of them healthy.
+    /// And this many replicas.
     pub replicas: i32,
+    /// Swarm's version of the service.
+    pub version: i64,
 }
 
 /// A step of the state machine.
@@ -235,6 +237,7 @@ async fn app_settle(
                 apps::live_release_id.eq(live.release),
                 apps::live_restart_counter.eq(live.restart_counter),
                 apps::live_replicas.eq(live.replicas),
+                apps::live_version.eq(live.version),
                 apps::updated_at.eq(diesel::dsl::now),
             ))
             .execute(connection)
@@ -259,6 +262,7 @@ async fn app_settle(
                     apps::removed_at.eq(diesel::dsl::now),
                     apps::live_release_id.eq(None::<ReleaseId>),
                     apps::live_replicas.eq(None::<i32>),
+                    apps::live_version.eq(None::<i64>),
                     apps::updated_at.eq(diesel::dsl::now),
                 ))
                 .execute(connection)
@@ -278,7 +282,7 @@ pub(crate) async fn app_unset(
 ) -> diesel::QueryResult<()> {
     let app = apps::table.find(deployment.app_id);
     match deployment.kind {
-        Kind::Deploy | Kind::Rollback | Kind::Restart => {}
+        Kind::Deploy | Kind::Rollback | Kind::Restart | Kind::Repair => {}
         Kind::Scale => {
             let unchanged = app
                 .filter(apps::replicas.eq(deployment.replicas))

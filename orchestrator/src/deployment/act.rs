@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::work::Work;
-use model::deployment::Deployment;
+use model::deployment::{Deployment, Kind};
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
@@ -14,9 +14,9 @@ use super::observation::Observation;
 use super::target::Target;
 use crate::image::{Resolution, resolve_image};
 use crate::ledger::Ledger;
-use crate::network::{NetworkError, ensure_network};
-use crate::probe::{MountedProbe, ensure_probe};
+use crate::network::NetworkError;
 use crate::render::{self, Rendering};
+use crate::surroundings::{SurroundingsError, surroundings};
 use crate::swarm::{Swarm, SwarmError};
 
 /// What an act came to.
@@ -37,15 +37,6 @@ pub(super) struct Actor<S, L> {
     pub(super) ledger: L,
     pub(super) swarm: Leased<S>,
     pub(super) platform: Arc<Platform>,
-}
-
-/// What a spec refers to, and the state of the swarm that it is rendered for.
-struct Surroundings {
-    /// Swarm's id of the environment's network.
-    network: String,
-    /// The platform's health probe, where the spec mounts it.
-    probe: Option<MountedProbe>,
-    has_workers: bool,
 }
 
 impl<S: Swarm, L: Ledger> Actor<S, L> {
@@ -88,9 +79,12 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
                 ),
             ));
         }
-        let around = match self.surroundings(work, target).await {
+        let platform = &self.platform.name;
+        let around = match surroundings(&self.swarm, platform, &work.network, target.release).await
+        {
             Ok(around) => around,
-            Err(acted) => return acted,
+            Err(SurroundingsError::Network(error)) => return without_network(work, &error),
+            Err(SurroundingsError::Swarm(error)) => return later(&error),
         };
         let spec = render::service(&Rendering {
             platform: &self.platform,
@@ -103,7 +97,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             network: &around.network,
             probe: around.probe.as_ref(),
             has_workers: around.has_workers,
-            going_back: deployment.status == Status::RollingBack,
+            going_back: deployment.status == Status::RollingBack || deployment.kind == Kind::Repair,
         });
         let applied = match &seen.service {
             Some(service) => self.swarm.service_update(&service.id, service.version, &spec).await,
@@ -122,26 +116,6 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             }
             Err(error @ (SwarmError::Unavailable(_) | SwarmError::OutOfLease)) => later(&error),
         }
-    }
-
-    /// Makes sure of what the target's spec refers to.
-    async fn surroundings(&self, work: &Work, target: &Target<'_>) -> Result<Surroundings, Acted> {
-        let check = &target.release.spec.0.health_check;
-        let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
-        let swarm = &self.swarm;
-        let probe = async {
-            match needs_probe {
-                true => ensure_probe(swarm, &self.platform.name).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let network = ensure_network(swarm, &self.platform.name, &work.network);
-        let (network, probe, has_workers) = tokio::join!(network, probe, swarm.has_workers());
-        Ok(Surroundings {
-            network: network.map_err(|error| without_network(work, &error))?,
-            probe: probe.map_err(|error| later(&error))?,
-            has_workers: has_workers.map_err(|error| later(&error))?,
-        })
     }
 
     /// Takes the service away, if it is ours.

@@ -121,8 +121,8 @@ fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
     }
 }
 
-/// A task that ended by itself.
-fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
+/// Why a task ended by itself.
+pub(crate) fn ended(release: &Release, task: &Task, autopsy: &Autopsy) -> Reason {
     let (number, slot) = (release.number, task.slot);
     let spec = &release.spec.0;
     let error = task.error.as_deref().unwrap_or_default();

@@ -22,10 +22,10 @@ use super::leased::Leased;
 use super::observation::{Memory, Observation};
 use super::plan::{Step, applied, plan};
 use super::target::untouched;
-use super::verdict::{giving_up, going_back};
+use super::verdict::{failing, giving_up, going_back};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
-use crate::swarm::{Swarm, SwarmError};
+use crate::swarm::{Service, Swarm, SwarmError, Task};
 
 /// First pause after a failure of Postgres or Swarm; it doubles.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -190,6 +190,11 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                 self.memory.most_running = 0;
                 self.transition(from, transition).await
             }
+            Step::Fail(blame) => {
+                let transition = failing(&self.actor, work, &seen, &blame).await;
+                let from = seen.deployment.status;
+                self.transition(from, transition).await
+            }
             Step::GiveUp(blame) => {
                 let transition = giving_up(&self.actor, work, &seen, &blame).await;
                 let from = seen.deployment.status;
@@ -220,10 +225,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
     }
 
-    async fn look(
-        &self,
-        service: &str,
-    ) -> Result<(Option<crate::swarm::Service>, Vec<crate::swarm::Task>), SwarmError> {
+    async fn look(&self, service: &str) -> Result<(Option<Service>, Vec<Task>), SwarmError> {
         let found = self.actor.swarm.service(service).await?;
         let tasks = match &found {
             Some(service) => self.actor.swarm.tasks(&service.id).await?,
@@ -276,6 +278,8 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                     (_, Kind::Remove) => Status::Stuck,
                     // The rollout that this one superseded may be half done: it is not left so.
                     (Status::Provisioning, _) if untouched => Status::Failed,
+                    // What it should bring back is all that there is to go back to.
+                    (_, Kind::Repair) => Status::Failed,
                     (Status::RollingBack, _) => Status::Stuck,
                     _ => Status::RollingBack,
                 };

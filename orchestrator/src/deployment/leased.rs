@@ -8,8 +8,8 @@ use futures::Stream;
 
 use crate::lease::Left;
 use crate::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
-    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A swarm under a lease. Reading is free: it is decided upon under the fence.
@@ -73,6 +73,10 @@ impl<S: Swarm> Swarm for Leased<S> {
 
     async fn network(&self, name: &str) -> SwarmResult<Option<OverlayNetwork>> {
         self.swarm.network(name).await
+    }
+
+    async fn networks(&self, platform: &str) -> SwarmResult<Vec<ListedNetwork>> {
+        self.swarm.networks(platform).await
     }
 
     async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {

@@ -47,6 +47,8 @@ pub(super) enum Step<'a> {
     Go(Transition),
     /// Find out what is behind this, keep the evidence, and go back.
     GoBack(Blame),
+    /// Find out what is behind this, keep the evidence, and end: there is nothing else to go back to.
+    Fail(Blame),
     /// Neither on nor back.
     GiveUp(Blame),
 }
@@ -76,28 +78,10 @@ pub(super) fn plan<'a>(work: &'a Work, seen: &Observation<'_>) -> Step<'a> {
         );
     }
     let planner = Planner { work, seen };
-    if seen.deployment.cancel_requested_at.is_some()
-        && seen.deployment.status != Status::RollingBack
-    {
-        return planner.cancel();
-    }
-    match (seen.deployment.status, seen.deployment.kind) {
-        (Status::RollingBack, _) => planner.go_back(),
-        (Status::Provisioning | Status::Updating | Status::Verifying, Kind::Remove) => {
-            planner.remove()
-        }
-        (Status::Provisioning, _) => planner.provision(),
-        (Status::Updating | Status::Verifying, _) => planner.roll_out(),
-        (
-            Status::Queued
-            | Status::Succeeded
-            | Status::RolledBack
-            | Status::Failed
-            | Status::Canceled
-            | Status::Superseded
-            | Status::Stuck,
-            _,
-        ) => Step::Wait(LOOK),
+    match planner.next() {
+        // What it brings back is what there is to go back to: that stays in place.
+        Step::GoBack(blame) if seen.deployment.kind == Kind::Repair => Step::Fail(blame),
+        step => step,
     }
 }
 
@@ -107,6 +91,34 @@ struct Planner<'a, 's> {
 }
 
 impl<'a> Planner<'a, '_> {
+    /// The next step of a deployment that nobody took over.
+    fn next(&self) -> Step<'a> {
+        let seen = self.seen;
+        if seen.deployment.cancel_requested_at.is_some()
+            && seen.deployment.status != Status::RollingBack
+        {
+            return self.cancel();
+        }
+        match (seen.deployment.status, seen.deployment.kind) {
+            (Status::RollingBack, _) => self.go_back(),
+            (Status::Provisioning | Status::Updating | Status::Verifying, Kind::Remove) => {
+                self.remove()
+            }
+            (Status::Provisioning, _) => self.provision(),
+            (Status::Updating | Status::Verifying, _) => self.roll_out(),
+            (
+                Status::Queued
+                | Status::Succeeded
+                | Status::RolledBack
+                | Status::Failed
+                | Status::Canceled
+                | Status::Superseded
+                | Status::Stuck,
+                _,
+            ) => Step::Wait(LOOK),
+        }
+    }
+
     fn deployment(&self) -> &Deployment {
         &self.seen.deployment
     }

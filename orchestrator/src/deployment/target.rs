@@ -53,11 +53,12 @@ impl<'a> Target<'a> {
     }
 
     /// What the app's row says after this was found live.
-    pub(super) const fn live(&self) -> Live {
+    pub(super) fn live(&self, service: &Service) -> Live {
         Live {
             release: self.release.id,
             restart_counter: self.restart_counter,
             replicas: self.replicas,
+            version: service.version_for_the_record(),
         }
     }
 }
@@ -67,7 +68,11 @@ pub(super) fn untouched(work: &Work, seen: &Observation<'_>) -> bool {
     match (&seen.service, Target::before(work)) {
         // Somebody took it away: what was live has to come back.
         (None, before) => before.is_none(),
-        (Some(service), Some(before)) => before.is_carried_by(service),
+        // One that is slowed down in a crash loop has fewer replicas: nobody but us wrote it.
+        (Some(service), Some(before)) => {
+            before.is_carried_by(service)
+                || work.app.live_version == Some(service.version_for_the_record())
+        }
         (Some(service), None) => service.replicas == 0 && seen.all_over(),
     }
 }

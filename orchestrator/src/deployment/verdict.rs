@@ -12,7 +12,7 @@ use super::evidence;
 use super::observation::Observation;
 use super::plan::Blame;
 use super::target::Target;
-use crate::swarm::Swarm;
+use crate::swarm::{Service, Swarm};
 
 /// It goes back to what was live before.
 pub(super) async fn going_back<S: Swarm, L>(
@@ -37,6 +37,30 @@ pub(super) async fn going_back<S: Swarm, L>(
         marks: Marks { progressed: true, healthy: Some(false), ..Marks::default() },
         evidence: Some(evidence),
         live: None,
+    }
+}
+
+/// A repair that fails leaves in place what should be live.
+pub(super) async fn failing<S: Swarm, L>(
+    actor: &Actor<S, L>,
+    work: &Work,
+    seen: &Observation<'_>,
+    blame: &Blame,
+) -> Transition {
+    let (Some(release), Some(wanted)) = (&work.release, Target::wanted(work)) else {
+        return unexplained(Status::Failed, seen, blame);
+    };
+    let subject = Subject { platform: &actor.platform, network: &work.network, release };
+    let (cause, evidence) = find_cause(&actor.swarm, &subject, seen, blame).await;
+    let sentence = format!("v{} does not run as it did: {}", release.number, cause.sentence);
+    let in_place = |service: &&Service| seen.is_ours(service) && wanted.is_carried_by(service);
+    Transition {
+        to: Status::Failed,
+        message: sentence.clone(),
+        reason: Some(Reason::new(cause.code, sentence)),
+        marks: Marks::default(),
+        evidence: Some(evidence),
+        live: seen.service.as_ref().filter(in_place).map(|service| wanted.live(service)),
     }
 }
 

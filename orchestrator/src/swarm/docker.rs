@@ -13,8 +13,9 @@ use bollard::errors::Error as DockerError;
 use bollard::models::{LocalNodeState, NodeSpecRoleEnum, SwarmInitRequest};
 use bollard::query_parameters::{
     EventsOptionsBuilder, InspectNetworkOptionsBuilder, ListConfigsOptionsBuilder,
-    ListNodesOptions, ListNodesOptionsBuilder, ListServicesOptionsBuilder, ListTasksOptionsBuilder,
-    LogsOptionsBuilder, UpdateServiceOptionsBuilder,
+    ListNetworksOptionsBuilder, ListNodesOptions, ListNodesOptionsBuilder,
+    ListServicesOptionsBuilder, ListTasksOptionsBuilder, LogsOptionsBuilder,
+    UpdateServiceOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -25,8 +26,8 @@ use tokio::time::timeout;
 pub(crate) use images::ImageRemoval;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, LocalImage, NetworkSpec, Node,
-    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, NetworkSpec,
+    Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A Docker daemon that is (or becomes) a manager.
@@ -188,6 +189,19 @@ impl Swarm for DockerSwarm {
         let options = InspectNetworkOptionsBuilder::new().scope("swarm").build();
         let found = optional(call(self.docker.inspect_network(name, Some(options))).await)?;
         Ok(found.map(incoming::network))
+    }
+
+    async fn networks(&self, platform: &str) -> SwarmResult<Vec<ListedNetwork>> {
+        let label = format!("{}={platform}", names::LABEL_PLATFORM);
+        // Of the swarm's: a node keeps copies of its own for some seconds longer.
+        let filter = HashMap::from([
+            ("label", vec![label.as_str()]),
+            ("driver", vec!["overlay"]),
+            ("scope", vec!["swarm"]),
+        ]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filter).build();
+        let networks = call(self.docker.list_networks(Some(options))).await?;
+        Ok(networks.into_iter().filter_map(incoming::listed_network).collect())
     }
 
     async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {

@@ -17,6 +17,8 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Replicas that Swarm keeps up.
     pub replicas: i32,
+    /// The image that its tasks run.
+    pub image: Option<String>,
     /// Container label `skep.spec`: hash of what makes its tasks.
     pub spec_hash: Option<String>,
     /// Swarm's ForceUpdate counter.
@@ -29,6 +31,11 @@ impl Service {
     /// The value of one of our labels.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
+    }
+
+    /// Its version as Postgres keeps it.
+    pub fn version_for_the_record(&self) -> i64 {
+        i64::try_from(self.version).unwrap_or(i64::MAX)
     }
 
     /// Whether the service belongs to this installation and app.
@@ -187,16 +194,25 @@ pub struct Autopsy {
 }
 
 /// Running and desired tasks of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceCount {
     /// Swarm's name of the service.
     pub name: String,
-    /// Its service labels.
-    pub labels: BTreeMap<String, String>,
+    /// The service.
+    pub service: Service,
     /// Tasks that should run.
     pub desired: i32,
     /// Tasks that do.
     pub running: i32,
+}
+
+/// An overlay network of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedNetwork {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An overlay network as the swarm knows it.

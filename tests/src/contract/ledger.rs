@@ -20,6 +20,7 @@ use anyhow::{Result, anyhow, bail};
 use db::deployments::DeploymentRequest;
 use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
+use model::drift::OnDrift;
 use model::evidence::Evidence;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId};
 use model::platform::Platform;
@@ -123,6 +124,7 @@ pub(crate) fn platform() -> Platform {
         deadline_pull_seconds: 300,
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
+        on_drift: OnDrift::Repair,
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::chance::Chance;
 use crate::twin::ledger::MemoryLedger;
-use crate::twin::swarm::{Behaviour, SimulatedSwarm};
+use crate::twin::swarm::{Behaviour, End, SimulatedSwarm};
 
 /// Images that work.
 const GOOD: [&str; 4] = [
@@ -23,8 +23,9 @@ const GOOD: [&str; 4] = [
 /// Healthy through any window, and not for long after it.
 pub(super) const LATE_CRASH: &str = "registry.test/web:late-crash";
 /// Images that do not.
-const BAD: [&str; 8] = [
+const BAD: [&str; 9] = [
     "registry.test/web:unhealthy",
+    "registry.test/web:unhealthy-and-drains",
     "registry.test/web:crash",
     LATE_CRASH,
     "registry.test/web:hungry",
@@ -65,19 +66,26 @@ fn images(swarm: &SimulatedSwarm) {
         (GOOD[2], healthy(7000)),
         (GOOD[3], healthy(50)),
         (BAD[0], Behaviour::unhealthy(seconds(6))),
-        (BAD[1], Behaviour::crashes(seconds(1), 7)),
-        (BAD[2], Behaviour::crashes(seconds(9), 1)),
-        (BAD[3], Behaviour::out_of_memory(seconds(3))),
-        (BAD[4], Behaviour::missing()),
-        (BAD[5], Behaviour::never_pulled()),
-        (BAD[6], Behaviour::never_scheduled()),
+        (
+            BAD[1],
+            Behaviour {
+                ends: Some((seconds(6), End::Unhealthy(0))),
+                ..Behaviour::unhealthy(seconds(6))
+            },
+        ),
+        (BAD[2], Behaviour::crashes(seconds(1), 7)),
+        (BAD[3], Behaviour::crashes(seconds(9), 1)),
+        (BAD[4], Behaviour::out_of_memory(seconds(3))),
+        (BAD[5], Behaviour::missing()),
+        (BAD[6], Behaviour::never_pulled()),
+        (BAD[7], Behaviour::never_scheduled()),
     ];
     for (reference, behaviour) in behaviours {
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(reference)));
         swarm.register(reference, ImageLookup::Digest(digest.clone()));
         swarm.behave(&format!("registry.test/web@{digest}"), [behaviour]);
     }
-    swarm.register(BAD[7], ImageLookup::NotFound);
+    swarm.register(BAD[8], ImageLookup::NotFound);
 }
 
 fn spec(chance: &Chance) -> AppSpec {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::Stream;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
-    ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
 };
 
 use super::judge::Judge;
@@ -118,6 +118,10 @@ impl Swarm for FaultySwarm {
 
     async fn network(&self, name: &str) -> SwarmResult<Option<OverlayNetwork>> {
         self.see(self.swarm.network(name)).await
+    }
+
+    async fn networks(&self, platform: &str) -> SwarmResult<Vec<ListedNetwork>> {
+        self.see(self.swarm.networks(platform)).await
     }
 
     async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use model::drift::OnDrift;
 use model::id::{AppId, WorkerId};
 use model::platform::Platform;
 use model::spec::EndpointMode;
@@ -75,6 +76,7 @@ impl World {
             deadline_pull_seconds: 30,
             deadline_healthy_seconds: 20,
             deadline_progress_seconds: 60,
+            on_drift: OnDrift::Repair,
         };
         let ledger = MemoryLedger::new(clock, platform.clone());
         let nodes = usize::try_from(chance.of(0..=3)).unwrap_or_default();

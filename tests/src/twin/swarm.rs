@@ -24,8 +24,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use model::names;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, LocalImage, NetworkSpec, Node, OverlayNetwork, Service,
-    ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
 };
 use sha2::{Digest, Sha256};
 
@@ -78,6 +78,20 @@ fn shown(task: &task::Task, ground: &Ground, epoch: DateTime<Utc>) -> Task {
     }
 }
 
+/// A service as Swarm shows it.
+fn told(service: &service::Service) -> Service {
+    Service {
+        id: service.id.clone(),
+        version: service.version,
+        labels: service.spec.labels.clone(),
+        replicas: service.spec.replicas,
+        image: Some(service.spec.task.image.clone()),
+        spec_hash: Some(service.spec.spec_hash.clone()),
+        restart_counter: service.spec.restart_counter,
+        update: service.update.clone(),
+    }
+}
+
 impl Swarm for SimulatedSwarm {
     async fn ensure_initialised(&self) -> SwarmResult<()> {
         Ok(())
@@ -92,15 +106,7 @@ impl Swarm for SimulatedSwarm {
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
-        Ok(self.cluster().service(name).map(|service| Service {
-            id: service.id.clone(),
-            version: service.version,
-            labels: service.spec.labels.clone(),
-            replicas: service.spec.replicas,
-            spec_hash: Some(service.spec.spec_hash.clone()),
-            restart_counter: service.spec.restart_counter,
-            update: service.update.clone(),
-        }))
+        Ok(self.cluster().service(name).map(told))
     }
 
     async fn service_create(&self, spec: &ServiceSpec) -> SwarmResult<()> {
@@ -132,7 +138,7 @@ impl Swarm for SimulatedSwarm {
         let runs = |task: &&task::Task| task.state == TaskState::Running;
         let count = |service: &service::Service| ServiceCount {
             name: service.spec.name.clone(),
-            labels: service.spec.labels.clone(),
+            service: told(service),
             desired: service.spec.replicas,
             running: i32::try_from(service.tasks.iter().filter(runs).count()).unwrap_or(i32::MAX),
         };
@@ -158,6 +164,13 @@ impl Swarm for SimulatedSwarm {
 
     async fn network(&self, name: &str) -> SwarmResult<Option<OverlayNetwork>> {
         Ok(self.cluster().network(name))
+    }
+
+    async fn networks(&self, platform: &str) -> SwarmResult<Vec<ListedNetwork>> {
+        let is_of_platform = |network: &ListedNetwork| {
+            network.labels.get(names::LABEL_PLATFORM).is_some_and(|label| label == platform)
+        };
+        Ok(self.cluster().ground.networks.listed().filter(is_of_platform).collect())
     }
 
     async fn network_create(&self, spec: &NetworkSpec) -> SwarmResult<()> {

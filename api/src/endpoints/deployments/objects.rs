@@ -105,8 +105,8 @@ pub(crate) struct DeploymentObject {
     replicas: i32,
     /// Whether tasks are restarted even where nothing changed.
     force: bool,
-    /// Id of the token that asked for it (`tok_…`).
-    requested_by: String,
+    /// Id of the token that asked for it (`tok_…`); `null` for a repair, which the platform makes.
+    requested_by: Option<String>,
     /// Id of the newer deployment that asked this one to end.
     superseded_by: Option<String>,
     /// When its owner asked it to end.
@@ -144,7 +144,7 @@ impl From<DeploymentRow> for DeploymentObject {
             release,
             replicas: deployment.replicas,
             force: deployment.force,
-            requested_by: deployment.requested_by.to_string(),
+            requested_by: deployment.requested_by.map(|token| token.to_string()),
             superseded_by: deployment.superseded_by.map(|id| id.to_string()),
             cancel_requested_at: deployment.cancel_requested_at,
             created_at: deployment.created_at,

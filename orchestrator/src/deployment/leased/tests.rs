@@ -63,6 +63,9 @@ impl Swarm for Counting {
     async fn network(&self, _: &str) -> SwarmResult<Option<OverlayNetwork>> {
         self.read(None)
     }
+    async fn networks(&self, _: &str) -> SwarmResult<Vec<ListedNetwork>> {
+        self.read(Vec::new())
+    }
     async fn network_create(&self, _: &NetworkSpec) -> SwarmResult<()> {
         self.change(())
     }

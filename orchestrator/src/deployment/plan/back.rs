@@ -57,7 +57,7 @@ impl<'a> Planner<'a, '_> {
                 "v{} is live again: {} of {} replicas ran through the window",
                 before.release.number, before.replicas, before.replicas
             );
-            return self.back(Status::RolledBack, message, Some(before.live()));
+            return self.back(Status::RolledBack, message, Some(before.live(service)));
         }
         if !all_running && self.progress_overdue() {
             return Step::GiveUp(Blame::NoProgress);

@@ -33,7 +33,10 @@ impl<'a> Planner<'a, '_> {
                 // A worker applied it and died before it could say so.
                 return applied("Swarm has the spec");
             }
-            if let Some(step) = self.unchanged(&wanted, service) {
+            // A repair brings back what labels and numbers may not show.
+            if self.deployment().kind != Kind::Repair
+                && let Some(step) = self.unchanged(&wanted, service)
+            {
                 return step;
             }
         }
@@ -61,7 +64,7 @@ impl<'a> Planner<'a, '_> {
             reason: Some(Reason::new(ReasonCode::Unchanged, sentence)),
             marks: Marks::default(),
             evidence: None,
-            live: Some(live.live()),
+            live: Some(live.live(service)),
         }))
     }
 
@@ -84,7 +87,7 @@ impl<'a> Planner<'a, '_> {
         if !wanted.is_carried_by(service) {
             return self.apply(wanted);
         }
-        if update == Some(UpdateState::Paused) {
+        if matches!(update, Some(UpdateState::Paused | UpdateState::RollbackPaused)) {
             return Step::GoBack(self.blame_of_pause(service));
         }
         let all_running = self.seen.all_running(service);
@@ -97,7 +100,7 @@ impl<'a> Planner<'a, '_> {
         }
         let running = self.seen.running(service);
         match (self.deployment().status, all_running) {
-            (Status::Verifying, true) => self.watch(&wanted, update),
+            (Status::Verifying, true) => self.watch(&wanted, service),
             (Status::Verifying, false) => Step::Go(Transition {
                 to: Status::Updating,
                 message: format!("{running} of {} replicas run", wanted.replicas),
@@ -127,19 +130,22 @@ impl<'a> Planner<'a, '_> {
 
     /// Every replica runs: the verdict comes when they still do at the end of the window, and Swarm
     /// is done with its update.
-    fn watch(&self, wanted: &Target<'_>, update: Option<UpdateState>) -> Step<'a> {
+    fn watch(&self, wanted: &Target<'_>, service: &Service) -> Step<'a> {
         let Some(left) = self.window_left(wanted) else {
             return Step::Mark(Marks { healthy: Some(true), ..Marks::default() });
         };
         if left > Duration::ZERO {
             return Step::Wait(left.min(self.pace()));
         }
-        if !matches!(update, None | Some(UpdateState::Completed)) {
+        // A rollback by hand can bring back what is ours: it is as good as our own update.
+        let update = Observation::update(service);
+        if matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted)) {
             return Step::Wait(self.pace());
         }
         let number = wanted.release.number;
         let code = match self.deployment().kind {
             Kind::Stop => ReasonCode::Stopped,
+            Kind::Repair => ReasonCode::Repaired,
             _ => ReasonCode::Live,
         };
         let sentence = match wanted.replicas {
@@ -158,7 +164,7 @@ impl<'a> Planner<'a, '_> {
             reason: Some(Reason::new(code, sentence)),
             marks: Marks::default(),
             evidence: None,
-            live: Some(wanted.live()),
+            live: Some(wanted.live(service)),
         })
     }
 

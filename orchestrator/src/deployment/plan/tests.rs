@@ -82,6 +82,8 @@ fn every_replica_is_watched_through_the_window() {
     let live = Some((Status::Succeeded, Some(ReasonCode::Live), true));
     assert_eq!(watched(5, None).goes(), live);
     assert_eq!(watched(5, Some(UpdateState::Completed)).goes(), live);
+    // Somebody went back twice: what is there is ours again.
+    assert_eq!(watched(5, Some(UpdateState::RollbackCompleted)).goes(), live);
     // Swarm is not done: its own monitor may still take it back.
     assert!(matches!(watched(5, Some(UpdateState::Updating)).step(), Step::Wait(_)));
 }
@@ -294,4 +296,23 @@ fn a_removal_ends_when_the_tasks_have() {
     assert_eq!(case.step(), Step::RemoveService);
     case.service = None;
     assert_eq!(case.goes(), Some((Status::Succeeded, Some(ReasonCode::Removed), false)));
+}
+
+#[test]
+fn a_repair_applies_what_looks_the_same_and_goes_back_to_nothing() {
+    let repair = |work: &mut Work| work.deployment.kind = Kind::Repair;
+    let same = |work: &mut Work| {
+        work.release = work.live.clone();
+        work.deployment.kind = Kind::Repair;
+    };
+    let mut looks_well = Case::new(Status::Provisioning)
+        .with(same)
+        .older(Some(UpdateState::Completed))
+        .two_running("v1");
+    assert_eq!(looks_well.applies(), Some((1, REPLICAS)));
+    let watched = || Case::new(Status::Verifying).with(repair).ours(None).two_running("v2");
+    let repaired = Some((Status::Succeeded, Some(ReasonCode::Repaired), true));
+    assert_eq!(watched().healthy_for(5).goes(), repaired);
+    let mut failing = Case::new(Status::Updating).with(repair).ours(Some(UpdateState::Paused));
+    assert!(matches!(failing.step(), Step::Fail(Blame::Paused(_))));
 }

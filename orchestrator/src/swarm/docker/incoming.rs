@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    HealthcheckResult, NetworkInspect, Service as DockerService, ServiceUpdateStatus,
+    HealthcheckResult, Network, NetworkInspect, Service as DockerService, ServiceUpdateStatus,
     ServiceUpdateStatusStateEnum, Task as DockerTask, TaskState as DockerTaskState,
 };
 use model::evidence::MAX_LOG_LINE;
 use model::names;
 
 use crate::swarm::{
-    ImageLookup, OverlayNetwork, Service, ServiceCount, SwarmError, SwarmResult, Task, TaskState,
-    UpdateState,
+    ImageLookup, ListedNetwork, OverlayNetwork, Service, ServiceCount, SwarmError, SwarmResult,
+    Task, TaskState, UpdateState,
 };
 
 /// Exit code of a process that SIGKILL ended.
@@ -70,6 +70,7 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
     let missing = |what: &str| SwarmError::Unavailable(format!("a service came without {what}"));
     let spec = service.spec.ok_or_else(|| missing("a spec"))?;
     let template = spec.task_template.unwrap_or_default();
+    let container = template.container_spec.unwrap_or_default();
     let replicas = spec.mode.and_then(|mode| mode.replicated).and_then(|mode| mode.replicas);
     Ok(Service {
         id: service.id.ok_or_else(|| missing("an id"))?,
@@ -79,10 +80,8 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
             .ok_or_else(|| missing("a version"))?,
         labels: spec.labels.unwrap_or_default().into_iter().collect(),
         replicas: replicas.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
-        spec_hash: template
-            .container_spec
-            .and_then(|container| container.labels)
-            .and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
+        image: container.image,
+        spec_hash: container.labels.and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
         restart_counter: counter(template.force_update),
         update: service.update_status.and_then(update),
     })
@@ -102,12 +101,12 @@ fn update(status: ServiceUpdateStatus) -> Option<(UpdateState, String)> {
 }
 
 pub(super) fn count(service: DockerService) -> Option<ServiceCount> {
-    let spec = service.spec?;
-    let status = service.service_status?;
+    let status = service.service_status.clone()?;
+    let name = service.spec.as_ref()?.name.clone()?;
     let tasks = |count: Option<u64>| count.and_then(|count| i32::try_from(count).ok());
     Some(ServiceCount {
-        name: spec.name?,
-        labels: spec.labels.unwrap_or_default().into_iter().collect(),
+        name,
+        service: self::service(service).ok()?,
         desired: tasks(status.desired_tasks).unwrap_or_default(),
         running: tasks(status.running_tasks).unwrap_or_default(),
     })
@@ -193,6 +192,11 @@ pub(super) fn last_failure(mut probes: Vec<HealthcheckResult>) -> Option<String>
         Some(code) if said.is_empty() => format!("exit code {code}"),
         _ => said,
     })
+}
+
+pub(super) fn listed_network(network: Network) -> Option<ListedNetwork> {
+    let labels = network.labels.unwrap_or_default().into_iter().collect();
+    Some(ListedNetwork { name: network.name?, labels })
 }
 
 pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {

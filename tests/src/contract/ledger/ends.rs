@@ -79,7 +79,7 @@ pub async fn a_deploy_that_is_rolled_back_leaves_the_old_one_live(stage: &impl S
     stage.accept(app, &deploy()).await?;
     let (claim, work) = pretend::update(stage.ledger()).await?;
     let before = work.live.context("nothing was live")?;
-    let again = Live { release: before.id, restart_counter: 4, replicas: 1 };
+    let again = Live { release: before.id, restart_counter: 4, replicas: 1, version: 11 };
     end(stage, claim, Status::RolledBack, Some(again)).await?;
     assert_eq!(live(&stage.app(app).await?), Some((before.id, 4, 1)));
     assert_eq!(stage.app(app).await?.replicas, 2, "only a scale gives its replicas back");
@@ -112,7 +112,7 @@ pub async fn only_success_makes_stable(stage: &impl Stage) -> Outcome {
     stage.accept(app, &deploy()).await?;
     let (claim, work) = pretend::update(stage.ledger()).await?;
     let release = work.release.context("no release")?.id;
-    let found = Live { release, restart_counter: 0, replicas: 2 };
+    let found = Live { release, restart_counter: 0, replicas: 2, version: 12 };
     end(stage, claim, Status::RolledBack, Some(found)).await?;
     assert_eq!(live(&stage.app(app).await?), Some((release, 0, 2)));
     assert_eq!(stage.releases(app).await?[0].stable_at, None);
@@ -137,7 +137,7 @@ pub async fn a_scale_that_is_rolled_back_is_not_tried_again(stage: &impl Stage) 
     stage.accept(app, &DeploymentRequest::Scale { replicas: 5 }).await?;
     assert_eq!(stage.app(app).await?.replicas, 5);
     let (claim, _) = pretend::update(stage.ledger()).await?;
-    let before = Live { release: first.id, restart_counter: 0, replicas: 2 };
+    let before = Live { release: first.id, restart_counter: 0, replicas: 2, version: 12 };
     end(stage, claim, Status::RolledBack, Some(before)).await?;
     let row = stage.app(app).await?;
     assert_eq!((live(&row), row.replicas), (Some((first.id, 0, 2)), 2));
@@ -185,7 +185,7 @@ pub async fn a_newer_wish_outlives_a_scale_that_is_rolled_back(stage: &impl Stag
     stage.accept(app, &DeploymentRequest::Scale { replicas: 5 }).await?;
     let (claim, _) = pretend::update(stage.ledger()).await?;
     stage.app_update(app, spec("web:v1"), 3).await?;
-    let before = Live { release: first.id, restart_counter: 0, replicas: 2 };
+    let before = Live { release: first.id, restart_counter: 0, replicas: 2, version: 12 };
     end(stage, claim, Status::RolledBack, Some(before)).await?;
     assert_eq!(stage.app(app).await?.replicas, 3);
     Ok(())
@@ -235,7 +235,7 @@ pub async fn steps_on_the_way_change_no_app(stage: &impl Stage) -> Outcome {
     let work = stage.ledger().work(claim.deployment).await?;
     let release = work.release.context("no release")?.id;
     let mut step = pretend::transition(Status::Updating, None);
-    step.live = Some(Live { release, restart_counter: 9, replicas: 9 });
+    step.live = Some(Live { release, restart_counter: 9, replicas: 9, version: 19 });
     pretend::go(stage.ledger(), claim, Status::Provisioning, step).await?;
     let row = stage.app(app).await?;
     assert_eq!((live(&row), row.live_restart_counter), (None, 0));

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use model::update_policy::FailureAction;
 use orchestrator::swarm::{ServiceSpec, TaskState, UpdateState};
 
-use super::scene::{Scene, alive, of, running, update, wanted};
+use super::scene::{Scene, alive, hash, of, running, update, wanted};
 use super::{Image, Stage};
 use crate::Outcome;
 
@@ -46,12 +46,15 @@ pub async fn a_crashing_update_is_rolled_back_with_its_labels<S: Stage>(stage: &
     Ok(())
 }
 
-/// A task that never runs takes no other's place.
+/// A task that never runs takes no other's place: one that is killed. (One that ends with 0 when
+/// its health check fails may be RUNNING for a moment, and Swarm goes on from there.)
 pub async fn an_unhealthy_update_never_touches_what_runs<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     let old = scene.spec(Image::Good, 1);
     let before = scene.running(&old).await?;
-    let new = scene.spec(Image::Unhealthy, 1);
+    let mut new = scene.spec(Image::Unhealthy, 1);
+    new.task.stop_signal = "SIGKILL".into();
+    new.spec_hash = hash(&new.task);
     scene.update(&new).await?;
     let mut fewest = 1;
     let (service, tasks) = scene

@@ -22,10 +22,15 @@ pub async fn a_network_is_made_once_and_shows_its_subnet<S: Stage>(stage: &S) ->
     .await?;
     ensure!(made.subnets == [spec.subnet.to_string()] && made.encrypted, "{made:#?}");
     ensure!(made.labels == spec.labels, "{made:#?}");
+    let listed = swarm.networks(&stage.platform()).await?;
+    ensure!(listed.len() == 1 && listed[0].name == spec.name, "{listed:#?}");
+    ensure!(listed[0].labels == spec.labels, "{listed:#?}");
+    ensure!(swarm.networks("no-platform").await?.is_empty());
     swarm.network_create(&network(stage, "two", 2)?).await?;
     ensure!(swarm.network(&spec.name).await?.as_ref() == Some(&made));
     swarm.network_remove(&made.id).await?;
     ensure!(swarm.network(&spec.name).await?.is_none());
+    ensure!(swarm.networks(&stage.platform()).await?.is_empty());
     swarm.network_remove(&made.id).await?;
     Ok(())
 }

@@ -145,8 +145,11 @@ pub async fn counts_are_of_this_platform<S: Stage>(stage: &S) -> Outcome {
     })
     .await?;
     ensure!(counts.len() == 1, "{counts:?}");
-    ensure!(counts[0].name == spec.name && counts[0].labels == spec.labels, "{counts:?}");
+    ensure!(counts[0].name == spec.name && counts[0].service.labels == spec.labels, "{counts:?}");
     ensure!(counts[0].desired == 2, "{counts:?}");
+    let service = scene.service(&spec.name).await?;
+    ensure!(counts[0].service == service, "{counts:?} {service:?}");
+    ensure!(service.image.as_deref() == Some(&*spec.task.image), "{service:?}");
     ensure!(scene.swarm().service_counts("no-platform").await?.is_empty());
     let task = &scene.swarm().tasks(&spec.name).await?[0];
     ensure!(task.state == TaskState::Running);

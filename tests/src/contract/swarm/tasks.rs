@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use model::spec::RestartCondition;
 use orchestrator::swarm::{Swarm as _, Task, TaskState};
 
-use super::scene::{Scene, alive, hash, of, update, wanted};
+use super::scene::{Scene, hash, of, update, wanted};
 use super::{Image, Stage};
 use crate::Outcome;
 
@@ -55,19 +55,16 @@ pub async fn a_crash_is_restarted_in_its_slot<S: Stage>(stage: &S) -> Outcome {
     Ok(())
 }
 
-/// It never runs; that it ended by its health check, only the check's own words tell.
+/// That it ended by its health check, only the check's own words tell. It may be RUNNING for a
+/// moment: the node's agent takes a process that ended with 0 for started, and looks at its end
+/// afterwards.
 pub async fn an_unhealthy_task_ends_with_its_probes_last_word<S: Stage>(stage: &S) -> Outcome {
     let scene = Scene::set(stage).await?;
     let spec = scene.spec(Image::Unhealthy, 1);
     scene.swarm().service_create(&spec).await?;
-    let mut ran = false;
     let (_, tasks) = scene
-        .until("its end", &spec, |_, tasks| {
-            ran |= alive(tasks) > 0;
-            tasks.iter().any(|task| task.state.is_over())
-        })
+        .until("its end", &spec, |_, tasks| tasks.iter().any(|task| task.state.is_over()))
         .await?;
-    ensure!(!ran, "it was never healthy");
     let dead = tasks.iter().find(|task| task.state.is_over()).context("none ended")?;
     ensure!(dead.state == TaskState::Complete && dead.exit_code == Some(0), "{dead:#?}");
     let autopsy = scene.swarm().autopsy(dead).await;

@@ -16,6 +16,7 @@ impl Rows {
             app.live_release_id = Some(live.release);
             app.live_restart_counter = live.restart_counter;
             app.live_replicas = Some(live.replicas);
+            app.live_version = Some(live.version);
             app.updated_at = now;
             if transition.to == Status::Succeeded
                 && live.replicas > 0
@@ -31,6 +32,7 @@ impl Rows {
                 app.removed_at = Some(now);
                 app.live_release_id = None;
                 app.live_replicas = None;
+                app.live_version = None;
                 app.updated_at = now;
             }
             Status::Succeeded | Status::Superseded => {}
@@ -47,7 +49,7 @@ impl Rows {
             (Kind::Stop, _) => app.stopped_at = None,
             (Kind::Start, _) => app.stopped_at = app.stopped_at.or(Some(now)),
             (Kind::Remove, _) => app.removal_requested_at = None,
-            (Kind::Scale | Kind::Deploy | Kind::Rollback | Kind::Restart, _) => {}
+            (Kind::Scale | Kind::Deploy | Kind::Rollback | Kind::Restart | Kind::Repair, _) => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use orchestrator::swarm::{NetworkSpec, OverlayNetwork};
+use orchestrator::swarm::{ListedNetwork, NetworkSpec, OverlayNetwork};
 
 /// From a network's creation to its subnet.
 pub(super) const ALLOCATION: Duration = Duration::from_millis(15);
@@ -46,6 +46,14 @@ pub(super) struct Networks {
 impl Networks {
     pub(super) fn is_allocated(&self, id: &str) -> bool {
         self.all.iter().any(|network| network.id == id && network.is_allocated)
+    }
+
+    /// Those that the swarm has.
+    pub(super) fn listed(&self) -> impl Iterator<Item = ListedNetwork> {
+        self.all.iter().filter(|network| !network.is_stale).map(|network| ListedNetwork {
+            name: network.name.clone(),
+            labels: network.labels.clone(),
+        })
     }
 
     /// By name or id; one that was removed, too, as long as a node shows it.

@@ -53,6 +53,7 @@ fn sentence(constraints: &[&str], error: Option<&str>, nodes: Option<&[Node]>) -
         deadline_pull_seconds: 300,
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
+        on_drift: model::drift::OnDrift::Repair,
     };
     let task = Task {
         id: "task".into(),

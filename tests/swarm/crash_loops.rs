@@ -1,0 +1,74 @@
+//! Crash loops: an app whose replicas keep ending is slowed down, tried again, and believed when it runs.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bollard::query_parameters::KillContainerOptionsBuilder;
+use serde_json::{Value, json};
+use tests::answer::{list, text};
+use tests::docker::Engine;
+use tests::{Outcome, Tenant, run, wait_for};
+
+use crate::specs::web;
+
+async fn health(tenant: &Tenant, health: &str, patience: u64) -> anyhow::Result<Value> {
+    wait_for(health, Duration::from_secs(patience), async || {
+        let status = tenant.app("web").await?["status"].clone();
+        Ok((status["health"] == health).then_some(status))
+    })
+    .await
+}
+
+/// Kills the app's one task as soon as it runs.
+async fn kill(engine: &Engine, app: &str) -> anyhow::Result<()> {
+    let running = wait_for("a task to run", Duration::from_secs(30), async || {
+        Ok(engine.running_ids(app).await?.pop())
+    })
+    .await?;
+    let container = engine.container_of(app).await?;
+    let signal = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+    engine.client().kill_container(&container, Some(signal)).await?;
+    wait_for("its end", Duration::from_secs(30), async || {
+        Ok((!engine.running_ids(app).await?.contains(&running)).then_some(()))
+    })
+    .await
+}
+
+#[test]
+fn is_slowed_down_then_tried_again_then_believed() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let acme = skep.tenant("acme").await?;
+        let app = acme.create_app("web", web("v1")).await?;
+        acme.deploy_live("web", json!({})).await?;
+        health(&acme, "healthy", 20).await?;
+        let id = text(&app, "/id")?;
+        for _ in 0..3 {
+            kill(&engine, id).await?;
+        }
+        let looping = health(&acme, "crash_looping", 20).await?;
+        assert_eq!((&looping["desired"], &looping["running"]), (&1.into(), &0.into()));
+        let slowed = wait_for("the pause", Duration::from_secs(20), async || {
+            let status = acme.app("web").await?["status"].clone();
+            Ok(text(&status, "/cause")?.contains("slowed down (round 1)").then_some(status))
+        })
+        .await?;
+        assert!(text(&slowed, "/cause")?.contains("was killed (SIGKILL)"), "{slowed:#}");
+        let service = engine.service_of(id).await?.context("no service")?;
+        assert_eq!(service["Spec"]["Mode"]["Replicated"]["Replicas"], 0);
+        let well = health(&acme, "healthy", 60).await?;
+        assert_eq!((&well["desired"], &well["running"]), (&1.into(), &1.into()));
+        let (_, answer) = engine.ask_from(id, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v1");
+        // The history has it all, newest first; nothing of it was a deployment.
+        let page = acme.client.get(&acme.path("apps/web/health")).await?.expect(200)?;
+        let history: Vec<&Value> =
+            list(&page, "/items")?.iter().map(|period| &period["health"]).collect();
+        assert_eq!((history[0], history[1]), (&"healthy".into(), &"crash_looping".into()));
+        assert!(history.len() >= 3 && history[2..].contains(&&"healthy".into()), "{history:?}");
+        let deployments = acme.client.get(&acme.path("apps/web/deployments")).await?.expect(200)?;
+        assert_eq!(list(&deployments, "/items")?.len(), 1, "{deployments:#}");
+        Ok(())
+    })
+}

@@ -1,0 +1,188 @@
+//! Drift: what somebody else does to services behind the platform's back.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bollard::models::ServiceSpec;
+use bollard::query_parameters::UpdateServiceOptionsBuilder;
+use serde_json::{Value, json};
+use tests::answer::{list, text};
+use tests::docker::Engine;
+use tests::{Outcome, Skep, Tenant, run, sql, wait_for, wait_until};
+
+use crate::specs::{image, web};
+
+/// Longer than a look at everything takes to come by itself.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// `docker service update` by somebody else.
+async fn meddle(engine: &Engine, app: &Value, change: impl Fn(&mut ServiceSpec)) -> Outcome {
+    let service = engine.service_of(text(app, "/id")?).await?.context("no service")?;
+    let id = text(&service, "/ID")?;
+    let found = engine.client().inspect_service(id, None).await?;
+    let version = found.version.and_then(|version| version.index).context("no version")?;
+    let mut spec = found.spec.context("no spec")?;
+    change(&mut spec);
+    let options = UpdateServiceOptionsBuilder::new().version(i32::try_from(version)?).build();
+    engine.client().update_service(id, spec, options, None).await?;
+    Ok(())
+}
+
+fn replicas(count: i64) -> impl Fn(&mut ServiceSpec) {
+    move |spec| {
+        let mode = spec.mode.as_mut().and_then(|mode| mode.replicated.as_mut());
+        mode.expect("replicated").replicas = Some(count);
+    }
+}
+
+/// The newest deployment, once it is a repair that has ended.
+async fn repair(tenant: &Tenant) -> anyhow::Result<Value> {
+    let path = tenant.path("apps/web/deployments");
+    let repair = wait_for("a repair", PATIENCE, async || {
+        let newest = list(&tenant.client.get(&path).await?.expect(200)?, "/items")?[0].clone();
+        Ok((newest["kind"] == "repair").then_some(newest))
+    })
+    .await?;
+    tenant.wait_for_end(&repair).await
+}
+
+async fn drift(skep: &Skep, query: &str) -> anyhow::Result<Vec<Value>> {
+    let page = skep.operator.get(&format!("/v1/admin/drift{query}")).await?.expect(200)?;
+    Ok(list(&page, "/items")?.to_vec())
+}
+
+async fn deployed(skep: &Skep) -> anyhow::Result<(Tenant, Engine, Value)> {
+    skep.start_worker().await?;
+    let acme = skep.tenant("acme").await?;
+    let app = acme.create_app("web", web("v1")).await?;
+    acme.deploy_live("web", json!({})).await?;
+    Ok((acme, Engine::connect()?, app))
+}
+
+#[test]
+fn what_somebody_else_changed_is_repaired_and_told() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        meddle(&engine, &app, |spec| {
+            let template = spec.task_template.as_mut().expect("a template");
+            let container = template.container_spec.as_mut().expect("a container");
+            container.image = Some(image("v2"));
+            replicas(2)(spec);
+        })
+        .await?;
+        let repaired = repair(&acme).await?;
+        assert_eq!(
+            (&repaired["status"], &repaired["reason"]["code"], &repaired["requested_by"]),
+            (&"succeeded".into(), &"repaired".into(), &Value::Null),
+            "{repaired:#}"
+        );
+        let why = text(&repaired, "/timeline/0/message")?;
+        assert!(why.contains("2 replicas and not 1") && why.contains(&image("v2")), "{why}");
+        let service = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        assert_eq!(service["Spec"]["Mode"]["Replicated"]["Replicas"], 1);
+        let (_, answer) = engine.ask_from(text(&app, "/id")?, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v1");
+        let told = &drift(skep, "?resolved=true").await?[0];
+        assert_eq!((&told["kind"], &told["repair"]), (&"changed".into(), &repaired["id"]));
+        wait_until("it to be resolved", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
+            .await?;
+        let audited = "SELECT count(*) AS count FROM audit_log WHERE action = 'app.repair' AND token_id IS NULL";
+        assert_eq!(sql::row(skep.database.owner(), audited).await?["count"], 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_service_that_is_gone_comes_back() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        let service = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        assert!(engine.delete(&format!("/services/{}", text(&service, "/ID")?)).await?);
+        let repaired = repair(&acme).await?;
+        assert_eq!(repaired["status"], "succeeded", "{repaired:#}");
+        assert!(text(&repaired, "/timeline/0/message")?.contains("gone"), "{repaired:#}");
+        let (_, answer) = engine.ask_from(text(&app, "/id")?, "http://web:8080/").await?;
+        assert_eq!(answer["version"], "v1");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_was_taken_back_is_told_and_nothing_is_touched() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        let before = engine.running_ids(text(&app, "/id")?).await?;
+        // Swarm takes it back by itself: the service's own update policy says so.
+        meddle(&engine, &app, |spec| {
+            let template = spec.task_template.as_mut().expect("a template");
+            let container = template.container_spec.as_mut().expect("a container");
+            container.image = Some("skep-demo:no-such-tag".into());
+        })
+        .await?;
+        let told = wait_for("the report", PATIENCE, async || {
+            let all = drift(skep, "?resolved=true").await?;
+            Ok(all.into_iter().find(|one| one["kind"] == "taken_back" || !one["repair"].is_null()))
+        })
+        .await?;
+        // Whoever is faster: the worker repairs, or Swarm takes it back.
+        if told["kind"] == "taken_back" {
+            assert!(!told["resolved_at"].is_null(), "{told:#}");
+            assert_eq!(engine.running_ids(text(&app, "/id")?).await?, before);
+        } else {
+            assert_eq!(repair(&acme).await?["status"], "succeeded");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn drift_is_only_reported_where_that_is_the_setting() -> Outcome {
+    run(async |skep| {
+        let report = "UPDATE platform SET on_drift = 'report'";
+        sql::execute(skep.database.owner(), report).await?;
+        let (acme, engine, app) = deployed(skep).await?;
+        meddle(&engine, &app, replicas(2)).await?;
+        let told =
+            wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await?;
+        assert_eq!((&told["kind"], &told["app"]), (&"changed".into(), &app["id"]), "{told:#}");
+        assert!(text(&told, "/sentence")?.contains("2 replicas and not 1"), "{told:#}");
+        // A deployment of the tenant's settles it.
+        acme.deploy_live("web", json!({ "force": true })).await?;
+        wait_until("it to be resolved", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
+            .await?;
+        let path = acme.path("apps/web/deployments");
+        let deployments = acme.client.get(&path).await?.expect(200)?;
+        assert!(list(&deployments, "/items")?.iter().all(|one| one["kind"] == "deploy"));
+        Ok(())
+    })
+}
+
+#[test]
+fn an_unknown_service_is_left_alone_and_an_orphan_is_taken_away() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        let service = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        let found = engine.client().inspect_service(text(&service, "/ID")?, None).await?;
+        let orphan = found.spec.context("no spec")?;
+        let mut unknown = orphan.clone();
+        unknown.name = Some(format!("{}-unknown", skep.platform()));
+        engine.client().create_service(unknown, None).await?;
+        let told =
+            wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await?;
+        assert_eq!((&told["kind"], &told["object_type"]), (&"unknown".into(), &"service".into()));
+        let removal = acme.remove("web").await?;
+        acme.wait_for(&removal, "succeeded", "removed").await?;
+        // A worker that was stopped for a minute wakes up in the middle of its call.
+        engine.client().create_service(orphan, None).await?;
+        wait_until("the orphan to go", PATIENCE, async || {
+            let all = drift(skep, "?resolved=true").await?;
+            Ok(all.iter().any(|one| one["kind"] == "orphan"))
+        })
+        .await?;
+        let left =
+            engine.labelled("services", &format!("skep.platform={}", skep.platform())).await?;
+        assert_eq!(left.len(), 1, "{left:#?}");
+        assert_eq!(left[0]["Spec"]["Name"], told["object"]);
+        Ok(())
+    })
+}
