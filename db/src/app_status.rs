@@ -11,6 +11,7 @@ use model::id::AppId;
 use model::schema::app_status;
 
 use crate::failure;
+use crate::now::now;
 use crate::pool::Database;
 
 /// Rows of one statement: Postgres takes 65,535 parameters.
@@ -55,7 +56,7 @@ async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
             app_status::running.eq(excluded(app_status::running)),
             app_status::tasks.eq(excluded(app_status::tasks)),
             app_status::observed_at.eq(excluded(app_status::observed_at)),
-            app_status::updated_at.eq(diesel::dsl::now),
+            app_status::updated_at.eq(now()),
         ))
         .execute(&mut connection)
         .await

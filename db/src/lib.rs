@@ -15,6 +15,7 @@ mod failure;
 pub mod ledger;
 pub mod migrations;
 pub mod notifications;
+mod now;
 pub mod organizations;
 pub mod outbox;
 pub mod page;
