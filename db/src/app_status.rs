@@ -12,6 +12,7 @@ use model::schema::{app_health, app_status};
 
 use crate::apps::app_get;
 use crate::failure;
+use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::scope::AppScope;
@@ -59,7 +60,7 @@ async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
             app_status::running.eq(excluded(app_status::running)),
             app_status::tasks.eq(excluded(app_status::tasks)),
             app_status::observed_at.eq(excluded(app_status::observed_at)),
-            app_status::updated_at.eq(diesel::dsl::now),
+            app_status::updated_at.eq(now()),
         ))
         .execute(&mut connection)
         .await

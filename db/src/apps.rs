@@ -16,6 +16,7 @@ use model::{Error, Result, names, policy};
 
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::{self, Failure, violates_unique};
+use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
@@ -201,7 +202,7 @@ pub async fn app_update(
                     apps::spec.eq(Stored(spec)),
                     apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
-                    apps::updated_at.eq(diesel::dsl::now),
+                    apps::updated_at.eq(now()),
                 ))
                 .returning(App::as_returning())
                 .get_result(connection)

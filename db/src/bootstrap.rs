@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::failure;
+use crate::now::now;
 use crate::tokens::{NewToken, token_insert};
 
 /// The role that owns the schema and runs migrations.
@@ -66,7 +67,7 @@ pub async fn bootstrap_settings(
                 .values(settings)
                 .on_conflict(platform::id)
                 .do_update()
-                .set((settings, platform::updated_at.eq(diesel::dsl::now)))
+                .set((settings, platform::updated_at.eq(now())))
                 .execute(connection)
                 .await?;
             let present: i64 = subnet_pools::table.count().get_result(connection).await?;

@@ -12,6 +12,7 @@ use model::id::{AppId, OrganizationId};
 use model::schema::crash_loops;
 
 use crate::failure;
+use crate::now::now;
 use crate::pool::Database;
 
 /// A new round of an app that keeps crashing.
@@ -61,7 +62,7 @@ pub async fn crash_loop_begin(database: &Database, round: Round<'_>) -> Result<O
             crash_loops::resumes_at.eq(until),
             crash_loops::recovered_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             crash_loops::cause.eq(round.cause),
-            crash_loops::updated_at.eq(diesel::dsl::now),
+            crash_loops::updated_at.eq(now()),
         ))
         .returning(CrashLoop::as_returning())
         .get_result(&mut connection)
@@ -80,7 +81,7 @@ pub async fn crash_loop_recovered(database: &Database, app: AppId, rounds: i16) 
             .filter(crash_loops::rounds.eq(rounds))
             .filter(crash_loops::recovered_at.is_null()),
     )
-    .set(crash_loops::recovered_at.eq(diesel::dsl::now))
+    .set(crash_loops::recovered_at.eq(now().nullable()))
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

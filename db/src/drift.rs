@@ -9,6 +9,7 @@ use model::id::{AppId, DeploymentId, DriftId, OrganizationId};
 use model::schema::drift;
 
 use crate::failure;
+use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::scope::OperatorScope;
@@ -75,7 +76,7 @@ pub async fn drift_settled(database: &Database, apps: &[AppId]) -> Result<()> {
     diesel::update(
         drift::table.filter(drift::app_id.eq_any(apps)).filter(drift::resolved_at.is_null()),
     )
-    .set(drift::resolved_at.eq(diesel::dsl::now))
+    .set(drift::resolved_at.eq(now().nullable()))
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;
@@ -96,7 +97,7 @@ pub async fn drift_unknown_left(
             .filter(drift::object.ne_all(left))
             .filter(drift::resolved_at.is_null()),
     )
-    .set(drift::resolved_at.eq(diesel::dsl::now))
+    .set(drift::resolved_at.eq(now().nullable()))
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

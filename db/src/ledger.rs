@@ -21,6 +21,7 @@ pub(crate) use transition::app_unset;
 pub use transition::{Live, Marks, Transition, ledger_mark, ledger_transition};
 
 use crate::failure;
+use crate::now::now;
 use crate::pool::Database;
 
 /// How long a claim holds without renewal. A worker that died is taken over after this and a sweep.
@@ -44,7 +45,8 @@ struct Claimed {
 }
 
 /// Claims the next deployment: one whose worker died first of all, else a queued one, of the
-/// organization with the fewest in progress, oldest first. `None`: nothing to do.
+/// organization with the fewest in progress, oldest first. Where moments are equal, ids decide.
+/// `None`: nothing to do.
 pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Result<Option<Claim>> {
     let mut connection = database.connection().await?;
     let abandoned: Vec<Claimed> = diesel::sql_query(
@@ -58,7 +60,7 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
              WHERE status IN ('provisioning', 'updating', 'verifying', 'rolling_back')
                AND lease_expires_at < now()
                AND spec_version <= $3
-             ORDER BY lease_expires_at
+             ORDER BY lease_expires_at, id
              LIMIT 1
              FOR UPDATE SKIP LOCKED)
          RETURNING id, fence",
@@ -88,7 +90,7 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
                    SELECT FROM deployments other
                    WHERE other.app_id = d.app_id
                      AND other.status IN ('provisioning', 'updating', 'verifying', 'rolling_back'))
-             ORDER BY coalesce(busy.driving, 0), d.created_at
+             ORDER BY coalesce(busy.driving, 0), d.created_at, d.id
              LIMIT 1
              FOR UPDATE OF d SKIP LOCKED
          ), claimed AS (
@@ -160,7 +162,7 @@ pub async fn ledger_read(
     deployments::table
         .filter(deployments::id.eq(claim.deployment))
         .filter(deployments::fence.eq(claim.fence))
-        .select((Deployment::as_select(), diesel::dsl::sql::<sql_types::Timestamptz>("now()")))
+        .select((Deployment::as_select(), now()))
         .first(&mut connection)
         .await
         .optional()

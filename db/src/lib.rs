@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod live;
 pub mod migrations;
 pub mod notifications;
+mod now;
 pub mod organizations;
 pub mod outbox;
 pub mod page;

@@ -11,6 +11,7 @@ use model::{Error, subnet};
 use uuid::Uuid;
 
 use crate::failure::Failure;
+use crate::now::now;
 
 /// Takes a free subnet of `prefix` bits out of the platform's pools. Locks the pool's row until the
 /// transaction ends, so that two callers never get the same.
@@ -35,7 +36,7 @@ pub(crate) async fn subnet_allocate(
         diesel::update(subnet_pools::table.find(id))
             .set((
                 subnet_pools::cursor.eq(IpNet::from(Ipv4Net::from(cursor))),
-                subnet_pools::updated_at.eq(diesel::dsl::now),
+                subnet_pools::updated_at.eq(now()),
             ))
             .execute(connection)
             .await?;

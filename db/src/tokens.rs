@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::audit::Mutation;
 use crate::failure::{self, Failure};
+use crate::now::now;
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{OperatorScope, OrgScope};
@@ -42,7 +43,7 @@ pub async fn token_authenticate(
         .left_join(organizations::table)
         .filter(tokens::secret_hash.eq(hash.as_slice()))
         .filter(tokens::revoked_at.is_null())
-        .filter(tokens::expires_at.is_null().or(tokens::expires_at.gt(diesel::dsl::now)))
+        .filter(tokens::expires_at.is_null().or(tokens::expires_at.gt(now().nullable())))
         .select((tokens::id, tokens::organization_id, organizations::slug.nullable()))
         .first(&mut connection)
         .await

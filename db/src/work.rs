@@ -12,6 +12,7 @@ use model::release::Release;
 use model::schema::{apps, deployments, networks, releases};
 
 use crate::failure;
+use crate::now::now;
 use crate::pool::Database;
 
 /// A deployment with everything around it.
@@ -71,10 +72,7 @@ pub async fn release_resolve(
 ) -> Result<Release> {
     let mut connection = database.connection().await?;
     diesel::update(releases::table.find(release).filter(releases::resolved_image.is_null()))
-        .set((
-            releases::resolved_image.eq(resolved_image),
-            releases::updated_at.eq(diesel::dsl::now),
-        ))
+        .set((releases::resolved_image.eq(resolved_image), releases::updated_at.eq(now())))
         .execute(&mut connection)
         .await
         .map_err(failure::postgres)?;

@@ -1,26 +1,43 @@
-//! The seeded fault search: thousands of stories on the twins, each with faults of its own.
+//! The seeded fault search: thousands of stories on the twins, each with faults of its own; some of
+//! them also with Postgres as the ledger.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use tests::Outcome;
 use tests::environment::number;
-use tests::search::{Planted, run, search};
+use tests::search::{Found, Planted, Report, StoryDatabase, run, search, search_on_postgres};
 
 /// Stories of each run of the suite.
 const STORIES: u64 = 10_000;
+/// Stories of each run that are told on Postgres, too.
+const ON_POSTGRES: u64 = 500;
 /// Stories within which a planted defect has to be found.
 const SOON: u64 = 500;
 
+/// The seeds of this run: the one that was asked for, or so many.
+fn seeds(stories: u64) -> anyhow::Result<Range<u64>> {
+    Ok(match number("SKEP_FAULT_SEED")? {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SKEP_FAULT_STORIES")?.unwrap_or(stories),
+    })
+}
+
 #[test]
 fn stories_keep_every_promise() -> Outcome {
-    let seeds = match number("SKEP_FAULT_SEED")? {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SKEP_FAULT_STORIES")?.unwrap_or(STORIES),
-    };
-    let is_one = seeds.end - seeds.start == 1;
-    let begun = Instant::now();
-    let found = search(seeds);
-    if is_one {
+    let (seeds, begun) = (seeds(STORIES)?, Instant::now());
+    judge(&search(seeds), begun)
+}
+
+#[test]
+fn stories_on_postgres_keep_every_promise() -> Outcome {
+    let (seeds, begun) = (seeds(ON_POSTGRES)?, Instant::now());
+    judge(&search_on_postgres(seeds)?, begun)
+}
+
+/// A story that was told alone is printed, if it was broken.
+fn judge(found: &Found, begun: Instant) -> Outcome {
+    if found.stories == 1 {
         found.reports.iter().flat_map(|report| &report.told).for_each(|line| println!("{line}"));
     }
     println!("{found}; {:.1} s", begun.elapsed().as_secs_f64());
@@ -38,10 +55,24 @@ fn a_seed_is_one_story() {
 #[test]
 fn planted_defects_are_found() -> Outcome {
     for planted in [Planted::NoFence, Planted::EarlyAck, Planted::ReplicaCounts] {
-        let found =
-            (0..SOON).map(|seed| run(seed, Some(planted))).find(|one| !one.violations.is_empty());
-        let found = found.ok_or_else(|| anyhow::anyhow!("{planted:?} was not found"))?;
-        println!("{planted:?}: seed {}: {}", found.seed, found.violations[0]);
+        find(planted, |seed| Ok(run(seed, Some(planted))))?;
     }
     Ok(())
+}
+
+#[test]
+fn planted_defects_are_found_on_postgres() -> Outcome {
+    StoryDatabase::with(|database| {
+        find(Planted::NoFence, |seed| database.run(seed, Some(Planted::NoFence)))
+    })
+}
+
+fn find(planted: Planted, tell: impl Fn(u64) -> anyhow::Result<Report>) -> Outcome {
+    for seed in 0..SOON {
+        if let [violation, ..] = tell(seed)?.violations.as_slice() {
+            println!("{planted:?}: seed {seed}: {violation}");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("{planted:?} was not found")
 }

@@ -34,6 +34,7 @@ cases! {
         are_renewed_until_they_are_taken
         leave_an_app_alone_that_is_driven
         are_handed_over
+        take_the_older_of_two_that_end_together
     }
     steps {
         outside_the_machine_are_refused

@@ -39,7 +39,7 @@ pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
 }
 
 /// Runs on the shared runtime, once what earlier runs left behind is swept.
-pub(crate) fn in_harness(test: impl Future<Output = Outcome>) -> Outcome {
+pub(crate) fn in_harness<T>(test: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     runtime().block_on(async {
         static SWEPT: OnceCell<()> = OnceCell::const_new();
         SWEPT.get_or_try_init(sweep).await.context("what earlier runs left cannot be swept")?;
@@ -70,7 +70,7 @@ fn judge(told: Result<Outcome, Box<dyn Any + Send>>, removed: Outcome) -> Outcom
 
 /// The runtime that all tests of a process share: what is started in one test (a lock's connection)
 /// may serve another.
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Result<Runtime, std::io::Error>> = LazyLock::new(|| {
         // What the API calls its own fault is seldom what a test wanted to see.
         tracing_subscriber::fmt()

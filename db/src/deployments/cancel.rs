@@ -16,6 +16,7 @@ use crate::apps::app_lock_any;
 use crate::audit::Mutation;
 use crate::failure::Failure;
 use crate::ledger::app_unset;
+use crate::now::now;
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::AppScope;
@@ -94,10 +95,7 @@ async fn takes_over(
             .filter(deployments::superseded_by.eq(deployment.id))
             .filter(deployments::finished_at.is_null()),
     )
-    .set((
-        deployments::superseded_by.eq(None::<DeploymentId>),
-        deployments::updated_at.eq(diesel::dsl::now),
-    ))
+    .set((deployments::superseded_by.eq(None::<DeploymentId>), deployments::updated_at.eq(now())))
     .returning(Deployment::as_returning())
     .get_result(connection)
     .await
@@ -135,8 +133,8 @@ async fn end(
         deployments::status.eq(Status::Canceled),
         deployments::reason_code.eq(ReasonCode::Canceled),
         deployments::reason.eq(sentence),
-        deployments::finished_at.eq(diesel::dsl::now),
-        deployments::updated_at.eq(diesel::dsl::now),
+        deployments::finished_at.eq(now().nullable()),
+        deployments::updated_at.eq(now()),
     ))
     .returning(Deployment::as_returning())
     .get_result(connection)
@@ -163,10 +161,7 @@ async fn ask(
             .filter(deployments::status.ne(Status::RollingBack))
             .filter(deployments::finished_at.is_null()),
     )
-    .set((
-        deployments::cancel_requested_at.eq(diesel::dsl::now),
-        deployments::updated_at.eq(diesel::dsl::now),
-    ))
+    .set((deployments::cancel_requested_at.eq(now().nullable()), deployments::updated_at.eq(now())))
     .returning(Deployment::as_returning())
     .get_result(connection)
     .await

@@ -15,6 +15,7 @@ use model::{Error, Result};
 
 use super::Claim;
 use crate::failure::{self, Failure};
+use crate::now::now;
 use crate::pool::Database;
 
 /// Moments that are stamped with Postgres's clock.
@@ -33,10 +34,10 @@ macro_rules! stamps {
     ($marks:expr) => {{
         let marks: Marks = $marks;
         (
-            marks.applied.then_some(deployments::applied_at.eq(diesel::dsl::now)),
-            marks.progressed.then_some(deployments::progressed_at.eq(diesel::dsl::now)),
+            marks.applied.then_some(deployments::applied_at.eq(now().nullable())),
+            marks.progressed.then_some(deployments::progressed_at.eq(now().nullable())),
             (marks.healthy == Some(true))
-                .then_some(deployments::healthy_since.eq(diesel::dsl::now)),
+                .then_some(deployments::healthy_since.eq(now().nullable())),
             (marks.healthy == Some(false))
                 .then_some(deployments::healthy_since.eq(None::<DateTime<Utc>>)),
         )
@@ -123,7 +124,7 @@ pub async fn ledger_mark(database: &Database, claim: Claim, marks: Marks) -> Res
             .filter(deployments::fence.eq(claim.fence))
             .filter(deployments::finished_at.is_null()),
     )
-    .set((stamps!(marks), deployments::updated_at.eq(diesel::dsl::now)))
+    .set((stamps!(marks), deployments::updated_at.eq(now())))
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;
@@ -173,9 +174,9 @@ async fn update(
             deployments::status.eq(transition.to),
             reason.map(|reason| deployments::reason_code.eq(reason.code)),
             reason.map(|reason| deployments::reason.eq(&reason.sentence)),
-            transition.to.is_terminal().then_some(deployments::finished_at.eq(diesel::dsl::now)),
+            transition.to.is_terminal().then_some(deployments::finished_at.eq(now().nullable())),
             stamps!(transition.marks),
-            deployments::updated_at.eq(diesel::dsl::now),
+            deployments::updated_at.eq(now()),
         ))
         .returning(Deployment::as_returning())
         .get_result(connection)
@@ -216,10 +217,7 @@ async fn evidence_upsert(
         ))
         .on_conflict(deployment_evidence::deployment_id)
         .do_update()
-        .set((
-            deployment_evidence::evidence.eq(&stored),
-            deployment_evidence::updated_at.eq(diesel::dsl::now),
-        ))
+        .set((deployment_evidence::evidence.eq(&stored), deployment_evidence::updated_at.eq(now())))
         .execute(connection)
         .await?;
     Ok(())
@@ -238,7 +236,7 @@ async fn app_settle(
                 apps::live_restart_counter.eq(live.restart_counter),
                 apps::live_replicas.eq(live.replicas),
                 apps::live_version.eq(live.version),
-                apps::updated_at.eq(diesel::dsl::now),
+                apps::updated_at.eq(now()),
             ))
             .execute(connection)
             .await?;
@@ -247,10 +245,7 @@ async fn app_settle(
             diesel::update(
                 releases::table.find(live.release).filter(releases::stable_at.is_null()),
             )
-            .set((
-                releases::stable_at.eq(diesel::dsl::now),
-                releases::updated_at.eq(diesel::dsl::now),
-            ))
+            .set((releases::stable_at.eq(now().nullable()), releases::updated_at.eq(now())))
             .execute(connection)
             .await?;
         }
@@ -259,11 +254,11 @@ async fn app_settle(
         Status::Succeeded if deployment.kind == Kind::Remove => {
             diesel::update(apps::table.find(deployment.app_id))
                 .set((
-                    apps::removed_at.eq(diesel::dsl::now),
+                    apps::removed_at.eq(now().nullable()),
                     apps::live_release_id.eq(None::<ReleaseId>),
                     apps::live_replicas.eq(None::<i32>),
                     apps::live_version.eq(None::<i64>),
-                    apps::updated_at.eq(diesel::dsl::now),
+                    apps::updated_at.eq(now()),
                 ))
                 .execute(connection)
                 .await?;
@@ -307,7 +302,7 @@ pub(crate) async fn app_unset(
         }
         Kind::Start => {
             diesel::update(app.filter(apps::stopped_at.is_null()))
-                .set(apps::stopped_at.eq(diesel::dsl::now))
+                .set(apps::stopped_at.eq(now().nullable()))
                 .execute(connection)
                 .await?;
         }

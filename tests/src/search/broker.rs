@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::judge::Judge;
 use super::life::{Life, Planted, Weather};
-use crate::twin::ledger::MemoryLedger;
+use super::story_ledger::StoryLedger;
 
 /// How often the outbox is looked into without having been told.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -40,19 +40,17 @@ impl Broker {
     }
 
     /// Carries wake-ups from the outbox into the queue, for ever.
-    pub(super) async fn relay(self, ledger: MemoryLedger, weather: Arc<Weather>) {
+    pub(super) async fn relay(self, ledger: impl StoryLedger, weather: Arc<Weather>) {
         loop {
-            let rows = ledger.outbox();
-            for row in &rows {
+            for deployment in ledger.wakeups() {
                 let lost = !weather.is_calm() && weather.chance.in_thousand(150);
                 let repeated = !weather.is_calm() && weather.chance.in_thousand(150);
                 let copies = usize::from(!lost) + usize::from(repeated);
                 for _ in 0..copies {
-                    self.queue().waiting.push_back(row.deployment);
+                    self.queue().waiting.push_back(deployment);
                     self.ready.notify_one();
                 }
             }
-            ledger.outbox_confirmed(&rows.iter().map(|row| row.id).collect::<Vec<_>>());
             tokio::select! {
                 biased;
                 () = self.written.notified() => sleep(weather.chance.millis(1..=50)).await,
@@ -78,7 +76,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn consumer(&self, life: Arc<Life>, judge: Arc<Judge>) -> MemoryConsumer {
+    pub(super) fn consumer<L>(&self, life: Arc<Life>, judge: Arc<Judge<L>>) -> MemoryConsumer<L> {
         MemoryConsumer { broker: self.clone(), life, judge }
     }
 
@@ -94,16 +92,16 @@ impl Relay for Broker {
 }
 
 /// A worker's consumer.
-pub(super) struct MemoryConsumer {
+pub(super) struct MemoryConsumer<L> {
     broker: Broker,
     life: Arc<Life>,
-    judge: Arc<Judge>,
+    judge: Arc<Judge<L>>,
 }
 
-impl Wakeups for MemoryConsumer {
-    type Wakeup = MemoryWakeup;
+impl<L: StoryLedger> Wakeups for MemoryConsumer<L> {
+    type Wakeup = MemoryWakeup<L>;
 
-    async fn next(&mut self) -> Option<MemoryWakeup> {
+    async fn next(&mut self) -> Option<MemoryWakeup<L>> {
         loop {
             if self.life.is_dead() {
                 return std::future::pending().await;
@@ -137,15 +135,15 @@ impl Wakeups for MemoryConsumer {
 }
 
 /// A wake-up that waits for its answer.
-pub(super) struct MemoryWakeup {
+pub(super) struct MemoryWakeup<L> {
     broker: Broker,
-    judge: Arc<Judge>,
+    judge: Arc<Judge<L>>,
     life: Arc<Life>,
     delivery: u64,
     deployment: DeploymentId,
 }
 
-impl MemoryWakeup {
+impl<L: StoryLedger> MemoryWakeup<L> {
     fn answer(&self) {
         if self.broker.queue().unanswered.remove(&self.delivery).is_some() {
             self.judge.answered(self.deployment);
@@ -153,7 +151,7 @@ impl MemoryWakeup {
     }
 }
 
-impl Acknowledge for MemoryWakeup {
+impl<L: StoryLedger> Acknowledge for MemoryWakeup<L> {
     async fn done(self) {
         if !self.life.is_dead() {
             self.answer();
@@ -161,7 +159,7 @@ impl Acknowledge for MemoryWakeup {
     }
 }
 
-impl Drop for MemoryWakeup {
+impl<L> Drop for MemoryWakeup<L> {
     /// Dropped without an answer, it is delivered again.
     fn drop(&mut self) {
         let dropped = self.broker.queue().unanswered.remove(&self.delivery);

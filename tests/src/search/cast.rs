@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use model::drift::OnDrift;
 use model::health_check::{HealthCheck, HealthTest};
 use model::id::AppId;
-use model::spec::{AppSpec, RestartCondition, RestartPolicy};
+use model::platform::Platform;
+use model::spec::{AppSpec, EndpointMode, RestartCondition, RestartPolicy};
 use model::update_policy::{Deadlines, FailureAction, UpdateOrder, UpdatePolicy};
 use orchestrator::swarm::ImageLookup;
 use sha2::{Digest, Sha256};
 
 use super::chance::Chance;
-use crate::twin::ledger::MemoryLedger;
+use super::story_ledger::StoryLedger;
 use crate::twin::swarm::{Behaviour, End, SimulatedSwarm};
 
 /// Images that work.
@@ -35,17 +37,38 @@ const BAD: [&str; 9] = [
     "registry.test/web:unknown",
 ];
 
+/// The installation that a story is told of.
+pub(super) fn platform() -> Platform {
+    Platform {
+        name: "search".into(),
+        endpoint_mode: EndpointMode::Vip,
+        local_images: false,
+        cpu_reservation_ratio: 0.1,
+        memory_reservation_ratio: 0.5,
+        tenants_on_managers: false,
+        network_mtu: None,
+        deadline_schedule_seconds: 10,
+        deadline_pull_seconds: 30,
+        deadline_healthy_seconds: 20,
+        deadline_progress_seconds: 60,
+        on_drift: OnDrift::Repair,
+    }
+}
+
 /// The apps of a story.
-pub(super) fn enter(ledger: &MemoryLedger, swarm: &SimulatedSwarm, chance: &Chance) -> Vec<AppId> {
+pub(super) fn enter(
+    ledger: &impl StoryLedger,
+    swarm: &SimulatedSwarm,
+    chance: &Chance,
+) -> Vec<AppId> {
     images(swarm);
     let mut apps = Vec::new();
     for _ in 0..chance.of(1..=2) {
-        let organization = ledger.organization_create();
-        let environment = ledger.environment_create(organization, "production");
+        let home = ledger.home();
         for slug in ["web", "worker"].iter().take(usize::try_from(chance.of(1..=2)).unwrap_or(1)) {
             let replicas = i32::try_from(chance.of(0..=3)).unwrap_or_default();
-            if let Ok(app) = ledger.app_create(environment, slug, spec(chance), replicas) {
-                apps.push(app.id);
+            if let Ok(app) = ledger.app_create(home, slug, spec(chance), replicas) {
+                apps.push(app);
             }
         }
     }

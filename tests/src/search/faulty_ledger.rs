@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use db::ledger::{Claim, Marks, Transition};
 use db::work::Work;
+use model::app::App;
 use model::deployment::Deployment;
 use model::error::ErrorCode;
 use model::id::{DeploymentId, ReleaseId, WorkerId};
@@ -15,17 +16,17 @@ use orchestrator::Ledger;
 
 use super::judge::Judge;
 use super::life::{Goes, Life, Planted, To};
-use crate::twin::ledger::MemoryLedger;
+use super::story_ledger::StoryLedger;
 
 /// The ledger, as far as this worker reaches it.
 #[derive(Clone)]
-pub(super) struct FaultyLedger {
-    pub(super) ledger: MemoryLedger,
+pub(super) struct FaultyLedger<L> {
+    pub(super) ledger: L,
     pub(super) life: Arc<Life>,
-    pub(super) judge: Arc<Judge>,
+    pub(super) judge: Arc<Judge<L>>,
 }
 
-impl FaultyLedger {
+impl<L: StoryLedger> FaultyLedger<L> {
     async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let goes = self.life.begin(To::Ledger).await;
         if goes == Goes::Unmade {
@@ -35,6 +36,10 @@ impl FaultyLedger {
             return self.life.end().await;
         }
         let answer = call.await;
+        if let Err(error) = &answer {
+            // Nothing here but the story's own faults is allowed to fail.
+            self.judge.object(format!("the ledger failed: {}", error.chain()));
+        }
         match goes {
             Goes::ThenDies => self.life.end().await,
             Goes::Unanswered => Err(unavailable()),
@@ -42,14 +47,17 @@ impl FaultyLedger {
         }
     }
 
+    fn app_of(&self, claim: Claim) -> Option<App> {
+        self.ledger.app(self.ledger.deployment(claim.deployment)?.app_id)
+    }
+
     /// The claim as the ledger gets it.
     fn shown(&self, claim: Claim) -> Claim {
-        match (self.life.planted, self.ledger.deployment(claim.deployment)) {
-            (Some(Planted::NoFence), Some(deployment)) => {
-                Claim { fence: deployment.fence, ..claim }
-            }
-            _ => claim,
+        if self.life.planted != Some(Planted::NoFence) {
+            return claim;
         }
+        let newest = self.ledger.deployment(claim.deployment);
+        newest.map_or(claim, |deployment| Claim { fence: deployment.fence, ..claim })
     }
 }
 
@@ -57,11 +65,13 @@ fn unavailable() -> Error {
     Error::new(ErrorCode::Unavailable, "the connection was cut")
 }
 
-impl Ledger for FaultyLedger {
+impl<L: StoryLedger> Ledger for FaultyLedger<L> {
     async fn claim_next(&self, worker: WorkerId) -> Result<Option<Claim>> {
         self.call(async {
             let claim = self.ledger.claim_next(worker).await?;
-            self.judge.claimed();
+            if claim.is_some() {
+                self.judge.claimed();
+            }
             Ok(claim)
         })
         .await
@@ -94,10 +104,10 @@ impl Ledger for FaultyLedger {
         transition: &Transition,
     ) -> Result<bool> {
         self.call(async {
-            let app = self.ledger.deployment(claim.deployment).map(|one| one.app_id);
-            let before = app.and_then(|app| self.ledger.app(app));
+            let is_verdict = transition.to.is_terminal();
+            let before = is_verdict.then(|| self.app_of(claim)).flatten();
             let made = self.ledger.transition(self.shown(claim), from, transition).await?;
-            if made && transition.to.is_terminal() {
+            if made && is_verdict {
                 let judged = self.judge.verdict(self.life.worker, claim, before, transition);
                 judged.unwrap_or_else(|why| self.judge.object(why));
             }

@@ -11,16 +11,17 @@ use orchestrator::swarm::{
 
 use super::judge::Judge;
 use super::life::{Goes, Life, Planted, To};
+use super::story_ledger::StoryLedger;
 use crate::twin::swarm::SimulatedSwarm;
 
 /// The swarm, as far as this worker reaches it.
-pub(super) struct FaultySwarm {
+pub(super) struct FaultySwarm<L> {
     pub(super) swarm: SimulatedSwarm,
     pub(super) life: Arc<Life>,
-    pub(super) judge: Arc<Judge>,
+    pub(super) judge: Arc<Judge<L>>,
 }
 
-impl FaultySwarm {
+impl<L: StoryLedger> FaultySwarm<L> {
     async fn see<T>(&self, call: impl Future<Output = SwarmResult<T>>) -> SwarmResult<T> {
         match self.life.begin(To::See).await {
             Goes::Well => call.await,
@@ -57,7 +58,7 @@ fn unavailable() -> SwarmError {
     SwarmError::Unavailable("the daemon hung up".into())
 }
 
-impl Swarm for FaultySwarm {
+impl<L: StoryLedger> Swarm for FaultySwarm<L> {
     async fn ensure_initialised(&self) -> SwarmResult<()> {
         self.see(self.swarm.ensure_initialised()).await
     }

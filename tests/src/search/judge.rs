@@ -1,5 +1,5 @@
-//! The judge: what is believed of Skep, checked against the twins themselves, never against what
-//! the code under search says of them.
+//! The judge: what is believed of Skep, checked against ledger and Swarm themselves, never against
+//! what the code under search says of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,14 @@ use model::status::Status;
 use orchestrator::swarm::{Service, Task, TaskState};
 
 use super::cast::LATE_CRASH;
-use crate::twin::ledger::MemoryLedger;
+use super::story_ledger::StoryLedger;
+use crate::twin::clock::Clock;
 use crate::twin::swarm::SimulatedSwarm;
 
 /// Watches a story.
-pub(super) struct Judge {
-    ledger: MemoryLedger,
+pub(super) struct Judge<L> {
+    ledger: L,
+    clock: Clock,
     swarm: SimulatedSwarm,
     notes: Mutex<Notes>,
 }
@@ -50,13 +52,13 @@ fn ensure(holds: bool, why: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(why()) }
 }
 
-impl Judge {
-    pub(super) fn new(ledger: MemoryLedger, swarm: SimulatedSwarm) -> Self {
-        Self { ledger, swarm, notes: Mutex::default() }
+impl<L: StoryLedger> Judge<L> {
+    pub(super) fn new(ledger: L, swarm: SimulatedSwarm, clock: Clock) -> Self {
+        Self { ledger, clock, swarm, notes: Mutex::default() }
     }
 
     pub(super) fn object(&self, why: String) {
-        let now = self.ledger.now();
+        let now = self.clock.now();
         self.notes().violations.push(format!("{now}: {why}"));
     }
 
@@ -66,17 +68,17 @@ impl Judge {
 
     /// Somebody else changes an app's service now.
     pub(super) fn meddled(&self, app: AppId) {
-        let now = self.ledger.now();
+        let now = self.clock.now();
         self.notes().meddled.insert(app, now);
     }
 
     pub(super) fn saw_service(&self, worker: WorkerId, name: &str, service: Option<&Service>) {
-        let look = Look { at: self.ledger.now(), service: service.cloned(), tasks: Vec::new() };
+        let look = Look { at: self.clock.now(), service: service.cloned(), tasks: Vec::new() };
         self.notes().looks.insert((worker, name.to_owned()), look);
     }
 
     pub(super) fn saw_tasks(&self, worker: WorkerId, id: &str, tasks: &[Task]) {
-        let now = self.ledger.now();
+        let now = self.clock.now();
         let mut notes = self.notes();
         for task in tasks.iter().filter(|task| task.state == TaskState::Running) {
             notes.running.entry(task.id.clone()).or_insert(now);
@@ -102,7 +104,7 @@ impl Judge {
     /// No change without a lease. `service`: the name of the one that is changed; `None`: something
     /// that several apps share.
     pub(super) fn change(&self, worker: WorkerId, service: Option<&str>) {
-        let now = self.ledger.now();
+        let now = self.clock.now();
         let may = self.ledger.leases().into_iter().any(|lease| {
             lease.worker == worker
                 && lease.expires_at > now
@@ -143,16 +145,17 @@ impl Judge {
 
     /// After the last verdict: everything has ended once, and what is live is what the ledger says.
     pub(super) fn end(&self) {
+        let events = self.ledger.events();
         for deployment in self.ledger.deployments() {
-            let events = self.ledger.events(deployment.id);
-            let ends = events.iter().filter(|event| event.status.is_terminal()).count();
-            let last = events.last().map(|event| event.status);
+            let timeline = events.iter().filter(|event| event.deployment_id == deployment.id);
+            let ends = timeline.clone().filter(|event| event.status.is_terminal()).count();
+            let last = timeline.last().map(|event| event.status);
             if ends != 1 || last != Some(deployment.status) || !deployment.status.is_terminal() {
                 self.object(format!("{} has {ends} ends, {last:?} last", deployment.id));
             }
             let went_wrong =
                 matches!(deployment.status, Status::RolledBack | Status::Failed | Status::Stuck);
-            if went_wrong && self.ledger.evidence(deployment.id).is_none() {
+            if went_wrong && !self.ledger.has_evidence(deployment.id) {
                 self.object(format!("{} {} without evidence", deployment.id, deployment.status));
             }
         }
@@ -203,14 +206,14 @@ impl Judge {
 }
 
 /// One verdict before the judge.
-struct Case<'a> {
-    judge: &'a Judge,
+struct Case<'a, L> {
+    judge: &'a Judge<L>,
     deployment: &'a Deployment,
     app: &'a App,
     look: Option<Look>,
 }
 
-impl Case<'_> {
+impl<L: StoryLedger> Case<'_, L> {
     fn judge(&self, transition: &Transition) -> Verdict {
         ensure(self.deployment.reason.is_some(), || "without a reason".into())?;
         match (transition.to, transition.live) {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter, Result};
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::{iter, thread};
 
-use super::{Report, run};
+use super::{Report, StoryDatabase, run};
 
 /// Most broken stories that are kept to be told of; all are counted.
 const KEPT: usize = 5;
@@ -41,6 +41,11 @@ impl Found {
         }
     }
 
+    fn joined(mut self, other: Self) -> Self {
+        self.join(other);
+        self
+    }
+
     /// Takes in what came of others.
     pub fn join(&mut self, other: Self) {
         self.stories += other.stories;
@@ -69,24 +74,46 @@ impl Display for Found {
     }
 }
 
-/// Tells the stories of these seeds.
+/// Tells the stories of these seeds in memory.
 pub fn search(seeds: Range<u64>) -> Found {
     let next = AtomicU64::new(seeds.start);
-    let found = Mutex::new(Found::default());
     let tell = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return;
-            }
-            let report = run(seed, None);
-            found.lock().unwrap_or_else(PoisonError::into_inner).add(report);
-        }
+        let mut found = Found::default();
+        taken(&next, seeds.end).for_each(|seed| found.add(run(seed, None)));
+        found
     };
+    on_each_processor(tell).into_iter().fold(Found::default(), Found::joined)
+}
+
+/// Tells the stories of these seeds on Postgres, on a database for each processor. One that is
+/// another story than in memory counts as broken: the twin has no rule of its own.
+pub fn search_on_postgres(seeds: Range<u64>) -> anyhow::Result<Found> {
+    let next = AtomicU64::new(seeds.start);
+    let tell = || {
+        StoryDatabase::with(|database| {
+            let mut found = Found::default();
+            for seed in taken(&next, seeds.end) {
+                let mut report = database.run(seed, None)?;
+                report.violations.extend(report.difference(&run(seed, None)));
+                found.add(report);
+            }
+            Ok(found)
+        })
+    };
+    let found: Vec<Found> = on_each_processor(tell).into_iter().collect::<anyhow::Result<_>>()?;
+    Ok(found.into_iter().fold(Found::default(), Found::joined))
+}
+
+/// The seeds that nobody else has taken.
+fn taken(next: &AtomicU64, end: u64) -> impl Iterator<Item = u64> {
+    iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(move |seed| *seed < end)
+}
+
+fn on_each_processor<T: Send>(tell: impl Fn() -> T + Sync) -> Vec<T> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(tell);
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(&tell)).collect();
+        let told = threads.into_iter().map(|thread| thread.join());
+        told.map(|told| told.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }

@@ -1,14 +1,13 @@
-//! The world of a story: the twins, the workers, the broker between them, and the clock.
+//! The world of a story: its ledger, the simulated Swarm, the workers, the broker between them, and the clock.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::drift::OnDrift;
+use model::error::ErrorCode;
 use model::id::{AppId, WorkerId};
 use model::platform::Platform;
-use model::spec::EndpointMode;
 use model::status::Status;
 use orchestrator::Runner;
 use orchestrator::wakeups::Relay as _;
@@ -23,10 +22,11 @@ use super::faulty_ledger::FaultyLedger;
 use super::faulty_swarm::FaultySwarm;
 use super::judge::Judge;
 use super::life::{Life, Planted, Weather};
+use super::names::Names;
 use super::story::{Happening, happenings};
+use super::story_ledger::StoryLedger;
 use super::{Report, cast};
 use crate::twin::clock::Clock;
-use crate::twin::ledger::MemoryLedger;
 use crate::twin::swarm::SimulatedSwarm;
 
 /// How long things happen and calls fail.
@@ -38,20 +38,25 @@ const WORKERS: usize = 3;
 /// Deployments that a worker drives at once.
 const SLOTS: usize = 2;
 
-/// Tells a story.
-pub(super) async fn tell(seed: u64, planted: Option<Planted>) -> Report {
-    let mut world = World::new(seed, planted);
+/// Tells a story on a ledger of its own, which goes by this clock.
+pub(super) async fn tell(
+    ledger: impl StoryLedger,
+    clock: Clock,
+    seed: u64,
+    planted: Option<Planted>,
+) -> Report {
+    let mut world = World::new(ledger, clock, seed, planted);
     world.storm().await;
     world.calm().await;
     world.report(seed)
 }
 
-struct World {
-    ledger: MemoryLedger,
+struct World<L> {
+    ledger: L,
     swarm: SimulatedSwarm,
     weather: Arc<Weather>,
     broker: Broker,
-    judge: Arc<Judge>,
+    judge: Arc<Judge<L>>,
     platform: Arc<Platform>,
     planted: Option<Planted>,
     apps: Vec<AppId>,
@@ -60,25 +65,9 @@ struct World {
     deaths: (UnboundedSender<WorkerId>, UnboundedReceiver<WorkerId>),
 }
 
-impl World {
-    fn new(seed: u64, planted: Option<Planted>) -> Self {
-        let clock = Clock::start();
+impl<L: StoryLedger> World<L> {
+    fn new(ledger: L, clock: Clock, seed: u64, planted: Option<Planted>) -> Self {
         let chance = Chance::new(seed);
-        let platform = Platform {
-            name: "search".into(),
-            endpoint_mode: EndpointMode::Vip,
-            local_images: false,
-            cpu_reservation_ratio: 0.1,
-            memory_reservation_ratio: 0.5,
-            tenants_on_managers: false,
-            network_mtu: None,
-            deadline_schedule_seconds: 10,
-            deadline_pull_seconds: 30,
-            deadline_healthy_seconds: 20,
-            deadline_progress_seconds: 60,
-            on_drift: OnDrift::Repair,
-        };
-        let ledger = MemoryLedger::new(clock, platform.clone());
         let nodes = usize::try_from(chance.of(0..=3)).unwrap_or_default();
         let swarm = SimulatedSwarm::new(seed, nodes, clock.now());
         let apps = cast::enter(&ledger, &swarm, &chance);
@@ -90,7 +79,7 @@ impl World {
             calls: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
         });
-        let judge = Arc::new(Judge::new(ledger.clone(), swarm.clone()));
+        let judge = Arc::new(Judge::new(ledger.clone(), swarm.clone(), clock));
         let broker = Broker::new();
         tokio::spawn(broker.clone().relay(ledger.clone(), Arc::clone(&weather)));
         Self {
@@ -99,7 +88,7 @@ impl World {
             weather,
             broker,
             judge,
-            platform: Arc::new(platform),
+            platform: Arc::new(cast::platform()),
             planted,
             apps,
             workers: Vec::new(),
@@ -201,10 +190,11 @@ impl World {
         match happening {
             Happening::Ask(app, request) => {
                 if let Some(app) = self.apps.get(app) {
-                    // Refusals are part of the story: the contract suite knows which are right.
-                    if self.ledger.accept(*app, &request).is_ok() {
+                    let accepted = self.ledger.accept(*app, &request);
+                    if accepted.is_ok() {
                         self.broker.wake();
                     }
+                    self.answer(accepted);
                 }
             }
             Happening::Cancel(app) => {
@@ -212,8 +202,7 @@ impl World {
                     |one: &model::deployment::Deployment| Some(&one.app_id) == self.apps.get(app);
                 let newest = self.ledger.deployments().into_iter().rfind(of_app);
                 if let Some(newest) = newest {
-                    // Refused, it changes nothing.
-                    let _ = self.ledger.cancel(newest.id);
+                    self.answer(self.ledger.cancel(newest.app_id, newest.id));
                 }
             }
             Happening::Kill => {
@@ -257,6 +246,15 @@ impl World {
         }
     }
 
+    /// Refusals are part of the story: the contract suite knows which are right.
+    fn answer(&self, answer: model::Result<()>) {
+        if let Err(error) = answer
+            && matches!(error.code, ErrorCode::Internal | ErrorCode::Unavailable)
+        {
+            self.judge.object(format!("the ledger failed a tenant: {}", error.chain()));
+        }
+    }
+
     fn meddle(&self, app: usize, act: impl FnOnce(&SimulatedSwarm, &str)) {
         if let Some(app) = self.apps.get(app).and_then(|app| self.ledger.app(*app)) {
             self.judge.meddled(app.id);
@@ -265,28 +263,24 @@ impl World {
     }
 
     fn report(&self, seed: u64) -> Report {
+        let deployments = self.ledger.deployments();
         let mut ends: BTreeMap<Status, usize> = BTreeMap::new();
-        for deployment in self.ledger.deployments() {
+        for deployment in &deployments {
             *ends.entry(deployment.status).or_default() += 1;
         }
-        let told = self
-            .ledger
-            .all_events()
-            .into_iter()
-            .map(|event| {
-                format!(
-                    "{} {} {}: {}",
-                    event.created_at, event.deployment_id, event.status, event.message
-                )
-            })
-            .collect();
+        let deployments = deployments.iter().map(|one| one.id);
+        let names = Names::new(self.apps.iter().copied(), deployments);
+        let told = self.ledger.events().into_iter().map(|event| {
+            let (at, of) = (event.created_at, event.deployment_id);
+            names.tell(&format!("{at} {of} {}: {}", event.status, event.message))
+        });
         Report {
             seed,
             ends,
             calls: self.weather.calls.load(Ordering::Relaxed),
             deaths: self.weather.deaths.load(Ordering::Relaxed),
-            told,
-            violations: self.judge.violations(),
+            told: told.collect(),
+            violations: self.judge.violations().iter().map(|why| names.tell(why)).collect(),
         }
     }
 }

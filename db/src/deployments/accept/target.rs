@@ -16,6 +16,7 @@ use model::stored::Stored;
 
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
+use crate::now::now;
 use crate::releases::release_target;
 
 /// What the new deployment makes live.
@@ -46,7 +47,7 @@ pub(super) async fn target_of(
                 .set((
                     apps::last_release.eq(number),
                     apps::spec.eq(Stored(spec)),
-                    apps::updated_at.eq(diesel::dsl::now),
+                    apps::updated_at.eq(now()),
                 ))
                 .execute(connection)
                 .await?;
@@ -87,7 +88,7 @@ pub(super) async fn target_of(
             app.started()?;
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id))
-                .set((apps::replicas.eq(replicas), apps::updated_at.eq(diesel::dsl::now)))
+                .set((apps::replicas.eq(replicas), apps::updated_at.eq(now())))
                 .execute(connection)
                 .await?;
             Ok(target_release(&release, *replicas))
@@ -95,7 +96,7 @@ pub(super) async fn target_of(
         DeploymentRequest::Stop => {
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id).filter(apps::stopped_at.is_null()))
-                .set((apps::stopped_at.eq(diesel::dsl::now), apps::updated_at.eq(diesel::dsl::now)))
+                .set((apps::stopped_at.eq(now().nullable()), apps::updated_at.eq(now())))
                 .execute(connection)
                 .await?;
             Ok(target_release(&release, 0))
@@ -103,20 +104,14 @@ pub(super) async fn target_of(
         DeploymentRequest::Start => {
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id))
-                .set((
-                    apps::stopped_at.eq(None::<DateTime<Utc>>),
-                    apps::updated_at.eq(diesel::dsl::now),
-                ))
+                .set((apps::stopped_at.eq(None::<DateTime<Utc>>), apps::updated_at.eq(now())))
                 .execute(connection)
                 .await?;
             Ok(target_release(&release, app.replicas))
         }
         DeploymentRequest::Remove => {
             diesel::update(apps::table.find(app.id))
-                .set((
-                    apps::removal_requested_at.eq(diesel::dsl::now),
-                    apps::updated_at.eq(diesel::dsl::now),
-                ))
+                .set((apps::removal_requested_at.eq(now().nullable()), apps::updated_at.eq(now())))
                 .execute(connection)
                 .await?;
             // A removal first runs what is there with no replicas, so that it ends when every task

@@ -1,6 +1,6 @@
 //! Forward: from nothing of ours being live to the verdict.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use db::ledger::{Marks, Transition};
@@ -169,7 +169,8 @@ impl<'a> Planner<'a, '_> {
     }
 
     fn blame_of_tasks(&self) -> Option<Blame> {
-        let mut failures: HashMap<i64, Vec<&Task>> = HashMap::new();
+        // In the order of the replicas: whoever looks at the same tasks blames the same one.
+        let mut failures: BTreeMap<i64, Vec<&Task>> = BTreeMap::new();
         for task in self.seen.failed_tasks() {
             failures.entry(task.slot).or_default().push(task);
         }

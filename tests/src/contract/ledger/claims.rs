@@ -201,3 +201,20 @@ pub async fn are_handed_over(stage: &impl Stage) -> Outcome {
     assert_eq!(stage.ledger().hand_over(WorkerId::new()).await?, 0);
     Ok(())
 }
+
+/// Leases that end in the same moment: the older deployment first, whichever was written last.
+pub async fn take_the_older_of_two_that_end_together(stage: &impl Stage) -> Outcome {
+    let acme = stage.organization("acme").await?;
+    let queued = queue(stage, acme, &["a", "b"]).await?;
+    let leaving = WorkerId::new();
+    let first = stage.ledger().claim_next(leaving).await?.context("nothing to claim")?;
+    stage.ledger().claim_next(leaving).await?.context("nothing to claim")?;
+    assert!(stage.ledger().renew(first).await?);
+    assert_eq!(stage.ledger().hand_over(leaving).await?, 2);
+    let mut order = Vec::new();
+    for _ in 0..2 {
+        order.push(pretend::claim(stage.ledger()).await?.deployment);
+    }
+    assert_eq!(order, queued);
+    Ok(())
+}

@@ -93,7 +93,7 @@ impl Stage for MemoryStage {
     async fn events(&self, app: AppId) -> Result<Vec<DeploymentEvent>> {
         let of_it: Vec<DeploymentId> =
             self.deployments(app).await?.iter().map(|deployment| deployment.id).collect();
-        let events = self.ledger.all_events().into_iter();
+        let events = self.ledger.events().into_iter();
         Ok(events.filter(|event| of_it.contains(&event.deployment_id)).collect())
     }
 

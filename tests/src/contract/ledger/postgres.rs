@@ -54,13 +54,13 @@ pub struct PostgresStage {
 
 /// Tells a story on a ledger in Postgres.
 pub fn on_postgres(story: impl AsyncFnOnce(&PostgresStage) -> Outcome) -> Outcome {
-    run_on_database(async |database| story(&PostgresStage::on(database).await?).await)
+    run_on_database(async |database| story(&PostgresStage::on(database, platform()).await?).await)
 }
 
 impl PostgresStage {
-    async fn on(database: &TestDatabase) -> Result<Self> {
+    /// Sets an installation up in a database.
+    pub(crate) async fn on(database: &TestDatabase, platform: Platform) -> Result<Self> {
         let owner_url = database.owner_url()?.into();
-        let platform = platform();
         bootstrap_settings(&owner_url, &platform, &[SUBNETS.parse::<Ipv4Net>()?]).await?;
         let token = bootstrap_operator_token(&owner_url, "contract", true).await?;
         let token = token.context("no token")?.token.id;

@@ -34,7 +34,7 @@ struct History<'s, S> {
     stage: &'s S,
     rng: SmallRng,
     names: Names,
-    /// One for each look into the queue: leases that one worker hands over together have no order.
+    /// One for each look into the queue, so that each has one lease to hand over.
     workers: Vec<WorkerId>,
     /// Every claim that was ever made.
     claims: Vec<Claim>,

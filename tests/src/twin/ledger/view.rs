@@ -25,12 +25,20 @@ pub struct HeldLease {
     pub expires_at: DateTime<Utc>,
 }
 
-impl MemoryLedger {
-    /// The ledger's clock.
-    pub fn now(&self) -> DateTime<Utc> {
-        self.rows().now()
+impl HeldLease {
+    /// The lease on a deployment that is being driven.
+    pub(crate) fn of(driven: &Deployment) -> Option<Self> {
+        Some(Self {
+            deployment: driven.id,
+            app: driven.app_id,
+            worker: driven.lease_owner?,
+            fence: driven.fence,
+            expires_at: driven.lease_expires_at?,
+        })
     }
+}
 
+impl MemoryLedger {
     /// Every app, oldest first; those that are removed, too.
     pub fn apps(&self) -> Vec<App> {
         self.rows().apps.values().cloned().collect()
@@ -62,14 +70,8 @@ impl MemoryLedger {
         self.rows().deployments.get(&id).cloned()
     }
 
-    /// The timeline of a deployment, oldest first.
-    pub fn events(&self, deployment: DeploymentId) -> Vec<DeploymentEvent> {
-        let of_it = |event: &&DeploymentEvent| event.deployment_id == deployment;
-        self.rows().events.iter().filter(of_it).cloned().collect()
-    }
-
     /// Every event of every deployment, in the order in which they were written.
-    pub fn all_events(&self) -> Vec<DeploymentEvent> {
+    pub fn events(&self) -> Vec<DeploymentEvent> {
         self.rows().events.clone()
     }
 
@@ -88,16 +90,6 @@ impl MemoryLedger {
     pub fn leases(&self) -> Vec<HeldLease> {
         let rows = self.rows();
         let driving = rows.deployments.values().filter(|one| is_driving(one.status));
-        driving
-            .filter_map(|one| {
-                Some(HeldLease {
-                    deployment: one.id,
-                    app: one.app_id,
-                    worker: one.lease_owner?,
-                    fence: one.fence,
-                    expires_at: one.lease_expires_at?,
-                })
-            })
-            .collect()
+        driving.filter_map(HeldLease::of).collect()
     }
 }
