@@ -54,6 +54,12 @@ cases! {
         ends_with_the_newer_ones_cancel
         leaves_what_is_half_done_to_the_newer_one
     }
+    repairs {
+        bring_back_what_is_live
+        leave_what_is_under_way_alone
+        wait_for_each_other
+        give_way_and_are_not_withdrawn
+    }
     ends {
         a_deploy_that_succeeds_is_live_and_stable
         no_replicas_make_no_release_stable

@@ -51,6 +51,9 @@ pub async fn update(ledger: &impl Ledger) -> Result<(Claim, Work)> {
     Ok((claim, work))
 }
 
+/// Swarm's version of every service here.
+pub const VERSION: i64 = 1;
+
 /// The end of a deployment that came to what it was asked for.
 pub fn success(work: &Work) -> Transition {
     let removal = work.deployment.kind == Kind::Remove;
@@ -60,7 +63,7 @@ pub fn success(work: &Work) -> Transition {
         release: release.id,
         restart_counter: work.deployment.restart_counter,
         replicas: work.deployment.replicas,
-        version: 1,
+        version: VERSION,
     });
     end
 }

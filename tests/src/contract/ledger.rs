@@ -7,7 +7,7 @@ pub mod ends;
 pub mod memory;
 pub mod postgres;
 pub mod random;
-
+pub mod repairs;
 pub mod steps;
 pub mod superseding;
 pub mod targets;
@@ -68,6 +68,14 @@ pub trait Stage {
 
     /// Withdraws a deployment of an app.
     async fn cancel(&self, app: AppId, id: DeploymentId) -> model::Result<()>;
+
+    /// Accepts a repair, decided upon at this version; `None`: it is not for now.
+    async fn repair(
+        &self,
+        app: AppId,
+        live_version: Option<i64>,
+        why: &str,
+    ) -> model::Result<Option<DeploymentId>>;
 
     /// Lets time pass, as far as leases can tell.
     async fn pass(&self, time: Duration) -> Outcome;

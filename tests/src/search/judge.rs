@@ -174,7 +174,8 @@ impl<L: StoryLedger> Judge<L> {
         let Some(last) = last.as_ref().and_then(|one| one.finished_at.map(|at| (one, at))) else {
             return Ok(());
         };
-        if last.0.status == Status::Stuck {
+        let is_repair = last.0.kind == Kind::Repair;
+        if last.0.status == Status::Stuck || (is_repair && last.0.status == Status::Failed) {
             return Ok(());
         }
         let meddled = self.notes().meddled.get(&app.id).copied();
@@ -227,6 +228,9 @@ impl<L: StoryLedger> Case<'_, L> {
             (Status::Succeeded | Status::RolledBack | Status::Canceled, Some(live)) => {
                 self.lives(transition, live)
             }
+            (Status::Failed, Some(live)) => self.is_in_place(live),
+            // Somebody else was at the service all the while.
+            (Status::Failed, None) if self.deployment.kind == Kind::Repair => Ok(()),
             (Status::Failed | Status::Canceled, None) => self.is_stopped_or_untouched(),
             (Status::RolledBack, None) => Err("to nothing".into()),
             (Status::Stuck, _) => ensure(self.had_nowhere_to_go(), || {
@@ -248,6 +252,16 @@ impl<L: StoryLedger> Case<'_, L> {
 
     fn service(&self) -> Option<&Service> {
         self.look.as_ref()?.service.as_ref()
+    }
+
+    /// A repair that failed: what should be live is there, and does not run.
+    fn is_in_place(&self, live: Live) -> Verdict {
+        let service = self.service().ok_or("there is no service")?;
+        ensure(self.deployment.kind == Kind::Repair, || "and something is live".into())?;
+        ensure(service.label(names::LABEL_RELEASE) == Some(&*live.release.to_string()), || {
+            format!("the service carries {:?}", service.label(names::LABEL_RELEASE))
+        })?;
+        ensure(service.replicas == live.replicas, || format!("{} replicas", service.replicas))
     }
 
     /// The service carries what is said to be live, and every replica of it ran through the window.

@@ -26,7 +26,7 @@ use orchestrator::Ledger;
 use uuid::Uuid;
 
 use super::story_database::StoryDatabase;
-use super::story_ledger::StoryLedger;
+use super::story_ledger::{REPAIR, StoryLedger};
 use crate::contract::ledger::{Home, Stage as _};
 use crate::run::runtime;
 use crate::twin::clock::Clock;
@@ -160,6 +160,13 @@ impl StoryLedger for PostgresLedger {
 
     fn cancel(&self, app: AppId, deployment: DeploymentId) -> Result<()> {
         self.call_now(async move |database| Ok(database.stage.cancel(app, deployment).await))
+    }
+
+    fn repair(&self, app: AppId) -> Result<()> {
+        let live_version = self.app(app).and_then(|app| app.live_version);
+        self.call_now(async move |database| {
+            Ok(database.stage.repair(app, live_version, REPAIR).await.map(drop))
+        })
     }
 
     fn wakeups(&self) -> Vec<DeploymentId> {

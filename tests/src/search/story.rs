@@ -13,6 +13,8 @@ use super::chance::Chance;
 pub(super) enum Happening {
     /// A tenant asks for a deployment of the app of this index.
     Ask(usize, DeploymentRequest),
+    /// A worker finds that somebody else changed the service of an app.
+    Repair(usize),
     /// A tenant withdraws the newest deployment of an app.
     Cancel(usize),
     /// A worker is killed.
@@ -56,7 +58,8 @@ pub(super) fn happenings(
 fn happening(chance: &Chance, apps: usize) -> Happening {
     let app = usize::try_from(chance.of(0..=apps as u64 - 1)).unwrap_or_default();
     match chance.of(0..=99) {
-        0..=54 => Happening::Ask(app, request(chance)),
+        0..=51 => Happening::Ask(app, request(chance)),
+        52..=54 => Happening::Repair(app),
         55..=65 => Happening::Cancel(app),
         66..=73 => Happening::Kill,
         74..=78 => Happening::Stop,

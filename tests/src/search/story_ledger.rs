@@ -13,6 +13,9 @@ use orchestrator::Ledger;
 use crate::contract::ledger::Home;
 use crate::twin::ledger::{HeldLease, MemoryLedger};
 
+/// Why a story's service is repaired.
+pub(super) const REPAIR: &str = "somebody else changed the service";
+
 /// A story's ledger. Lists are oldest first.
 pub(super) trait StoryLedger: Ledger {
     /// Makes an organization with an environment.
@@ -26,6 +29,9 @@ pub(super) trait StoryLedger: Ledger {
 
     /// Withdraws a deployment of an app, or refuses to.
     fn cancel(&self, app: AppId, deployment: DeploymentId) -> Result<()>;
+
+    /// Accepts a repair of what is live, if it is for now.
+    fn repair(&self, app: AppId) -> Result<()>;
 
     /// Takes the wake-ups that wait in the outbox, and confirms them.
     fn wakeups(&self) -> Vec<DeploymentId>;
@@ -74,6 +80,11 @@ impl StoryLedger for MemoryLedger {
 
     fn cancel(&self, _app: AppId, deployment: DeploymentId) -> Result<()> {
         Self::cancel(self, deployment).map(drop)
+    }
+
+    fn repair(&self, app: AppId) -> Result<()> {
+        let live_version = Self::app(self, app).and_then(|app| app.live_version);
+        Self::repair(self, app, live_version, REPAIR).map(drop)
     }
 
     fn wakeups(&self) -> Vec<DeploymentId> {

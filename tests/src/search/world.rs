@@ -197,6 +197,13 @@ impl<L: StoryLedger> World<L> {
                     self.answer(accepted);
                 }
             }
+            Happening::Repair(app) => {
+                if let Some(app) = self.apps.get(app) {
+                    let accepted = self.ledger.repair(*app);
+                    self.broker.wake();
+                    self.answer(accepted);
+                }
+            }
             Happening::Cancel(app) => {
                 let of_app =
                     |one: &model::deployment::Deployment| Some(&one.app_id) == self.apps.get(app);

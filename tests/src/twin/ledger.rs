@@ -8,6 +8,7 @@
 mod accept;
 mod cancel;
 mod claim;
+mod repair;
 mod rows;
 mod settle;
 mod transition;
@@ -80,6 +81,16 @@ impl MemoryLedger {
     /// Ends a queued deployment, or asks a driving one to end; or refuses it.
     pub fn cancel(&self, deployment: DeploymentId) -> Result<Deployment> {
         self.rows().cancel(deployment)
+    }
+
+    /// Accepts a repair of what is live, decided upon at this version; `None`: it is not for now.
+    pub fn repair(
+        &self,
+        app: AppId,
+        live_version: Option<i64>,
+        why: &str,
+    ) -> Result<Option<DeploymentId>> {
+        self.rows().repair(app, live_version, why)
     }
 
     /// The wake-ups that no broker has confirmed, oldest first.

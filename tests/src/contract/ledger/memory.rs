@@ -66,6 +66,15 @@ impl Stage for MemoryStage {
         self.ledger.cancel(id).map(drop)
     }
 
+    async fn repair(
+        &self,
+        app: AppId,
+        live_version: Option<i64>,
+        why: &str,
+    ) -> model::Result<Option<DeploymentId>> {
+        self.ledger.repair(app, live_version, why)
+    }
+
     async fn pass(&self, time: Duration) -> Outcome {
         advance(time).await;
         Ok(())

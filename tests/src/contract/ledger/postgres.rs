@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use db::Database;
 use db::apps::{AppDraft, AppRow, app_create, app_update};
 use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
-use db::deployments::{DeploymentRequest, DeploymentRow, deployment_accept, deployment_cancel};
+use db::deployments::{
+    DeploymentRequest, DeploymentRow, deployment_accept, deployment_cancel, deployment_repair,
+};
 use db::organizations::organization_create;
 use db::{
     Actor, Answer, Answered, AppScope, EnvironmentScope, Expected, OperatorScope, OrgScope,
@@ -155,6 +157,15 @@ impl Stage for PostgresStage {
         let scope = self.scope(app).await?;
         let answer = |row: DeploymentRow| Ok(id_of(row.deployment.id));
         deployment_cancel(&self.api, &scope, id, &self.request, answer).await.map(drop)
+    }
+
+    async fn repair(
+        &self,
+        app: AppId,
+        live_version: Option<i64>,
+        why: &str,
+    ) -> model::Result<Option<DeploymentId>> {
+        deployment_repair(&self.worker, app, live_version, why).await
     }
 
     async fn pass(&self, time: Duration) -> Outcome {
