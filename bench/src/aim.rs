@@ -1,4 +1,5 @@
-//! The aims of PRODUCT.md, "Targets", held against what was measured.
+//! What is aimed at, held against what was measured: the aims of PRODUCT.md, "Targets", and for many
+//! deployments at once and for the answer to a scale our own.
 
 use serde::Serialize;
 

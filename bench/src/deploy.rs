@@ -92,6 +92,7 @@ async fn measure(
     if settings.measures(Part::Cancel) {
         cancels = cancel::measure(&skep, settings.samples).await?;
     }
+    machine.settle();
     let crowd = match settings.measures(Part::Crowd) {
         true => Some(Crowd::make(&skep, &operator, settings.apps).await?),
         false => None,
@@ -110,7 +111,6 @@ async fn measure(
     if settings.measures(Part::Recovery) {
         recoveries = recovery::measure(installation, &skep, settings.ends).await?;
     }
-    machine.finish();
     api.stop().await?;
     let process = |name, start_to_ready, resident_idle, resident_after| ProcessFigures {
         name,

@@ -87,7 +87,7 @@ impl Report {
             );
             lines.push(format!("  {:<24}{start:>30}{resident:>30}", process.name));
         }
-        lines.push("\naims (PRODUCT.md, Targets)".to_owned());
+        lines.push("\naims".to_owned());
         for aim in aims(&self.measured) {
             let holds = if aim.holds { "holds" } else { "DOES NOT HOLD" };
             lines.push(format!("  {holds:<14}{}: {}", aim.aim, aim.measured));
