@@ -95,10 +95,16 @@ impl Raw<'_> {
         Ok(spec)
     }
 
-    /// Fails unless Skep's service carries what is sent here for this operation.
+    /// Fails unless Skep's service carries what is sent here for this operation; but for its
+    /// labels, which tell of the app.
     pub(crate) async fn ensure_same(&self, service: &str, operation: Operation) -> Result<()> {
-        let skeps = renamed(&spec_of(self.engine, service).await?, service, operation.title())?;
-        let own = self.spec(service, operation)?;
+        let held = spec_of(self.engine, service).await?;
+        let mut skeps = renamed(&held, service, operation.title())?;
+        let mut own = self.spec(service, operation)?;
+        for spec in [&mut skeps, &mut own] {
+            spec["Labels"].take();
+            spec["TaskTemplate"]["ContainerSpec"]["Labels"].take();
+        }
         ensure!(skeps == own, "{}: Skep sends\n{skeps}\nand not\n{own}", operation.title());
         Ok(())
     }
