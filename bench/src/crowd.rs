@@ -24,7 +24,7 @@ use crate::raw::{Raw, spec_of};
 use crate::skep::{Skep, spec};
 use crate::watch::{Pace, since};
 
-/// What is done at once, in this order.
+/// What can be done at once, in this order.
 pub(crate) const OPERATIONS: [Operation; 2] = [Operation::Create, Operation::Update];
 
 /// Whose the apps are, in turns.
@@ -125,12 +125,17 @@ impl Crowd<'_> {
     }
 
     /// The raw side: the same specs, under other names.
-    pub(crate) async fn raw(&self, specs: Vec<Vec<Value>>) -> Result<Vec<Run>> {
-        let [v1, v2] = <[_; 2]>::try_from(specs).ok().context("one set for each operation")?;
-        let raws = v1.into_iter().zip(v2).map(|(v1, v2)| Raw {
+    pub(crate) async fn raw(
+        &self,
+        specs: &[Vec<Value>],
+        operations: &[Operation],
+    ) -> Result<Vec<Run>> {
+        let created = specs.first().context("something was deployed")?;
+        let updated = specs.last().unwrap_or(created);
+        let raws = created.iter().zip(updated).map(|(v1, v2)| Raw {
             engine: self.engine,
-            v1,
-            v2,
+            v1: v1.clone(),
+            v2: v2.clone(),
             replicas: 1,
             pace: Pace::MANY,
         });
@@ -140,7 +145,7 @@ impl Crowd<'_> {
             raws.iter().enumerate().map(move |(number, raw)| (name(number), raw))
         };
         let mut runs = Vec::new();
-        for operation in OPERATIONS {
+        for &operation in operations {
             let step = Step::begin(operation.title(), &format!("{} services", self.apps));
             let operating = named().map(async |(name, raw)| {
                 let timeline = raw.operate(&name, operation).await?;

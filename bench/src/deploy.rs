@@ -98,9 +98,11 @@ async fn measure(
         false => None,
     };
     if let Some(crowd) = &crowd {
-        let (runs, specs) = crowd.skep(slots, &OPERATIONS).await?;
+        let operations: &[Operation] =
+            if settings.updates { &OPERATIONS } else { &[Operation::Create] };
+        let (runs, specs) = crowd.skep(slots, operations).await?;
         crowds.extend(runs);
-        crowds.extend(crowd.raw(specs).await?);
+        crowds.extend(crowd.raw(&specs, operations).await?);
     }
     sleep(SETTLE).await;
     let after = (api.resident()?, worker.resident()?);

@@ -49,6 +49,9 @@ pub(crate) struct Deploy {
     /// Apps that are deployed at once
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) apps: u32,
+    /// Update them at once, too: a minute more
+    #[arg(long)]
+    pub(crate) updates: bool,
     /// Workers that are killed, and as many that are stopped
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) ends: u32,
@@ -62,7 +65,7 @@ pub(crate) struct Deploy {
 pub(crate) enum Part {
     /// Create, update, rollback, scale of one app, beside raw calls
     Operations,
-    /// Many apps created and updated at once, beside raw calls
+    /// Many apps created at once, beside raw calls
     Crowd,
     /// A driving worker is killed or stopped, and another one goes on
     Recovery,
@@ -79,7 +82,14 @@ impl Deploy {
 
 impl Default for Benchmark {
     fn default() -> Self {
-        Self::Deploy(Deploy { samples: 2, replicas: 1, apps: 20, ends: 3, only: Vec::new() })
+        Self::Deploy(Deploy {
+            samples: 2,
+            replicas: 1,
+            apps: 20,
+            updates: false,
+            ends: 3,
+            only: Vec::new(),
+        })
     }
 }
 
