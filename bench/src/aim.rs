@@ -1,15 +1,24 @@
-//! The aims of PRODUCT.md, "Targets", held against what was measured.
+//! What is aimed at, held against what was measured: the aims of PRODUCT.md, "Targets", and for many
+//! deployments at once and for the answer to a scale our own.
 
 use serde::Serialize;
 
+use crate::crowd::{Contender, OPERATIONS, Run};
 use crate::figures::Figures;
 use crate::operation::{Operation, STAGES, Side, of_stage};
+use crate::recovery::{End, Recovery};
 use crate::report::Measured;
 
 /// A verdict may come so much later than a raw caller's, whichever is larger.
 const OVERHEAD: (f64, f64) = (1.05, 300.0);
 /// The spec is with Swarm so soon after the answer, in milliseconds.
 const SPEC: f64 = 20.0;
+/// A scale is accepted so soon, in milliseconds.
+const ACCEPT: f64 = 1000.0;
+/// The last verdict of many deployments at once may come so much later than the last of raw callers.
+const CROWD: f64 = 1.5;
+/// Another worker drives what a killed one drove so soon, in milliseconds.
+const TAKEN_OVER: f64 = 15_000.0;
 /// A process is ready so soon, in milliseconds.
 const READY: f64 = 1000.0;
 /// Resident memory, in bytes.
@@ -33,6 +42,9 @@ pub(crate) fn aims(measured: &Measured) -> Vec<Aim> {
         aims.extend(overhead(measured, operation));
     }
     aims.extend(spec(measured));
+    aims.extend(Operation::SCALES.into_iter().filter_map(|scale| accepted(measured, scale)));
+    aims.extend(OPERATIONS.into_iter().filter_map(|operation| crowd(&measured.crowds, operation)));
+    aims.extend(taken_over(&measured.recoveries));
     for process in &measured.processes {
         if let Some(start) = Figures::of(&process.start_to_ready) {
             aims.push(Aim {
@@ -90,9 +102,58 @@ fn spec(measured: &Measured) -> Option<Aim> {
     })
 }
 
+fn accepted(measured: &Measured, scale: Operation) -> Option<Aim> {
+    let answered = of_stage(&measured.samples, scale, Side::Skep, |timeline| timeline.answered);
+    let answered = Figures::of(&answered)?;
+    Some(Aim {
+        aim: format!("{}: accepted < {ACCEPT:.0} ms", scale.title()),
+        measured: format!("median {:.1} ms, most {:.1} ms", answered.median, answered.most),
+        holds: answered.most < ACCEPT,
+    })
+}
+
+/// The first contender is the installation as it is; one that was given more slots tells why.
+fn crowd(crowds: &[Run], operation: Operation) -> Option<Aim> {
+    let mut skeps = Vec::new();
+    let mut raw = None;
+    for run in crowds.iter().filter(|run| run.operation == operation) {
+        match run.contender {
+            Contender::Skep { slots } => skeps.push((slots, run.last())),
+            Contender::Raw => raw = Some(run.last()),
+        }
+    }
+    let (raw, (_, first)) = (raw?, *skeps.first()?);
+    let told = skeps.iter().map(|(slots, last)| {
+        format!("{:.2} × with {slots} slots ({last:.0} against {raw:.0} ms)", last / raw)
+    });
+    let apps = crowds.first()?.members.len();
+    Some(Aim {
+        aim: format!("{} of {apps} at once: last verdict ≤ {CROWD} × raw", operation.title()),
+        measured: told.collect::<Vec<_>>().join(", "),
+        holds: first <= raw * CROWD,
+    })
+}
+
+fn taken_over(recoveries: &[Recovery]) -> Option<Aim> {
+    let killed = recoveries.iter().filter(|recovery| recovery.end == End::Killed);
+    let took: Vec<f64> = killed.map(|recovery| recovery.taken_over).collect();
+    let figures = Figures::of(&took)?;
+    Some(Aim {
+        aim: format!("worker killed: taken over < {:.0} s", TAKEN_OVER / 1000.0),
+        measured: format!(
+            "median {:.1} s, worst of {} {:.1} s",
+            figures.median / 1000.0,
+            took.len(),
+            figures.most / 1000.0
+        ),
+        holds: figures.most < TAKEN_OVER,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crowd::Member;
     use crate::operation::{Sample, Timeline};
     use crate::report::ProcessFigures;
 
@@ -107,6 +168,9 @@ mod tests {
         });
         Measured {
             samples: samples.collect(),
+            crowds: Vec::new(),
+            recoveries: Vec::new(),
+            cancels: Vec::new(),
             processes: vec![ProcessFigures {
                 name: "api",
                 start_to_ready: vec![100.0, 1200.0],
@@ -135,10 +199,54 @@ mod tests {
                 ("1.015 ×, +100 ms", true),
                 ("1.015 ×, +100 ms", true),
                 ("1.015 ×, +100 ms", true),
+                ("1.015 ×, +100 ms", true),
+                ("1.015 ×, +100 ms", true),
                 ("15.0 ms (with the digest asked for: 15.0 ms)", true),
+                ("median 5.0 ms, most 5.0 ms", true),
+                ("median 5.0 ms, most 5.0 ms", true),
                 ("median 650 ms, most 1200 ms", false),
                 ("idle 10.0 MB, after the runs 20.0 MB", true),
             ]
         );
+    }
+    #[test]
+    fn a_crowd_is_judged_with_the_slots_that_an_installation_has() {
+        let run = |contender, last: f64| {
+            let member = |verdict| Member {
+                taken_up: None,
+                timeline: Timeline { answered: 5.0, spec_changed: 20.0, running: 1600.0, verdict },
+            };
+            let members = vec![member(last), member(last / 2.0)];
+            Run { contender, operation: Operation::Create, members }
+        };
+        let crowds = [
+            run(Contender::Skep { slots: 16 }, 14_000.0),
+            run(Contender::Raw, 8_000.0),
+            run(Contender::Skep { slots: 20 }, 8_800.0),
+        ];
+        let aim = crowd(&crowds, Operation::Create).unwrap();
+        assert_eq!(
+            aim.measured,
+            "1.75 × with 16 slots (14000 against 8000 ms), 1.10 × with 20 slots (8800 against 8000 ms)"
+        );
+        assert!(!aim.holds);
+        assert!(crowd(&crowds, Operation::Update).is_none());
+    }
+
+    #[test]
+    fn the_worst_of_killed_workers_counts() {
+        let recovery = |end, taken_over| Recovery {
+            round: 1,
+            end,
+            status: "updating".into(),
+            lease_left: 8_000.0,
+            taken_over,
+            verdict: 20_000.0,
+        };
+        let mut recoveries = vec![recovery(End::Killed, 9_000.0), recovery(End::Stopped, 16_000.0)];
+        assert!(taken_over(&recoveries).unwrap().holds);
+        recoveries.push(recovery(End::Killed, 15_100.0));
+        assert_eq!(taken_over(&recoveries).unwrap().measured, "median 12.1 s, worst of 2 15.1 s");
+        assert!(!taken_over(&recoveries).unwrap().holds);
     }
 }

@@ -1,5 +1,6 @@
-//! `bench deploy`: how much longer a deployment takes than the raw Docker calls that it comes to,
-//! how soon API and worker are ready, and what they weigh.
+//! `bench deploy`: how much longer deployments take than the raw Docker calls that they come to, how
+//! soon another worker goes on where one has ended, how soon API and worker are ready, and what they
+//! weigh. Each part is measured in a file of its own; here is their order.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use tests::docker::Engine;
 use tests::environment::environment;
 use tokio::time::sleep;
 
+use crate::crowd::{self, Crowd, OPERATIONS};
 use crate::images::Images;
 use crate::installation::Installation;
 use crate::machine::{Machine, Versions};
-use crate::operation::{Operation, Sample, Side};
+use crate::operation::Operation;
 use crate::progress::Step;
-use crate::raw::{Raw, spec_of};
 use crate::report::{Measured, ProcessFigures, Report};
-use crate::settings::Deploy;
+use crate::settings::{Deploy, Part};
 use crate::skep::Skep;
-use crate::start;
+use crate::{cancel, recovery, rounds, start};
 
 /// How long processes are left alone before their memory is read.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -62,13 +63,14 @@ async fn measure(
     let versions = Versions::read(engine).await?;
     let mut machine = Machine::read();
     let step = Step::begin("bench", "starts of API and worker");
-    let (starts, tenant) = start::measure(installation, images, settings.samples).await?;
-    step.done(&format!("{} starts of API and worker", settings.samples));
+    let (starts, tenant) = start::measure(installation, images).await?;
+    step.done(&format!("{} starts of API and worker", starts.api.len()));
 
     // Fresh ones: what they weigh idle is not what starting others has left in them.
     let step = Step::begin("bench", "API and worker, idle");
     let (mut api, operator, _) = start::api(installation).await?;
     let mut worker = installation.worker()?;
+    let slots = worker.driving().await?;
     let client = operator.with_token(Some(&tenant.token));
     let tenant = Tenant { client, ..tenant };
     sleep(SETTLE).await;
@@ -82,32 +84,51 @@ async fn measure(
         images,
         replicas: settings.replicas,
     };
-    let raw = warm_up(&skep).await?;
-    let mut samples = Vec::new();
-    for round in 1..=settings.samples {
-        round_of(round, settings.samples, &skep, &raw, &mut samples).await?;
+    let (mut samples, mut cancels) = (Vec::new(), Vec::new());
+    let (mut crowds, mut recoveries) = (Vec::new(), Vec::new());
+    if settings.measures(Part::Operations) {
+        samples = rounds::measure(&skep, settings.samples).await?;
+    }
+    if settings.measures(Part::Cancel) {
+        cancels = cancel::measure(&skep, settings.samples).await?;
+    }
+    machine.settle();
+    let crowd = match settings.measures(Part::Crowd) {
+        true => Some(Crowd::make(&skep, &operator, settings.apps).await?),
+        false => None,
+    };
+    if let Some(crowd) = &crowd {
+        let operations: &[Operation] =
+            if settings.updates { &OPERATIONS } else { &[Operation::Create] };
+        let (runs, specs) = crowd.skep(slots, operations).await?;
+        crowds.extend(runs);
+        crowds.extend(crowd.raw(&specs, operations).await?);
     }
     sleep(SETTLE).await;
     let after = (api.resident()?, worker.resident()?);
-    machine.finish();
     worker.stop().await?;
+    if let Some(crowd) = &crowd {
+        crowds.extend(unlimited(installation, crowd, slots, settings.apps).await?);
+    }
+    if settings.measures(Part::Recovery) {
+        recoveries = recovery::measure(installation, &skep, settings.ends).await?;
+    }
     api.stop().await?;
+    let process = |name, start_to_ready, resident_idle, resident_after| ProcessFigures {
+        name,
+        start_to_ready,
+        resident_idle,
+        resident_after,
+    };
     Ok(Report {
         measured: Measured {
             samples,
+            crowds,
+            recoveries,
+            cancels,
             processes: vec![
-                ProcessFigures {
-                    name: "api",
-                    start_to_ready: starts.api,
-                    resident_idle: idle.0,
-                    resident_after: after.0,
-                },
-                ProcessFigures {
-                    name: "worker",
-                    start_to_ready: starts.worker,
-                    resident_idle: idle.1,
-                    resident_after: after.1,
-                },
+                process("api", starts.api, idle.0, after.0),
+                process("worker", starts.worker, idle.1, after.1),
             ],
         },
         versions,
@@ -118,56 +139,20 @@ async fn measure(
     })
 }
 
-/// One deployment and one update that are not counted; what Docker holds of them afterwards is
-/// what raw calls send.
-async fn warm_up<'a>(skep: &Skep<'a>) -> Result<Raw<'a>> {
-    let step = Step::begin("warm-up", "Skep and raw");
-    let app = skep.make("warm-up").await?;
-    let service = Skep::service(&app)?;
-    skep.operate(&app, Operation::Create).await?;
-    let v1 = spec_of(skep.engine, &service).await?;
-    skep.operate(&app, Operation::Update).await?;
-    let v2 = spec_of(skep.engine, &service).await?;
-    let raw = Raw { engine: skep.engine, v1, v2, replicas: skep.replicas };
-    let name = raw_name(skep, 0);
-    for operation in [Operation::Create, Operation::Update] {
-        raw.operate(&name, operation).await?;
+/// The crowd's creates once more, with a slot for each app: tells whether it was the slots that took
+/// so long.
+async fn unlimited(
+    installation: &Installation,
+    crowd: &Crowd<'_>,
+    slots: u64,
+    apps: u32,
+) -> Result<Vec<crowd::Run>> {
+    if slots >= u64::from(apps) {
+        return Ok(Vec::new());
     }
-    tokio::try_join!(skep.remove(&app), raw.remove(&name))?;
-    step.done("Docker holds the same spec of both sides");
-    Ok(raw)
-}
-
-/// One app of each side goes through all operations, in turns, and is removed.
-async fn round_of(
-    round: u32,
-    rounds: u32,
-    skep: &Skep<'_>,
-    raw: &Raw<'_>,
-    samples: &mut Vec<Sample>,
-) -> Result<()> {
-    let app = skep.make(&format!("app-{round}")).await?;
-    let name = raw_name(skep, round);
-    for operation in Operation::ALL {
-        let step = Step::begin(operation.title(), &format!("round {round} of {rounds}"));
-        // Each side is first in every other round: what the first leaves behind meets both.
-        let sides = if round % 2 == 1 { [Side::Skep, Side::Raw] } else { [Side::Raw, Side::Skep] };
-        let mut told = Vec::new();
-        for side in sides {
-            let timeline = match side {
-                Side::Skep => skep.operate(&app, operation).await?,
-                Side::Raw => raw.operate(&name, operation).await?,
-            };
-            samples.push(Sample { round, operation, side, timeline });
-            told.push(format!("{} {:.0} ms", side.title(), timeline.verdict));
-        }
-        step.done(&format!("round {round} of {rounds}: {}", told.join(", ")));
-    }
-    tokio::try_join!(skep.remove(&app), raw.remove(&name))?;
-    Ok(())
-}
-
-/// Carries the installation's name, by which leftovers are found.
-fn raw_name(skep: &Skep<'_>, round: u32) -> String {
-    format!("{}-raw-{round}", skep.installation)
+    let mut worker = installation.worker_of(apps)?;
+    let slots = worker.driving().await?;
+    let (runs, _) = crowd.skep(slots, &[Operation::Create]).await?;
+    worker.stop().await?;
+    Ok(runs)
 }

@@ -22,9 +22,6 @@ use crate::process::{Process, Program};
 /// Where its networks are carved from: neither production's default nor the tests'.
 const SUBNETS: &str = "10.96.0.0/16";
 
-/// The organization that deploys.
-const ORGANIZATION: &str = "bench";
-
 /// The installation.
 pub(crate) struct Installation {
     /// Its name in Swarm, and the prefix of its queues.
@@ -52,6 +49,7 @@ impl Installation {
             _lock: lock,
         };
         installation.clear().await?;
+        installation.forget_logs()?;
         installation.bootstrap().await?;
         Ok(installation)
     }
@@ -72,8 +70,17 @@ impl Installation {
         Broker::connect().await?.delete_queues(&self.name).await?;
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database);
         sql::execute(&admin()?, &drop).await?;
-        for file in [self.token_file(), self.log("api"), self.log("worker")] {
-            if file.exists() {
+        if self.token_file().exists() {
+            fs::remove_file(self.token_file())?;
+        }
+        Ok(())
+    }
+
+    /// Only before a run: after one that failed they say why.
+    fn forget_logs(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.directory)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "log") {
                 fs::remove_file(&file)?;
             }
         }
@@ -86,6 +93,7 @@ impl Installation {
         let token_file = token_file.to_str().context("the directory's name is no UTF-8")?;
         let bootstrapping = Program {
             name: "worker",
+            log: "bootstrap",
             arguments: &["bootstrap", "--operator-token-file", token_file],
             settings: &[
                 ("SKEP_ADMIN_DATABASE_URL", &environment().admin_url),
@@ -108,6 +116,7 @@ impl Installation {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let program = Program {
             name: "api",
+            log: "api",
             arguments: &[],
             settings: &[
                 ("DATABASE_URL", &self.url(API)?),
@@ -122,11 +131,26 @@ impl Installation {
         Ok((program.start()?, client))
     }
 
-    /// Starts a worker.
+    /// Starts a worker with the settings that it has where nobody sets any.
     pub(crate) fn worker(&self) -> Result<Process> {
+        self.start_worker("worker", &["run"])
+    }
+
+    /// Starts a worker that drives so many deployments at once.
+    pub(crate) fn worker_of(&self, slots: u32) -> Result<Process> {
+        self.start_worker("worker", &["run", "--slots", &slots.to_string()])
+    }
+
+    /// Starts a worker beside others, with a log of its own.
+    pub(crate) fn worker_beside(&self, number: u32) -> Result<Process> {
+        self.start_worker(&format!("worker-{number}"), &["run"])
+    }
+
+    fn start_worker(&self, log: &str, arguments: &[&str]) -> Result<Process> {
         let program = Program {
             name: "worker",
-            arguments: &["run"],
+            log,
+            arguments,
             settings: &[
                 ("DATABASE_URL", &self.url(WORKER)?),
                 ("AMQP_URL", &environment().amqp_url),
@@ -138,23 +162,24 @@ impl Installation {
         program.start()
     }
 
-    /// The organization that deploys, with a client that holds its own token.
-    pub(crate) async fn tenant(&self, operator: &Client) -> Result<Tenant> {
-        let body = json!({ "slug": ORGANIZATION });
+    /// An organization that deploys, with a client that holds its own token.
+    pub(crate) async fn tenant(operator: &Client, slug: &str) -> Result<Tenant> {
+        let body = json!({ "slug": slug });
         let organization = operator.post("/v1/organizations", &body).await?.expect(201)?;
-        let path = format!("/v1/organizations/{ORGANIZATION}/tokens");
+        let path = format!("/v1/organizations/{slug}/tokens");
         let made: Value = operator.post(&path, &json!({ "name": "bench" })).await?.expect(201)?;
         let token = text(&made, "/secret")?.to_owned();
         let client = operator.with_token(Some(&token));
-        Ok(Tenant { client, slug: ORGANIZATION.to_owned(), organization, token })
+        Ok(Tenant { client, slug: slug.to_owned(), organization, token })
     }
 
     fn token_file(&self) -> PathBuf {
         self.directory.join("operator-token")
     }
 
-    fn log(&self, program: &str) -> PathBuf {
-        self.directory.join(format!("{program}.log"))
+    /// Its database, as the worker's role: for what the API does not tell.
+    pub(crate) fn database(&self) -> Result<Database> {
+        Ok(Database::new(self.url(WORKER)?.into(), 1)?)
     }
 
     /// Its database, as this role.

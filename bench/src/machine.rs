@@ -28,7 +28,7 @@ pub(crate) struct Machine {
     pub(crate) cpus: usize,
     /// Load averages when it began.
     pub(crate) load_before: Option<String>,
-    /// And when it ended.
+    /// And before what loads it by itself: many apps at once.
     pub(crate) load_after: Option<String>,
 }
 
@@ -59,8 +59,8 @@ impl Machine {
         }
     }
 
-    /// Once everything is measured.
-    pub(crate) fn finish(&mut self) {
+    /// Once everything is measured that does not load it by itself.
+    pub(crate) fn settle(&mut self) {
         self.load_after = line("/proc/loadavg");
     }
 
@@ -71,7 +71,7 @@ impl Machine {
         let busy = loads.iter().any(|load| *load > self.cpus as f64);
         let [before, after] = loads;
         format!(
-            "{} CPUs, load {before:.1} before and {after:.1} after{}.",
+            "{} CPUs, load {before:.1} before and {after:.1} after the rounds of one app{}.",
             self.cpus,
             if busy { ": a BUSY machine, measure again when it is quiet" } else { "" }
         )
@@ -109,7 +109,10 @@ mod tests {
             load_before: Some(before.to_owned()),
             load_after: Some("1.00 1.00 1.00 1/100 1".to_owned()),
         };
-        assert_eq!(machine("0.50 1 1 1/9 1").text(), "2 CPUs, load 0.5 before and 1.0 after.");
+        assert_eq!(
+            machine("0.50 1 1 1/9 1").text(),
+            "2 CPUs, load 0.5 before and 1.0 after the rounds of one app."
+        );
         assert!(machine("9.10 1 1 1/9 1").text().contains("BUSY"));
     }
 }

@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, reason = "standard output is what this program is for")]
 
 mod aim;
+mod cancel;
+mod crowd;
 mod deploy;
 mod faults;
 mod figures;
@@ -17,7 +19,9 @@ mod operation;
 mod process;
 mod progress;
 mod raw;
+mod recovery;
 mod report;
+mod rounds;
 mod settings;
 mod skep;
 mod start;

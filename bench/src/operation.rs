@@ -1,4 +1,4 @@
-//! What is timed: three operations, done by Skep and by raw Docker calls.
+//! What is timed of one app: operations, done by Skep and by raw Docker calls.
 
 use serde::Serialize;
 
@@ -12,11 +12,22 @@ pub(crate) enum Operation {
     Update,
     /// Back to v1, start-first as well, whose digest is known.
     Rollback,
+    /// To more replicas. Swarm makes the missing ones, and calls that no update.
+    ScaleUp,
+    /// Back to as many as before.
+    ScaleDown,
 }
+
+/// Replicas that a scale adds.
+const ADDED: i32 = 2;
 
 impl Operation {
     /// All, in the order in which one app goes through them.
-    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Rollback];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Create, Self::Update, Self::Rollback, Self::ScaleUp, Self::ScaleDown];
+
+    /// Those that change the number of replicas.
+    pub(crate) const SCALES: [Self; 2] = [Self::ScaleUp, Self::ScaleDown];
 
     /// For people.
     pub(crate) const fn title(self) -> &'static str {
@@ -24,6 +35,8 @@ impl Operation {
             Self::Create => "create",
             Self::Update => "update",
             Self::Rollback => "rollback",
+            Self::ScaleUp => "scale up",
+            Self::ScaleDown => "scale down",
         }
     }
 
@@ -33,7 +46,22 @@ impl Operation {
             Self::Create => "first deployment of v1",
             Self::Update => "start-first update to v2, digest asked for",
             Self::Rollback => "start-first back to v1, digest known",
+            Self::ScaleUp => "two replicas more",
+            Self::ScaleDown => "two replicas less",
         }
+    }
+
+    /// How many replicas run after it, where an app has `usually` so many.
+    pub(crate) const fn replicas(self, usually: i32) -> i32 {
+        match self {
+            Self::ScaleUp => usually + ADDED,
+            Self::Create | Self::Update | Self::Rollback | Self::ScaleDown => usually,
+        }
+    }
+
+    /// Whether Swarm replaces tasks, and says when it is done with that.
+    pub(crate) const fn is_rolling(self) -> bool {
+        matches!(self, Self::Update | Self::Rollback)
     }
 }
 

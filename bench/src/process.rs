@@ -1,18 +1,24 @@
 //! API and worker as processes of their own: started from this program's directory with settings
-//! of ours only, measured through /proc, asked to stop.
+//! of ours only, measured through /proc, asked to stop or killed.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a process may take to stop.
 const STOP: Duration = Duration::from_secs(40);
+/// How long a worker may take to begin.
+const DRIVING: Duration = Duration::from_secs(30);
+/// Between two looks into its log.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A running process. Dropped, it is killed.
 pub(crate) struct Process {
@@ -21,11 +27,15 @@ pub(crate) struct Process {
     /// When it was started.
     pub(crate) started: Instant,
     log: PathBuf,
+    /// How long its log was before it was started.
+    told: u64,
 }
 
 /// A program of this build, with its settings.
 pub(crate) struct Program<'a> {
     pub(crate) name: &'static str,
+    /// Name of its log.
+    pub(crate) log: &'a str,
     pub(crate) arguments: &'a [&'a str],
     pub(crate) settings: &'a [(&'a str, &'a str)],
     /// Directory of its log.
@@ -35,7 +45,8 @@ pub(crate) struct Program<'a> {
 impl Program<'_> {
     /// Starts it.
     pub(crate) fn start(&self) -> Result<Process> {
-        let log = self.directory.join(format!("{}.log", self.name));
+        let log = self.directory.join(format!("{}.log", self.log));
+        let told = fs::metadata(&log).map_or(0, |found| found.len());
         let lines = File::options().create(true).append(true).open(&log);
         let lines = lines.with_context(|| format!("{} cannot be written", log.display()))?;
         let program = path(self.name)?;
@@ -54,7 +65,7 @@ impl Program<'_> {
             .kill_on_drop(true)
             .spawn()
             .context("setpriv (util-linux) starts the programs; it could not be run")?;
-        Ok(Process { name: self.name, child, started, log })
+        Ok(Process { name: self.name, child, started, log, told })
     }
 }
 
@@ -82,6 +93,44 @@ impl Process {
         Ok(())
     }
 
+    /// Kills it (SIGKILL): no farewell.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.check()?;
+        self.child.kill().await.with_context(|| format!("{} could not be killed", self.name))
+    }
+
+    /// Waits until it says in its log that it drives deployments; in how many slots.
+    pub(crate) async fn driving(&mut self) -> Result<u64> {
+        let end = self.started + DRIVING;
+        loop {
+            if let Some(slots) = self.said()?.lines().find_map(slots_in) {
+                return Ok(slots);
+            }
+            self.check()?;
+            ensure!(
+                Instant::now() < end,
+                "{} does not drive: see {}",
+                self.name,
+                self.log.display()
+            );
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Whether its log tells of this.
+    pub(crate) fn told_of(&self, what: &str) -> Result<bool> {
+        Ok(self.said()?.contains(what))
+    }
+
+    /// What it has written into its log.
+    fn said(&self) -> Result<String> {
+        let mut log = File::open(&self.log)?;
+        log.seek(SeekFrom::Start(self.told))?;
+        let mut said = String::new();
+        log.read_to_string(&mut said)?;
+        Ok(said)
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.check()?;
@@ -102,6 +151,13 @@ fn path(name: &str) -> Result<PathBuf> {
     Ok(found)
 }
 
+/// What a worker says when it begins.
+fn slots_in(line: &str) -> Option<u64> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    fields["slots"].as_u64().filter(|_| fields["message"] == "driving")
+}
+
 fn resident_in(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -117,5 +173,13 @@ mod tests {
         let status = "Name:\tapi\nVmHWM:\t   20000 kB\nVmRSS:\t   10240 kB\nThreads:\t3\n";
         assert_eq!(resident_in(status), Some(10_485_760));
         assert_eq!(resident_in("Name:\tapi\n"), None);
+    }
+
+    #[test]
+    fn knows_what_a_worker_says_when_it_begins() {
+        let driving = r#"{"level":"INFO","fields":{"message":"driving","worker":"w","slots":16}}"#;
+        assert_eq!(slots_in(driving), Some(16));
+        assert_eq!(slots_in(r#"{"fields":{"message":"transition"}}"#), None);
+        assert_eq!(slots_in(r#"{"fields":{"mess"#), None);
     }
 }

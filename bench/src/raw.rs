@@ -16,7 +16,7 @@ use ::tests::wait_until;
 use tokio::time::sleep;
 
 use crate::operation::{Operation, Timeline};
-use crate::watch::{Labels, Watched, since};
+use crate::watch::{Labels, Pace, Watched, since};
 
 /// What Skep's label keys start with, and ours instead: Skep must not take these services for its
 /// own.
@@ -27,12 +27,14 @@ const LABELS: Labels = Labels { deployment: "bench.deployment", spec: "bench.spe
 /// How long the tasks of a removed service may take to end.
 const GONE: Duration = Duration::from_secs(60);
 
-/// The specs that Skep rendered of v1 and v2.
+/// The specs that Skep rendered of v1 and v2, and how closely services are watched.
+#[derive(Clone)]
 pub(crate) struct Raw<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) v1: Value,
     pub(crate) v2: Value,
     pub(crate) replicas: i32,
+    pub(crate) pace: Pace,
 }
 
 /// The spec of a service as Docker holds it: in the engine's own JSON, because bollard loses the
@@ -45,11 +47,7 @@ pub(crate) async fn spec_of(engine: &Engine, service: &str) -> Result<Value> {
 impl Raw<'_> {
     /// Does an operation on the service of this name. The clock starts before the first call.
     pub(crate) async fn operate(&self, name: &str, operation: Operation) -> Result<Timeline> {
-        let template = match operation {
-            Operation::Create | Operation::Rollback => &self.v1,
-            Operation::Update => &self.v2,
-        };
-        let spec = renamed(template, name, operation.title())?;
+        let spec = self.spec(name, operation)?;
         let window = spec["UpdateConfig"]["Monitor"].as_u64().map(Duration::from_nanos);
         let window = window.context("the spec says how long a task is watched")?;
         let sending = sendable(&spec)?;
@@ -57,7 +55,8 @@ impl Raw<'_> {
             docker: self.engine.client(),
             service: name,
             labels: LABELS,
-            replicas: self.replicas,
+            replicas: operation.replicas(self.replicas),
+            pace: self.pace,
         };
         let before = watched.written_by().await?;
         let sent = Instant::now();
@@ -72,12 +71,8 @@ impl Raw<'_> {
             let runs = Instant::now();
             let running = since(sent);
             // Both are waited for: the window of the newest replica, and Swarm's own word.
-            let updated = async {
-                match operation {
-                    Operation::Create => Ok(()),
-                    Operation::Update | Operation::Rollback => watched.completed().await,
-                }
-            };
+            let updated =
+                async { if operation.is_rolling() { watched.completed().await } else { Ok(()) } };
             let window = async {
                 sleep(window.saturating_sub(runs.elapsed())).await;
                 Ok(())
@@ -90,6 +85,28 @@ impl Raw<'_> {
         let held = spec_of(self.engine, name).await?;
         ensure!(held == spec, "Docker holds another spec of {name} than Skep's:\n{held}\n{spec}");
         Ok(Timeline { answered, spec_changed, running, verdict })
+    }
+
+    /// What is sent for an operation on the service of this name.
+    fn spec(&self, name: &str, operation: Operation) -> Result<Value> {
+        let template = if operation == Operation::Update { &self.v2 } else { &self.v1 };
+        let mut spec = renamed(template, name, operation.title())?;
+        spec["Mode"]["Replicated"]["Replicas"] = operation.replicas(self.replicas).into();
+        Ok(spec)
+    }
+
+    /// Fails unless Skep's service carries what is sent here for this operation; but for its
+    /// labels, which tell of the app.
+    pub(crate) async fn ensure_same(&self, service: &str, operation: Operation) -> Result<()> {
+        let held = spec_of(self.engine, service).await?;
+        let mut skeps = renamed(&held, service, operation.title())?;
+        let mut own = self.spec(service, operation)?;
+        for spec in [&mut skeps, &mut own] {
+            spec["Labels"].take();
+            spec["TaskTemplate"]["ContainerSpec"]["Labels"].take();
+        }
+        ensure!(skeps == own, "{}: Skep sends\n{skeps}\nand not\n{own}", operation.title());
+        Ok(())
     }
 
     async fn ask(&self, name: &str, operation: Operation, spec: ServiceSpec) -> Result<()> {

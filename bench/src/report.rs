@@ -1,4 +1,8 @@
-//! The report: a table for people, and everything that was measured as JSON.
+//! The report: tables for people, and everything that was measured as JSON.
+
+mod crowds;
+mod operations;
+mod recoveries;
 
 use std::path::Path;
 
@@ -7,9 +11,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::aim::aims;
+use crate::cancel::Cancel;
+use crate::crowd;
 use crate::figures::Figures;
 use crate::machine::{Machine, Versions};
 use crate::operation::{Operation, STAGES, Sample, Side, of_stage};
+use crate::recovery::Recovery;
 
 /// What a process takes.
 #[derive(Debug, Serialize)]
@@ -27,6 +34,9 @@ pub(crate) struct ProcessFigures {
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
     pub(crate) samples: Vec<Sample>,
+    pub(crate) crowds: Vec<crowd::Run>,
+    pub(crate) recoveries: Vec<Recovery>,
+    pub(crate) cancels: Vec<Cancel>,
     pub(crate) processes: Vec<ProcessFigures>,
 }
 
@@ -55,9 +65,15 @@ impl Report {
             self.rounds,
         )];
         lines.push(self.machine.text());
+        let measured = &self.measured;
         for operation in Operation::ALL {
-            lines.extend(self.operation(operation));
+            lines.extend(operations::lines(&measured.samples, operation));
         }
+        for operation in crowd::OPERATIONS {
+            lines.extend(crowds::lines(&measured.crowds, operation));
+        }
+        lines.extend(recoveries::lines(&measured.recoveries));
+        lines.extend(recoveries::cancel_lines(&measured.cancels));
         lines.push(format!(
             "\n{:<26}{:>30}{:>30}",
             "process", "start → ready, ms", "resident MB idle, after runs"
@@ -71,7 +87,7 @@ impl Report {
             );
             lines.push(format!("  {:<24}{start:>30}{resident:>30}", process.name));
         }
-        lines.push("\naims (PRODUCT.md, Targets)".to_owned());
+        lines.push("\naims".to_owned());
         for aim in aims(&self.measured) {
             let holds = if aim.holds { "holds" } else { "DOES NOT HOLD" };
             lines.push(format!("  {holds:<14}{}: {}", aim.aim, aim.measured));
@@ -80,35 +96,6 @@ impl Report {
             lines.push("  (a debug build: these figures say nothing of the aims)".to_owned());
         }
         lines.join("\n")
-    }
-
-    fn operation(&self, operation: Operation) -> Vec<String> {
-        let heading = format!("{}: {}", operation.title(), operation.about());
-        let mut lines = vec![format!(
-            "\n{heading:<52}{:>4}{:>26}{:>8}{:>12}",
-            "Skep", "raw", "ratio", "difference"
-        )];
-        for (index, stage) in STAGES.iter().enumerate() {
-            let of =
-                |side| Figures::of(&of_stage(&self.measured.samples, operation, side, stage.of));
-            let Some(skep) = of(Side::Skep) else { continue };
-            // What lies between two points of a raw caller's own is no figure of Docker's.
-            let raw = of(Side::Raw).filter(|_| index != 2);
-            let (raw, ratio, difference) = match raw {
-                Some(raw) => (
-                    shown(raw),
-                    format!("{:.3}", skep.median / raw.median),
-                    format!("{:+.1}", skep.median - raw.median),
-                ),
-                None => Default::default(),
-            };
-            lines.push(format!(
-                "  {:<26}{:>28}{raw:>26}{ratio:>8}{difference:>12}",
-                stage.title,
-                shown(skep)
-            ));
-        }
-        lines
     }
 
     /// Writes all of it.

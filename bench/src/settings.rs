@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures Skep in this build's profile. Start it as ./dev bench.
 #[derive(Parser)]
@@ -19,7 +19,8 @@ pub(crate) struct Settings {
 /// What is measured.
 #[derive(Subcommand)]
 pub(crate) enum Benchmark {
-    /// Deployments beside raw Docker API calls, starts of API and worker, resident memory
+    /// Deployments beside raw Docker API calls: one app, many at once, a worker that ends, a cancel;
+    /// starts of API and worker, resident memory
     Deploy(Deploy),
     /// The seeded fault search at length; fails when a story breaks a promise
     Faults(Faults),
@@ -39,17 +40,56 @@ pub(crate) struct Faults {
 /// Settings of `deploy`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Deploy {
-    /// Samples of each kind; medians are printed
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Rounds of operations on one app, and of cancels; medians are printed
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) samples: u32,
     /// Replicas of each app
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=20))]
     pub(crate) replicas: i32,
+    /// Apps that are deployed at once
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) apps: u32,
+    /// Update them at once, too: a minute more
+    #[arg(long)]
+    pub(crate) updates: bool,
+    /// Workers that are killed, and as many that are stopped
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) ends: u32,
+    /// Measure only this, and API and worker themselves; all of it when left out
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<Part>,
+}
+
+/// A part of `deploy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Create, update, rollback, scale of one app, beside raw calls
+    Operations,
+    /// Many apps created at once, beside raw calls
+    Crowd,
+    /// A driving worker is killed or stopped, and another one goes on
+    Recovery,
+    /// An update is canceled while it goes on
+    Cancel,
+}
+
+impl Deploy {
+    /// Whether this part is measured.
+    pub(crate) fn measures(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 impl Default for Benchmark {
     fn default() -> Self {
-        Self::Deploy(Deploy { samples: 7, replicas: 1 })
+        Self::Deploy(Deploy {
+            samples: 2,
+            replicas: 1,
+            apps: 20,
+            updates: false,
+            ends: 3,
+            only: Vec::new(),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use tests::docker::Engine;
 
 use crate::images::Images;
 use crate::operation::{Operation, Timeline};
-use crate::watch::{OF_SKEP, Watched, since};
+use crate::watch::{OF_SKEP, Pace, Watched, since};
 
 /// Who asks, and for what.
 pub(crate) struct Skep<'a> {
@@ -38,11 +38,13 @@ impl Skep<'_> {
     /// Does an operation. The clock starts when the request is sent.
     pub(crate) async fn operate(&self, app: &Value, operation: Operation) -> Result<Timeline> {
         let (slug, service) = (text(app, "/slug")?, Self::service(app)?);
+        let replicas = operation.replicas(self.replicas);
         let watched = Watched {
             docker: self.engine.client(),
             service: &service,
             labels: OF_SKEP,
-            replicas: self.replicas,
+            replicas,
+            pace: Pace::CLOSE,
         };
         let before = watched.written_by().await?;
         let sent = Instant::now();
@@ -53,6 +55,9 @@ impl Skep<'_> {
                     self.tenant.deploy(slug, json!({ "image": self.images.v2 })).await?
                 }
                 Operation::Rollback => self.tenant.rollback(slug, json!({ "release": 1 })).await?,
+                Operation::ScaleUp | Operation::ScaleDown => {
+                    self.tenant.scale(slug, replicas).await?
+                }
             };
             let answered = since(sent);
             self.tenant.wait_for(&deployment, "succeeded", "live").await?;
@@ -81,7 +86,7 @@ impl Skep<'_> {
 }
 
 /// The spec of every app here.
-fn spec(image: &str, replicas: i32) -> Value {
+pub(crate) fn spec(image: &str, replicas: i32) -> Value {
     json!({
         "image": image,
         "port": 8080,

@@ -12,11 +12,25 @@ use bollard::query_parameters::ListTasksOptionsBuilder;
 use model::names;
 use tokio::time::sleep;
 
-/// Between two looks for a new spec. It is there after some tens of milliseconds, so that these
-/// looks are few.
-const SPEC_LOOK: Duration = Duration::from_millis(2);
-/// Between two looks for replicas, and for the end.
-const LOOK: Duration = Duration::from_millis(20);
+/// How closely a service is watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Between two looks for a new spec.
+    spec: Duration,
+    /// Between two looks for replicas, and for the end.
+    tasks: Duration,
+}
+
+impl Pace {
+    /// Of one service alone. Its spec is there after some tens of milliseconds, so that the close
+    /// looks are few.
+    pub(crate) const CLOSE: Self =
+        Self { spec: Duration::from_millis(2), tasks: Duration::from_millis(20) };
+    /// Of many at once: as often as Skep's worker looks, so that watching costs both the same.
+    pub(crate) const MANY: Self =
+        Self { spec: Duration::from_millis(100), tasks: Duration::from_millis(100) };
+}
+
 /// Nothing here takes longer.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -39,6 +53,7 @@ pub(crate) struct Watched<'a> {
     pub(crate) service: &'a str,
     pub(crate) labels: Labels,
     pub(crate) replicas: i32,
+    pub(crate) pace: Pace,
 }
 
 impl Watched<'_> {
@@ -55,7 +70,7 @@ impl Watched<'_> {
         loop {
             match self.written_by().await? {
                 Some(writer) if before != Some(&*writer) => return Ok(writer),
-                _ => self.pause(SPEC_LOOK, started, "a new spec").await?,
+                _ => self.pause(self.pace.spec, started, "a new spec").await?,
             }
         }
     }
@@ -64,7 +79,7 @@ impl Watched<'_> {
     pub(crate) async fn running(&self) -> Result<()> {
         let started = Instant::now();
         while !self.all_run().await? {
-            self.pause(LOOK, started, "its replicas to run").await?;
+            self.pause(self.pace.tasks, started, "its replicas to run").await?;
         }
         Ok(())
     }
@@ -113,7 +128,7 @@ impl Watched<'_> {
             if state == Some(ServiceUpdateStatusStateEnum::COMPLETED) {
                 return Ok(());
             }
-            self.pause(LOOK, started, "its update to complete").await?;
+            self.pause(self.pace.tasks, started, "its update to complete").await?;
         }
     }
 
