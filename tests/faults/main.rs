@@ -36,6 +36,7 @@ fn stories_on_postgres_keep_every_promise() -> Outcome {
 }
 
 /// A story that was told alone is printed, if it was broken.
+#[expect(clippy::print_stdout, reason = "the test framework shows it where it is asked to")]
 fn judge(found: &Found, begun: Instant) -> Outcome {
     if found.stories == 1 {
         found.reports.iter().flat_map(|report| &report.told).for_each(|line| println!("{line}"));
@@ -67,6 +68,8 @@ fn planted_defects_are_found_on_postgres() -> Outcome {
     })
 }
 
+/// Looks for a story that a planted defect breaks.
+#[expect(clippy::print_stdout, reason = "the test framework shows it where it is asked to")]
 fn find(planted: Planted, tell: impl Fn(u64) -> anyhow::Result<Report>) -> Outcome {
     for seed in 0..SOON {
         if let [violation, ..] = tell(seed)?.violations.as_slice() {

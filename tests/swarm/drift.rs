@@ -30,8 +30,9 @@ async fn meddle(engine: &Engine, app: &Value, change: impl Fn(&mut ServiceSpec))
 
 fn replicas(count: i64) -> impl Fn(&mut ServiceSpec) {
     move |spec| {
-        let mode = spec.mode.as_mut().and_then(|mode| mode.replicated.as_mut());
-        mode.expect("replicated").replicas = Some(count);
+        if let Some(mode) = spec.mode.as_mut().and_then(|mode| mode.replicated.as_mut()) {
+            mode.replicas = Some(count);
+        }
     }
 }
 

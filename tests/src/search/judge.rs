@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use db::ledger::{Claim, Live, Transition};
 use model::app::App;
-use model::deployment::{Deployment, Kind};
+use model::deployment::{Deployment, DeploymentEvent, Kind};
 use model::id::{AppId, DeploymentId, WorkerId};
 use model::names;
 use model::reason::ReasonCode;
@@ -147,9 +147,9 @@ impl<L: StoryLedger> Judge<L> {
     pub(super) fn end(&self) {
         let events = self.ledger.events();
         for deployment in self.ledger.deployments() {
-            let timeline = events.iter().filter(|event| event.deployment_id == deployment.id);
-            let ends = timeline.clone().filter(|event| event.status.is_terminal()).count();
-            let last = timeline.last().map(|event| event.status);
+            let of_it = |event: &&DeploymentEvent| event.deployment_id == deployment.id;
+            let ends = events.iter().filter(of_it).filter(|event| event.status.is_terminal());
+            let (ends, last) = (ends.count(), events.iter().rfind(of_it).map(|event| event.status));
             if ends != 1 || last != Some(deployment.status) || !deployment.status.is_terminal() {
                 self.object(format!("{} has {ends} ends, {last:?} last", deployment.id));
             }

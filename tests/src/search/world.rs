@@ -1,4 +1,5 @@
-//! The world of a story: its ledger, the simulated Swarm, the workers, the broker between them, and the clock.
+//! The world of a story: its ledger, the simulated Swarm, the workers, the broker between them, and
+//! the clock.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,7 +278,10 @@ impl<L: StoryLedger> World<L> {
         }
         let deployments = deployments.iter().map(|one| one.id);
         let names = Names::new(self.apps.iter().copied(), deployments);
-        let told = self.ledger.events().into_iter().map(|event| {
+        // What one statement writes of several deployments has no order.
+        let mut events = self.ledger.events();
+        events.sort_by_key(|event| (event.created_at, event.deployment_id));
+        let told = events.into_iter().map(|event| {
             let (at, of) = (event.created_at, event.deployment_id);
             names.tell(&format!("{at} {of} {}: {}", event.status, event.message))
         });
