@@ -8,7 +8,7 @@ use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 use model::Result;
 use model::crash_loop::CrashLoop;
-use model::id::{AppId, OrganizationId};
+use model::id::{AppId, DeploymentId, OrganizationId};
 use model::schema::crash_loops;
 
 use crate::failure;
@@ -22,6 +22,8 @@ pub struct Round<'a> {
     pub app: AppId,
     /// Its tenant.
     pub organization: OrganizationId,
+    /// The deployment that wrote its service.
+    pub deployment: DeploymentId,
     /// Its number, from 1.
     pub number: i16,
     /// Replicas that are kept up.
@@ -43,6 +45,7 @@ pub async fn crash_loop_begin(database: &Database, round: Round<'_>) -> Result<O
             .values((
                 crash_loops::app_id.eq(round.app),
                 crash_loops::organization_id.eq(round.organization),
+                crash_loops::deployment_id.eq(round.deployment),
                 crash_loops::rounds.eq(round.number),
                 crash_loops::kept.eq(round.kept),
                 crash_loops::resumes_at.eq(until),
@@ -88,7 +91,7 @@ pub async fn crash_loop_recovered(database: &Database, app: AppId, rounds: i16) 
     Ok(())
 }
 
-/// It is over, or a deployment made it void.
+/// It is over, or a newer deployment has written the service.
 pub async fn crash_loop_forget(database: &Database, app: AppId) -> Result<()> {
     let mut connection = database.connection().await?;
     diesel::delete(crash_loops::table.find(app))

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app::App;
 use model::crash_loop::CrashLoop;
-use model::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
+use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
 use model::schema::{apps, environments, networks, releases};
@@ -61,6 +61,9 @@ pub struct LiveApp {
     /// How its newest deployment stands.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
     pub newest: Option<Status>,
+    /// The deployment whose service is in a crash loop.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
+    pub crashing: Option<DeploymentId>,
     /// Rounds of its crash loop.
     #[diesel(sql_type = sql_types::Nullable<sql_types::SmallInt>)]
     pub rounds: Option<i16>,
@@ -84,6 +87,7 @@ impl LiveApp {
         Some(CrashLoop {
             app_id: self.id,
             organization_id: self.organization_id,
+            deployment_id: self.crashing?,
             rounds: self.rounds?,
             kept: self.kept?,
             resumes_at: self.resumes_at?,
@@ -110,7 +114,7 @@ pub async fn live_apps(database: &Database, ids: &[AppId]) -> Result<Vec<LiveApp
                  OR EXISTS (SELECT FROM deployments WHERE app_id = a.id AND status IN
                      ('provisioning', 'updating', 'verifying', 'rolling_back')) AS unfinished,
              d.status AS newest,
-             c.rounds, c.kept, c.resumes_at, c.recovered_at, c.cause
+             c.deployment_id AS crashing, c.rounds, c.kept, c.resumes_at, c.recovered_at, c.cause
          FROM apps a
          LEFT JOIN releases r ON r.id = a.live_release_id
          LEFT JOIN crash_loops c ON c.app_id = a.id

@@ -55,6 +55,8 @@ CREATE TRIGGER app_status_history_update AFTER UPDATE ON app_status
 CREATE TABLE crash_loops (
     app_id uuid PRIMARY KEY REFERENCES apps,
     organization_id uuid NOT NULL REFERENCES organizations,
+    -- The deployment that wrote the service: one by a newer deployment is none of this.
+    deployment_id uuid NOT NULL REFERENCES deployments,
     rounds smallint NOT NULL CHECK (rounds > 0),
     kept integer NOT NULL CHECK (kept BETWEEN 0 AND 100),
     resumes_at timestamptz NOT NULL,

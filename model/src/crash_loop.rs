@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use crate::id::{AppId, OrganizationId};
+use crate::id::{AppId, DeploymentId, OrganizationId};
 use crate::schema::crash_loops;
 
 /// An app that is slowed down, or was until a while ago.
@@ -17,6 +17,8 @@ pub struct CrashLoop {
     pub app_id: AppId,
     /// Its tenant.
     pub organization_id: OrganizationId,
+    /// The deployment that wrote its service: a newer one ends the crash loop.
+    pub deployment_id: DeploymentId,
     /// How often it was slowed down in a row, from 1.
     pub rounds: i16,
     /// Replicas that are kept up until it is tried again.

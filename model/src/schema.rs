@@ -204,6 +204,7 @@ table! {
     crash_loops (app_id) {
         app_id -> Uuid,
         organization_id -> Uuid,
+        deployment_id -> Uuid,
         rounds -> Int2,
         kept -> Int4,
         resumes_at -> Timestamptz,

@@ -1,8 +1,8 @@
 //! What is live: one look at the whole swarm every few seconds, and soon after each of its events. Each
 //! app whose service changed is looked at closer; its status is projected into Postgres, so that the API
 //! can tell it without a hand on Docker (`status`). An app whose tasks keep ending is slowed down
-//! (`pace`), and a service that is not as the last verdict left it is reported or repaired
-//! (`difference`). `hands` is what is done about it.
+//! (`pace`, `slowing`), a service that is not as the last verdict left it is reported or repaired
+//! (`difference`, `hands`), and what nobody knows is told and left alone (`quarantine`).
 //!
 //! It drives nothing: what a deployment is at work on is left to that. Every worker runs it; what two of
 //! them do at once is settled by Postgres and by Swarm's versions.
@@ -10,6 +10,8 @@
 mod difference;
 mod hands;
 mod pace;
+mod quarantine;
+mod slowing;
 mod status;
 
 use std::collections::{HashMap, HashSet};

@@ -7,6 +7,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::docker::Engine;
+use tests::environment::environment;
 use tests::{Outcome, Tenant, run, wait_for};
 
 use crate::specs::web;
@@ -57,18 +58,22 @@ fn is_slowed_down_then_tried_again_then_believed() -> Outcome {
         assert!(text(&slowed, "/cause")?.contains("was killed (SIGKILL)"), "{slowed:#}");
         let service = engine.service_of(id).await?.context("no service")?;
         assert_eq!(service["Spec"]["Mode"]["Replicated"]["Replicas"], 0);
+        // A deployment that comes to nothing leaves it as it is, to be tried again all the same.
+        let nothing = format!("{}/nobody/nothing:v1", environment().registry()?);
+        let bad = acme.deploy("web", json!({ "image": nothing })).await?;
+        acme.wait_for(&bad, "failed", "image_not_found").await?;
         let well = health(&acme, "healthy", 60).await?;
         assert_eq!((&well["desired"], &well["running"]), (&1.into(), &1.into()));
         let (_, answer) = engine.ask_from(id, "http://web:8080/").await?;
         assert_eq!(answer["version"], "v1");
-        // The history has it all, newest first; nothing of it was a deployment.
+        // The history has it all, newest first; nothing of it was a deployment of the platform's.
         let page = acme.client.get(&acme.path("apps/web/health")).await?.expect(200)?;
         let history: Vec<&Value> =
             list(&page, "/items")?.iter().map(|period| &period["health"]).collect();
         assert_eq!((history[0], history[1]), (&"healthy".into(), &"crash_looping".into()));
         assert!(history.len() >= 3 && history[2..].contains(&&"healthy".into()), "{history:?}");
         let deployments = acme.client.get(&acme.path("apps/web/deployments")).await?.expect(200)?;
-        assert_eq!(list(&deployments, "/items")?.len(), 1, "{deployments:#}");
+        assert_eq!(list(&deployments, "/items")?.len(), 2, "{deployments:#}");
         Ok(())
     })
 }

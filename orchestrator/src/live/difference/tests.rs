@@ -21,6 +21,7 @@ fn app(release: ReleaseId) -> LiveApp {
         restart_counter: 0,
         unfinished: false,
         newest: Some(Status::Succeeded),
+        crashing: None,
         rounds: None,
         kept: None,
         resumes_at: None,

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use model::id::{AppId, OrganizationId};
+use model::id::{AppId, DeploymentId, OrganizationId};
 
 use super::*;
 
@@ -56,6 +56,7 @@ impl Case {
         self.before = Some(CrashLoop {
             app_id: AppId::new(),
             organization_id: OrganizationId::new(),
+            deployment_id: DeploymentId::new(),
             rounds: round,
             kept: 1,
             resumes_at: self.now - TimeDelta::seconds(resumed),

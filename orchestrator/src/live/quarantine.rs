@@ -1,0 +1,83 @@
+//! Quarantine: objects that carry this installation's label and that nothing in Postgres knows. They are
+//! told and never touched. What a call that came too late has made again is known to be nobody's, and
+//! goes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use db::drift::{Finding, drift_found, drift_unknown_left};
+use db::live::{LiveApp, environments_known, live_apps};
+use model::drift::{DriftKind, ObjectType};
+use model::id::{AppId, EnvironmentId};
+use model::names;
+
+use super::{Failure, Live, app_of};
+use crate::swarm::{ServiceCount, Swarm};
+use crate::wakeups::Relay;
+
+impl<S: Swarm, R: Relay> Live<S, R> {
+    /// Objects of this installation that nothing in Postgres knows are reported and left alone: an
+    /// operator decides. The service of an app that was removed was made by a call that came too late: it
+    /// is taken away.
+    pub(super) async fn quarantine(&self, listed: &[ServiceCount]) -> Result<(), Failure> {
+        let ids: Vec<AppId> = listed.iter().filter_map(app_of).collect();
+        let rows: HashMap<AppId, LiveApp> =
+            live_apps(&self.database, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+        let mut unknown = Vec::new();
+        for one in listed {
+            match app_of(one).and_then(|app| rows.get(&app)) {
+                Some(row) if row.removed => self.take_away(row).await?,
+                Some(_) => {}
+                None => unknown.push(one.name.clone()),
+            }
+        }
+        self.report_unknown(ObjectType::Service, &unknown).await?;
+        let networks = self.swarm.networks(&self.platform.name).await?;
+        let environment = |labels: &BTreeMap<String, String>| {
+            labels.get(names::LABEL_ENVIRONMENT)?.parse::<EnvironmentId>().ok()
+        };
+        let named: Vec<EnvironmentId> =
+            networks.iter().filter_map(|network| environment(&network.labels)).collect();
+        let known = environments_known(&self.database, &named).await?;
+        let unknown: Vec<String> = networks
+            .into_iter()
+            .filter(|network| environment(&network.labels).is_none_or(|id| !known.contains(&id)))
+            .map(|network| network.name)
+            .collect();
+        self.report_unknown(ObjectType::Network, &unknown).await
+    }
+
+    async fn report_unknown(&self, what: ObjectType, names: &[String]) -> Result<(), Failure> {
+        for name in names {
+            let sentence = format!(
+                "the {what} {name} is labelled {}={} and nothing in the database knows it: it is left \
+                 alone; remove it by hand if it is nobody's",
+                names::LABEL_PLATFORM,
+                self.platform.name
+            );
+            let finding = Finding {
+                kind: DriftKind::Unknown,
+                object_type: what,
+                object: name,
+                app: None,
+                sentence: &sentence,
+                deployment: None,
+                resolved: false,
+            };
+            if drift_found(&self.database, &finding).await? {
+                tracing::warn!(object = name, sentence, "drift");
+            }
+        }
+        drift_unknown_left(&self.database, what, names).await?;
+        Ok(())
+    }
+
+    async fn take_away(&self, app: &LiveApp) -> Result<(), Failure> {
+        self.swarm.service_remove(&app.service_name).await?;
+        let sentence = format!(
+            "the service {} of a removed app was there: a worker's late call had made it again; it was \
+             taken away",
+            app.service_name
+        );
+        self.tell(app, DriftKind::Orphan, &sentence, true).await
+    }
+}
