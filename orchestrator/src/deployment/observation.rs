@@ -169,6 +169,11 @@ impl Observation<'_> {
         self.tasks.iter().all(Task::is_over)
     }
 
+    /// Whether Swarm is about to forget a task: it has ended, and its slot is gone.
+    pub(super) fn forgets_tasks(&self) -> bool {
+        self.tasks.iter().any(|task| task.desired == TaskState::Removed && task.state.is_over())
+    }
+
     /// Tasks that ended without being told to, since our spec was applied; newest first. On the way
     /// back only those of the spec that is coming back.
     pub(super) fn failed_tasks(&self) -> Vec<&Task> {

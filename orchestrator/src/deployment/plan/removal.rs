@@ -29,8 +29,12 @@ impl<'a> Planner<'a, '_> {
                 return step;
             }
         }
+        // A service that is removed in the very moment in which SwarmKit forgets a task of it ends the
+        // whole daemon: SetServiceTasksRemove looks a task up and does not expect it to be gone. So
+        // that has to be over, too; it takes a fraction of a second.
+        let all_over = self.seen.all_over() && !self.seen.forgets_tasks();
         // A task that does not end in time goes with its service.
-        if self.seen.all_over() || service.replicas > 0 || self.progress_overdue() {
+        if all_over || service.replicas > 0 || self.progress_overdue() {
             return Step::RemoveService;
         }
         Step::Wait(self.pace())

@@ -291,6 +291,12 @@ fn a_removal_ends_when_the_tasks_have() {
     case.scaled_to_zero();
     assert!(matches!(case.step(), Step::Wait(_)));
     case.tasks.iter_mut().for_each(|task| task.state = TaskState::Shutdown);
+    assert!(matches!(case.step(), Step::Wait(_)), "Swarm is about to forget them");
+    let mut kept = case.tasks.pop().unwrap();
+    kept.desired = TaskState::Shutdown;
+    case.tasks = vec![kept];
+    assert_eq!(case.step(), Step::RemoveService);
+    case.tasks.clear();
     assert_eq!(case.step(), Step::RemoveService);
     case.service = None;
     assert_eq!(case.goes(), Some((Status::Succeeded, Some(ReasonCode::Removed), false)));
