@@ -90,7 +90,7 @@ pub(crate) struct Run {
     #[arg(long, env = "DOCKER_SWARM_ADVERTISE_ADDR")]
     pub(crate) advertise_address: Option<String>,
     /// Deployments driven at once
-    #[arg(long, env = "SKEP_SLOTS", default_value_t = 16,
+    #[arg(long, env = "SKEP_SLOTS", default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) slots: u16,
 }
