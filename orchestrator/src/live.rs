@@ -152,7 +152,14 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             if !memory.is_worth_a_look(row, service, now) {
                 continue;
             }
-            let looked = self.look_at(row, service, before, now).await?;
+            let looked = match self.look_at(row, service, before, now).await {
+                Ok(looked) => looked,
+                // One app's trouble is not the others'; it is looked at again.
+                Err(error) => {
+                    tracing::warn!(app = %id, error = %chain(&*error), "not looked at");
+                    continue;
+                }
+            };
             statuses.extend(looked.status);
             if looked.is_settled {
                 settled.push(id);
@@ -169,6 +176,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             );
         }
         app_status_write(&self.database, &statuses).await?;
+        settled.extend(&gone);
         drift_settled(&self.database, &settled).await?;
         if !gone.is_empty() {
             app_status_forget(&self.database, &gone).await?;

@@ -100,7 +100,7 @@ async fn has_to_wait(connection: &mut AsyncPgConnection, app: AppId) -> diesel::
         "SELECT coalesce(max(created_at) + make_interval(secs =>
                  least(60 * 2 ^ (count(*) - 1), 3600)) > now(), false) AS waits
          FROM deployments
-         WHERE app_id = $1 AND kind = 'repair' AND created_at > now() - interval '2 hours'",
+         WHERE app_id = $1 AND kind = 'repair' AND created_at > now() - interval '24 hours'",
     )
     .bind::<sql_types::Uuid, _>(app)
     .get_result(connection)

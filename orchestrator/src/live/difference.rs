@@ -21,8 +21,8 @@ pub(super) enum Difference {
     Drift(DriftKind, String),
 }
 
-/// Compares. `expected`: the replicas that it should have now.
-pub(super) fn difference(app: &LiveApp, service: Option<&Service>, expected: i32) -> Difference {
+/// Compares. `expected`: the numbers of replicas that it may have now.
+pub(super) fn difference(app: &LiveApp, service: Option<&Service>, expected: &[i32]) -> Difference {
     let Some(release) = app.release.filter(|_| !app.removed && !app.unfinished) else {
         return Difference::None;
     };
@@ -48,14 +48,9 @@ pub(super) fn difference(app: &LiveApp, service: Option<&Service>, expected: i32
         (true, Some(UpdateState::RollbackCompleted)) => Difference::Adopt(Some(format!(
             "the service {name} was changed by somebody else and taken back: v{release} is live"
         ))),
-        // An older version of Skep wrote no version down; or we wrote it and died before we could.
-        (true, _) if app.version.is_none() || app.crash_loop().is_some() => Difference::Adopt(None),
-        (true, _) => Difference::Drift(
-            DriftKind::Changed,
-            format!(
-                "somebody else changed the service {name}, in what labels and numbers do not show"
-            ),
-        ),
+        // We wrote it and died before we could say so; or an older version of Skep wrote no version
+        // down; or Swarm did: a manager that begins to lead writes each service that has an address.
+        (true, _) => Difference::Adopt(None),
         (false, _) => Difference::Drift(
             DriftKind::Changed,
             format!("somebody else changed the service {name}: {}", differences.join(", ")),
@@ -63,7 +58,7 @@ pub(super) fn difference(app: &LiveApp, service: Option<&Service>, expected: i32
     }
 }
 
-fn visible(app: &LiveApp, service: &Service, expected: i32) -> Vec<String> {
+fn visible(app: &LiveApp, service: &Service, expected: &[i32]) -> Vec<String> {
     let mut differences = Vec::new();
     let release = app.release_id.map(|id| id.to_string());
     if service.label(names::LABEL_RELEASE) != release.as_deref() {
@@ -80,7 +75,8 @@ fn visible(app: &LiveApp, service: &Service, expected: i32) -> Vec<String> {
             app.image.as_deref().unwrap_or("none")
         ));
     }
-    if service.replicas != expected {
+    if !expected.contains(&service.replicas) {
+        let expected = expected.first().copied().unwrap_or_default();
         differences.push(format!("it has {} replicas and not {expected}", service.replicas));
     }
     if service.restart_counter != app.restart_counter {

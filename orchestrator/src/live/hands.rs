@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use db::deployments::deployment_repair;
 use db::drift::{Finding, drift_found};
-use db::live::{LiveApp, live_version_set};
+use db::live::{LiveApp, live_apps, live_version_set};
 use model::drift::{DriftKind, ObjectType, OnDrift};
 
 use super::difference::{Difference, difference};
@@ -29,7 +29,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         now: DateTime<Utc>,
     ) -> Result<Looked, Failure> {
         let Some(seen) = seen else {
-            let is_settled = self.tend(app, None, 0).await?;
+            let is_settled = self.tend(app, None, &[]).await?;
             let status = (!app.unfinished).then(|| status::of_nothing(app, now));
             return Ok(Looked { status, short_since: None, is_settled });
         };
@@ -37,12 +37,16 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let tasks = self.swarm.tasks(&service.id).await?;
         let Kept { crash_loop, crashes, is_written } =
             self.keep_pace(app, service, &tasks, now).await?;
-        let expected = match &crash_loop {
-            Some(slowed) if slowed.resumes_at > now => slowed.kept,
-            _ => app.replicas.unwrap_or_default(),
-        };
+        // One that is slowed down may have been written by a worker that died before it could say so.
+        let expected: Vec<i32> = crash_loop
+            .iter()
+            .filter(|slowed| slowed.recovered_at.is_none())
+            .map(|slowed| slowed.kept)
+            .chain(app.replicas)
+            .rev()
+            .collect();
         // What was just written is looked at again before it is compared.
-        let is_as_left = !is_written && self.tend(app, Some(service), expected).await?;
+        let is_as_left = !is_written && self.tend(app, Some(service), &expected).await?;
         let short_since = is_short(app, service, &tasks)
             .then(|| before.and_then(|known| known.short_since).unwrap_or(now));
         if short_since.is_some_and(|since| now - since > SHORT) && is_as_left {
@@ -67,7 +71,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         &self,
         app: &LiveApp,
         service: Option<&Service>,
-        expected: i32,
+        expected: &[i32],
     ) -> Result<bool, Failure> {
         let version = service.map(Service::version_for_the_record);
         match (difference(app, service, expected), version) {
@@ -82,15 +86,26 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 Ok(false)
             }
             (Difference::Adopt(_), None) => Ok(false),
-            (Difference::Drift(kind, sentence), _) => {
-                self.drifted(app, kind, &sentence).await?;
+            (Difference::Drift(kind, sentence), version) => {
+                // The list is older than the row: a verdict, or another worker, may be in between.
+                let again = self.swarm.service(&app.service_name).await?;
+                let row = live_apps(&self.database, &[app.id]).await?.pop();
+                let is_same = again.as_ref().map(Service::version_for_the_record) == version;
+                if is_same && row.as_ref() == Some(app) {
+                    self.drifted(app, kind, &sentence).await?;
+                }
                 Ok(false)
             }
         }
     }
 
     /// Reports what is wrong with an app's service, and has it repaired where that is the setting.
-    async fn drifted(&self, app: &LiveApp, kind: DriftKind, sentence: &str) -> Result<(), Failure> {
+    pub(super) async fn drifted(
+        &self,
+        app: &LiveApp,
+        kind: DriftKind,
+        sentence: &str,
+    ) -> Result<(), Failure> {
         self.tell(app, kind, sentence, false).await?;
         if self.platform.on_drift == OnDrift::Report {
             return Ok(());

@@ -95,14 +95,14 @@ fn crashing<'a>(seen: &Seen<'a>, least: usize, after: DateTime<Utc>) -> Option<C
 }
 
 /// Swarm takes away replicas that do not run before those that do: as long as one that crashes runs,
-/// another might go in its place.
+/// another might go in its place. Where all of them crash, there is none to keep.
 fn slow<'a>(seen: &Seen<'a>, crashing: Crashing<'a>, round: i16) -> Pace<'a> {
     let runs = |slot: &i64| current(seen).any(|task| task.slot == *slot && is_running(task));
     let slots = i32::try_from(crashing.len()).unwrap_or(i32::MAX);
     let Some(culprit) = crashing.values().copied().max_by_key(|task| task.created_at) else {
         return Pace::Steady;
     };
-    if crashing.keys().any(runs) {
+    if slots < seen.desired && crashing.keys().any(runs) {
         return Pace::Crashing { culprit };
     }
     Pace::Slow { kept: (seen.desired - slots).max(0), round, culprit }

@@ -72,6 +72,10 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     }
 
     async fn take_away(&self, app: &LiveApp) -> Result<(), Failure> {
+        // The list is older than the row: it may have gone with its app.
+        if self.swarm.service(&app.service_name).await?.is_none() {
+            return Ok(());
+        }
         self.swarm.service_remove(&app.service_name).await?;
         let sentence = format!(
             "the service {} of a removed app was there: a worker's late call had made it again; it was \

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use db::crash_loops::{Round, crash_loop_begin, crash_loop_forget, crash_loop_recovered};
 use db::live::{LiveApp, live_version_set, live_work};
 use model::crash_loop::{CrashLoop, pause};
+use model::drift::DriftKind;
 use model::id::DeploymentId;
 use model::names;
 
@@ -38,19 +39,20 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         tasks: &[Task],
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
-        let (Some(desired), false) = (app.replicas, app.unfinished) else {
+        let writer = service.label(names::LABEL_DEPLOYMENT).and_then(|id| id.parse().ok());
+        let (Some(desired), Some(writer)) = (app.replicas, writer) else {
             return Ok(Kept::default());
         };
-        let writer = service.label(names::LABEL_DEPLOYMENT).and_then(|id| id.parse().ok());
-        let Some(writer) = writer else { return Ok(Kept::default()) };
-        let before = match app.crash_loop() {
+        let before = app.crash_loop().filter(|known| known.deployment_id == writer);
+        if app.unfinished {
+            // What it will do is not known yet; until then the app is as it was.
+            let crashes = before.as_ref().and_then(|known| describe(known, now));
+            return Ok(Kept { crashes, crash_loop: before, is_written: false });
+        }
+        if before.is_none() && app.crash_loop().is_some() {
             // A deployment has begun anew.
-            Some(older) if older.deployment_id != writer => {
-                crash_loop_forget(&self.database, app.id).await?;
-                None
-            }
-            before => before,
-        };
+            crash_loop_forget(&self.database, app.id).await?;
+        }
         let window = TimeDelta::seconds(app.window_seconds.unwrap_or_default().into());
         let seen = pace::Seen { now, service, tasks, desired, window };
         // What somebody else wrote is compared first: slowing that down would hide it.
@@ -159,9 +161,13 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             has_workers: around.has_workers,
             going_back: false,
         });
-        // Another worker version, probe or setting would replace the tasks that run well.
+        // Another worker version, probe or setting would replace the tasks that run well. That is for a
+        // deployment to do: an app must not stay slowed down for it.
         if service.spec_hash.as_ref() != Some(&spec.spec_hash) {
-            tracing::warn!(app = %app.id, "not rescaled: it would be rendered otherwise today");
+            if replicas > service.replicas {
+                let why = "it was slowed down, and is rendered otherwise today";
+                self.drifted(app, DriftKind::Changed, why).await?;
+            }
             return Ok(false);
         }
         match self.swarm.service_update(&service.id, service.version, &spec).await {

@@ -20,7 +20,7 @@ pub(super) fn of_service(
     now: DateTime<Utc>,
 ) -> AppStatus {
     let desired = match app.replicas {
-        Some(replicas) if !app.unfinished => replicas,
+        Some(replicas) if !app.unfinished || crash_loop.is_some() => replicas,
         _ => service.replicas,
     };
     // Docker's own count takes in tasks that are meant to end and still drain.

@@ -68,7 +68,7 @@ impl Rows {
         let now = self.now();
         let lately: Vec<&Deployment> = self
             .deployments_of(app)
-            .filter(|one| one.kind == Kind::Repair && one.created_at > now - TimeDelta::hours(2))
+            .filter(|one| one.kind == Kind::Repair && one.created_at > now - TimeDelta::hours(24))
             .collect();
         let Some(newest) = lately.iter().map(|one| one.created_at).max() else { return false };
         let doublings = u32::try_from(lately.len()).unwrap_or(u32::MAX).saturating_sub(1).min(10);
