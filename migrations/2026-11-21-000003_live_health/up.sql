@@ -9,7 +9,7 @@ ALTER TABLE deployments ADD CONSTRAINT deployments_requested_by_somebody
     CHECK (kind = 'repair' OR requested_by IS NOT NULL);
 
 -- Swarm's version of the service as the last verdict saw it, or as we wrote it since. Another one:
--- somebody else wrote it. NULL: the verdict of an older version of Skep.
+-- somebody else wrote it, or Swarm itself. NULL: the verdict of an older version of Skep.
 ALTER TABLE apps ADD COLUMN live_version bigint;
 
 -- What is done about a service that is not as its app's last verdict left it.

@@ -43,8 +43,8 @@ pub struct App {
     pub live_restart_counter: i64,
     /// The replicas that it was verified with.
     pub live_replicas: Option<i32>,
-    /// Swarm's version of its service as the last verdict saw it, or as the platform wrote it since:
-    /// with another one, somebody else has. `None`: not known.
+    /// Swarm's version of its service as the last verdict saw it, or as the platform wrote it since: at
+    /// another one it was written by somebody else, or by Swarm itself. `None`: not known.
     pub live_version: Option<i64>,
     /// Since when it is kept at no replicas; `replicas` is what it starts with again.
     pub stopped_at: Option<DateTime<Utc>>,

@@ -38,13 +38,9 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let Kept { crash_loop, crashes, is_written } =
             self.keep_pace(app, service, &tasks, now).await?;
         // One that is slowed down may have been written by a worker that died before it could say so.
-        let expected: Vec<i32> = crash_loop
-            .iter()
-            .filter(|slowed| slowed.recovered_at.is_none())
-            .map(|slowed| slowed.kept)
-            .chain(app.replicas)
-            .rev()
-            .collect();
+        let slowed = crash_loop.as_ref().filter(|slowed| slowed.recovered_at.is_none());
+        let expected: Vec<i32> =
+            app.replicas.into_iter().chain(slowed.map(|slowed| slowed.kept)).collect();
         // What was just written is looked at again before it is compared.
         let is_as_left = !is_written && self.tend(app, Some(service), &expected).await?;
         let short_since = is_short(app, service, &tasks)

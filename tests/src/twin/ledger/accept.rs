@@ -96,21 +96,40 @@ impl Rows {
             .map(|older| older.restart_counter)
             .fold(app.live_restart_counter, i64::max)
             + i64::from(request.force());
-        let now = self.now();
         let deployment = Deployment {
-            id,
-            organization_id: app.organization_id,
-            app_id: app.id,
             release_id: target.release,
-            kind: request.kind(),
-            status: Status::Queued,
-            reason_code: None,
-            reason: None,
             replicas: target.replicas,
             restart_counter,
             force: request.force(),
             spec_version: target.spec_version.max(request.kind().work_version()),
             requested_by: Some(self.token),
+            ..self.queued(id, &app, request.kind())
+        };
+        older.into_iter().for_each(|older| self.supersede(older, id));
+        self.apps.insert(app.id, app);
+        self.deployments.insert(id, deployment.clone());
+        self.tell(id, deployment.organization_id, Status::Queued, "accepted".into());
+        self.wake(id);
+        Ok(deployment)
+    }
+
+    /// A deployment as it begins: of what is live, and asked for by nobody.
+    pub(super) fn queued(&self, id: DeploymentId, app: &App, kind: Kind) -> Deployment {
+        let now = self.now();
+        Deployment {
+            id,
+            organization_id: app.organization_id,
+            app_id: app.id,
+            release_id: app.live_release_id,
+            kind,
+            status: Status::Queued,
+            reason_code: None,
+            reason: None,
+            replicas: app.live_replicas.unwrap_or(app.replicas),
+            restart_counter: app.live_restart_counter,
+            force: false,
+            spec_version: kind.work_version(),
+            requested_by: None,
             superseded_by: None,
             cancel_requested_at: None,
             fence: 0,
@@ -123,13 +142,7 @@ impl Rows {
             finished_at: None,
             created_at: now,
             updated_at: now,
-        };
-        older.into_iter().for_each(|older| self.supersede(older, id));
-        self.apps.insert(app.id, app);
-        self.deployments.insert(id, deployment.clone());
-        self.tell(id, deployment.organization_id, Status::Queued, "accepted".into());
-        self.wake(id);
-        Ok(deployment)
+        }
     }
 
     /// The app, if it is there and takes changes.

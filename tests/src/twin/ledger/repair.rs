@@ -27,38 +27,10 @@ impl Rows {
         {
             return Ok(None);
         }
-        let (id, now) = (self.id(), self.now());
-        let spec_version = self.release(live)?.spec_version;
-        self.deployments.insert(
-            id,
-            Deployment {
-                id,
-                organization_id: app.organization_id,
-                app_id: app.id,
-                release_id: Some(live),
-                kind: Kind::Repair,
-                status: Status::Queued,
-                reason_code: None,
-                reason: None,
-                replicas: app.live_replicas.unwrap_or(app.replicas),
-                restart_counter: app.live_restart_counter,
-                force: false,
-                spec_version: spec_version.max(Kind::Repair.work_version()),
-                requested_by: None,
-                superseded_by: None,
-                cancel_requested_at: None,
-                fence: 0,
-                lease_owner: None,
-                lease_expires_at: None,
-                started_at: None,
-                applied_at: None,
-                progressed_at: None,
-                healthy_since: None,
-                finished_at: None,
-                created_at: now,
-                updated_at: now,
-            },
-        );
+        let id = self.id();
+        let spec_version = self.release(live)?.spec_version.max(Kind::Repair.work_version());
+        let repair = Deployment { spec_version, ..self.queued(id, &app, Kind::Repair) };
+        self.deployments.insert(id, repair);
         self.tell(id, app.organization_id, Status::Queued, why.to_owned());
         self.wake(id);
         Ok(Some(id))
