@@ -7,11 +7,13 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app::App;
 use model::crash_loop::CrashLoop;
+use model::fingerprint::Fingerprint;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
 use model::schema::{apps, environments, networks, releases};
 use model::status::Status;
+use model::stored::Stored;
 
 use crate::failure;
 use crate::pool::Database;
@@ -55,6 +57,9 @@ pub struct LiveApp {
     /// At this version of the service.
     #[diesel(sql_type = sql_types::Nullable<sql_types::BigInt>)]
     pub version: Option<i64>,
+    /// Its fingerprint at that version; `None`: an older version of Skep wrote none down.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
+    pub fingerprint: Option<Stored<Fingerprint>>,
     /// Whether a deployment of it waits or is driven.
     #[diesel(sql_type = sql_types::Bool)]
     pub unfinished: bool,
@@ -110,6 +115,8 @@ pub async fn live_apps(database: &Database, ids: &[AppId]) -> Result<Vec<LiveApp
              coalesce(r.spec #>> '{restart,condition}' = 'any', false) AS restarts,
              a.live_restart_counter AS restart_counter, a.live_replicas AS replicas,
              a.live_version AS version,
+             CASE WHEN (a.live_fingerprint ->> 'version')::bigint = a.live_version
+                 THEN a.live_fingerprint END AS fingerprint,
              EXISTS (SELECT FROM deployments WHERE app_id = a.id AND status = 'queued')
                  OR EXISTS (SELECT FROM deployments WHERE app_id = a.id AND status IN
                      ('provisioning', 'updating', 'verifying', 'rolling_back')) AS unfinished,
@@ -155,12 +162,12 @@ pub async fn live_work(database: &Database, id: AppId) -> Result<Option<(App, Re
         .map_err(failure::postgres)
 }
 
-/// Takes a version of the service for what the last verdict left, if nobody has told another one since.
+/// Takes the service at this version for what the last verdict left, if nobody has told another one since.
 pub async fn live_version_set(
     database: &Database,
     app: AppId,
     before: Option<i64>,
-    version: i64,
+    now: &Fingerprint,
 ) -> Result<bool> {
     let mut connection = database.connection().await?;
     let set = diesel::update(
@@ -169,7 +176,7 @@ pub async fn live_version_set(
             .filter(apps::live_version.is_not_distinct_from(before))
             .filter(apps::live_release_id.is_not_null()),
     )
-    .set(apps::live_version.eq(version))
+    .set((apps::live_version.eq(now.version), apps::live_fingerprint.eq(Stored(now.clone()))))
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

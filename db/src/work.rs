@@ -6,10 +6,12 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::app::App;
 use model::deployment::Deployment;
+use model::fingerprint::Fingerprint;
 use model::id::{DeploymentId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
 use model::schema::{apps, deployments, networks, releases};
+use model::stored::Stored;
 
 use crate::failure;
 use crate::now::now;
@@ -26,6 +28,8 @@ pub struct Work {
     pub release: Option<Release>,
     /// The release that is live, or was before this deployment began.
     pub live: Option<Release>,
+    /// By what the service that the last verdict left is told; `None`: an older version of Skep wrote none down.
+    pub fingerprint: Option<Fingerprint>,
     /// The network of the app's environment.
     pub network: Network,
 }
@@ -33,7 +37,8 @@ pub struct Work {
 /// Reads a deployment's work.
 pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
     let mut connection = database.connection().await?;
-    let (deployment, app, release, network): (_, App, _, _) = deployments::table
+    type Row = (Deployment, App, Option<Release>, Network, Option<Stored<Fingerprint>>);
+    let (deployment, app, release, network, left): Row = deployments::table
         .inner_join(
             apps::table
                 .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id))),
@@ -45,6 +50,7 @@ pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
             App::as_select(),
             Option::<Release>::as_select(),
             Network::as_select(),
+            apps::live_fingerprint,
         ))
         .first(&mut connection)
         .await
@@ -60,7 +66,9 @@ pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
         ),
         None => None,
     };
-    Ok(Work { deployment, app, release, live, network })
+    let fingerprint =
+        left.map(|Stored(left)| left).filter(|left| Some(left.version) == app.live_version);
+    Ok(Work { deployment, app, release, live, fingerprint, network })
 }
 
 /// Writes down which image a release runs. Once: a second worker that resolved the same release

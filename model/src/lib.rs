@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod environment;
 pub mod error;
 pub mod evidence;
+pub mod fingerprint;
 pub mod health_check;
 pub mod id;
 pub mod image;

@@ -99,6 +99,7 @@ table! {
         updated_at -> Timestamptz,
         stopped_at -> Nullable<Timestamptz>,
         live_version -> Nullable<Int8>,
+        live_fingerprint -> Nullable<Jsonb>,
     }
 }
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 const JSONB_VERSION: u8 = 1;
 
 /// A value stored as `jsonb`.
-#[derive(Debug, Clone, PartialEq, AsExpression, FromSqlRow)]
+#[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Jsonb)]
 pub struct Stored<T: std::fmt::Debug>(pub T);
 

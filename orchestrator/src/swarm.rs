@@ -19,7 +19,7 @@ pub use docker::DockerSwarm;
 pub use node::{Node, Resources};
 pub use observed::{
     Autopsy, ImageLookup, ListedNetwork, LocalImage, OverlayNetwork, Service, ServiceCount, Task,
-    TaskState, UpdateState,
+    TaskState, UpdateState, UpdateStatus,
 };
 pub use spec::{
     ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,

@@ -2,6 +2,7 @@
 //! whoever writes, and what an older worker leaves alone.
 
 use db::ledger::{deployment_claim_next, ledger_unfinished};
+use db::live::{live_app_ids, live_apps};
 use model::id::WorkerId;
 use model::reason::ReasonCode;
 use model::status::Status;
@@ -42,6 +43,27 @@ fn a_worker_never_claims_a_spec_that_it_does_not_know() -> Outcome {
         sql::execute(skep.database.owner(), "UPDATE deployments SET spec_version = 1000").await?;
         let none = deployment_claim_next(skep.database.worker(), WorkerId::new()).await?;
         assert_eq!(none, None);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_version_that_an_older_skep_wrote_has_no_fingerprint() -> Outcome {
+    run(async |skep| {
+        let worker = skep.database.worker();
+        let acme = skep.tenant("acme").await?;
+        queue(&acme).await?;
+        pretend::succeed(worker).await?;
+        let ids = live_app_ids(worker).await?;
+        let known = live_apps(worker, &ids).await?.remove(0).fingerprint;
+        assert_eq!(known.map(|known| known.0), Some(pretend::fingerprint(pretend::VERSION)));
+        let older = "UPDATE apps SET live_version = live_version + 1";
+        sql::execute(skep.database.owner(), older).await?;
+        let row = live_apps(worker, &ids).await?.remove(0);
+        assert_eq!((row.version, row.fingerprint), (Some(pretend::VERSION + 1), None));
+        acme.deploy("web", json!({})).await?;
+        let work = pretend::succeed(worker).await?;
+        assert_eq!(work.fingerprint, None);
         Ok(())
     })
 }

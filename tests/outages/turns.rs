@@ -48,7 +48,7 @@ impl Turn {
         let must_wait = |turns: &mut Turns| match kind {
             Kind::Beside => turns.alone,
             Kind::Alone => turns.alone || turns.beside > 0,
-            Kind::Last => turns.begun > 0,
+            Kind::Last => turns.begun > 0 || turns.alone,
         };
         let mut turns =
             CHANGED.wait_while(turns, must_wait).unwrap_or_else(PoisonError::into_inner);

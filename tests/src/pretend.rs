@@ -1,10 +1,13 @@
 //! Verdicts without a Swarm: a worker's steps through the ledger, taken by hand. For tests of what
 //! stands on the ledger, where a real rollout would only take time.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use db::ledger::{Claim, Live, Marks, Transition};
 use db::work::Work;
 use model::deployment::Kind;
+use model::fingerprint::Fingerprint;
 use model::id::WorkerId;
 use model::reason::{Reason, ReasonCode};
 use model::status::Status;
@@ -54,6 +57,11 @@ pub async fn update(ledger: &impl Ledger) -> Result<(Claim, Work)> {
 /// Swarm's version of every service here.
 pub const VERSION: i64 = 1;
 
+/// A service's fingerprint at a version. No part of its spec is known: there is none.
+pub fn fingerprint(version: i64) -> Fingerprint {
+    Fingerprint { version, parts: BTreeMap::new(), updated_at: None }
+}
+
 /// The end of a deployment that came to what it was asked for.
 pub fn success(work: &Work) -> Transition {
     let removal = work.deployment.kind == Kind::Remove;
@@ -63,7 +71,7 @@ pub fn success(work: &Work) -> Transition {
         release: release.id,
         restart_counter: work.deployment.restart_counter,
         replicas: work.deployment.replicas,
-        version: VERSION,
+        fingerprint: fingerprint(VERSION),
     });
     end
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bollard::models::ServiceSpec;
+use bollard::models::{HealthConfig, ServiceSpec, TaskSpec, TaskSpecContainerSpec};
 use bollard::query_parameters::UpdateServiceOptionsBuilder;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
@@ -22,10 +22,25 @@ async fn meddle(engine: &Engine, app: &Value, change: impl Fn(&mut ServiceSpec))
     let found = engine.client().inspect_service(id, None).await?;
     let version = found.version.and_then(|version| version.index).context("no version")?;
     let mut spec = found.spec.context("no spec")?;
+    // The client loses it as it reads.
+    container(&mut spec).health_check = Some(health_check(&service)?);
     change(&mut spec);
     let options = UpdateServiceOptionsBuilder::new().version(i32::try_from(version)?).build();
     engine.client().update_service(id, spec, options, None).await?;
     Ok(())
+}
+
+fn health_check(service: &Value) -> anyhow::Result<HealthConfig> {
+    let told = &service["Spec"]["TaskTemplate"]["ContainerSpec"]["Healthcheck"];
+    Ok(serde_json::from_value(told.clone())?)
+}
+
+fn template(spec: &mut ServiceSpec) -> &mut TaskSpec {
+    spec.task_template.get_or_insert_default()
+}
+
+fn container(spec: &mut ServiceSpec) -> &mut TaskSpecContainerSpec {
+    template(spec).container_spec.get_or_insert_default()
 }
 
 fn replicas(count: i64) -> impl Fn(&mut ServiceSpec) {
@@ -65,9 +80,7 @@ fn what_somebody_else_changed_is_repaired_and_told() -> Outcome {
     run(async |skep| {
         let (acme, engine, app) = deployed(skep).await?;
         meddle(&engine, &app, |spec| {
-            let template = spec.task_template.as_mut().expect("a template");
-            let container = template.container_spec.as_mut().expect("a container");
-            container.image = Some(image("v2"));
+            container(spec).image = Some(image("v2"));
             replicas(2)(spec);
         })
         .await?;
@@ -89,6 +102,45 @@ fn what_somebody_else_changed_is_repaired_and_told() -> Outcome {
             .await?;
         let audited = "SELECT count(*) AS count FROM audit_log WHERE action = 'app.repair' AND token_id IS NULL";
         assert_eq!(sql::row(skep.database.owner(), audited).await?["count"], 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_variable_that_somebody_adds_is_taken_away_and_never_told() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        let before = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        meddle(&engine, &app, |spec| {
+            container(spec).env.get_or_insert_default().push("TOKEN=hunter2".into());
+            template(spec).placement.get_or_insert_default().constraints =
+                Some(vec!["node.role==manager".into()]);
+        })
+        .await?;
+        let repaired = repair(&acme).await?;
+        assert_eq!(repaired["reason"]["code"], "repaired", "{repaired:#}");
+        let why = text(&repaired, "/timeline/0/message")?;
+        assert!(why.ends_with(": its environment variables, its placement"), "{why}");
+        assert!(!repaired.to_string().contains("hunter2"), "{repaired:#}");
+        let after = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        assert_eq!(after["Spec"]["TaskTemplate"], before["Spec"]["TaskTemplate"]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_health_check_that_somebody_changes_comes_back() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, app) = deployed(skep).await?;
+        let before = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        let weaker = HealthConfig { retries: Some(100), ..health_check(&before)? };
+        meddle(&engine, &app, |spec| container(spec).health_check = Some(weaker.clone())).await?;
+        let repaired = repair(&acme).await?;
+        assert_eq!(repaired["reason"]["code"], "repaired", "{repaired:#}");
+        let why = text(&repaired, "/timeline/0/message")?;
+        assert!(why.contains("its health check perhaps"), "{why}");
+        let after = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        assert_eq!(after["Spec"]["TaskTemplate"], before["Spec"]["TaskTemplate"]);
         Ok(())
     })
 }
@@ -117,10 +169,7 @@ fn what_was_taken_back_is_told_and_nothing_is_touched() -> Outcome {
         // A worker that looked in between would repair it: Swarm has to be faster.
         skep.workers().await[0].stop().await?;
         meddle(&engine, &app, |spec| {
-            let template = spec.task_template.as_mut();
-            if let Some(container) = template.and_then(|task| task.container_spec.as_mut()) {
-                container.image = Some("skep-demo:no-such-tag".into());
-            }
+            container(spec).image = Some("skep-demo:no-such-tag".into());
         })
         .await?;
         wait_until("Swarm to take it back", PATIENCE, async || {
@@ -149,13 +198,20 @@ fn drift_is_only_reported_where_that_is_the_setting() -> Outcome {
         let report = "UPDATE platform SET on_drift = 'report'";
         sql::execute(skep.database.owner(), report).await?;
         let (acme, engine, app) = deployed(skep).await?;
-        meddle(&engine, &app, replicas(2)).await?;
+        meddle(&engine, &app, |spec| {
+            let limits = &mut template(spec).resources.get_or_insert_default().limits;
+            limits.get_or_insert_default().memory_bytes = Some(4 << 30);
+        })
+        .await?;
         let told =
             wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await?;
         assert_eq!((&told["kind"], &told["app"]), (&"changed".into(), &app["id"]), "{told:#}");
-        assert!(text(&told, "/sentence")?.contains("2 replicas and not 1"), "{told:#}");
-        // A deployment of the tenant's settles it.
-        acme.deploy_live("web", json!({ "force": true })).await?;
+        assert!(text(&told, "/sentence")?.ends_with(": its limits"), "{told:#}");
+        // A deployment of the tenant's settles it, and does not take it for what was live before.
+        acme.deploy_live("web", json!({})).await?;
+        let service = engine.service_of(text(&app, "/id")?).await?.context("no service")?;
+        let limits = &service["Spec"]["TaskTemplate"]["Resources"]["Limits"];
+        assert_eq!(limits["MemoryBytes"], 256 << 20);
         wait_until("it to be resolved", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
             .await?;
         let path = acme.path("apps/web/deployments");

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::deployment::{Deployment, Kind};
 use model::evidence::Evidence;
+use model::fingerprint::Fingerprint;
 use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
 use model::reason::Reason;
 use model::schema::{apps, deployment_events, deployment_evidence, deployments, outbox, releases};
@@ -45,7 +46,7 @@ macro_rules! stamps {
 }
 
 /// What is live after a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// The release that the service carries.
     pub release: ReleaseId,
@@ -53,8 +54,8 @@ pub struct Live {
     pub restart_counter: i64,
     /// And this many replicas.
     pub replicas: i32,
-    /// Swarm's version of the service.
-    pub version: i64,
+    /// By what its service is told from what somebody else makes of it.
+    pub fingerprint: Fingerprint,
 }
 
 /// A step of the state machine.
@@ -229,13 +230,14 @@ async fn app_settle(
     deployment: &Deployment,
     transition: &Transition,
 ) -> diesel::QueryResult<()> {
-    if let Some(live) = transition.live {
+    if let Some(live) = &transition.live {
         diesel::update(apps::table.find(deployment.app_id))
             .set((
                 apps::live_release_id.eq(live.release),
                 apps::live_restart_counter.eq(live.restart_counter),
                 apps::live_replicas.eq(live.replicas),
-                apps::live_version.eq(live.version),
+                apps::live_version.eq(live.fingerprint.version),
+                apps::live_fingerprint.eq(Stored(live.fingerprint.clone())),
                 apps::updated_at.eq(now()),
             ))
             .execute(connection)
@@ -258,6 +260,7 @@ async fn app_settle(
                     apps::live_release_id.eq(None::<ReleaseId>),
                     apps::live_replicas.eq(None::<i32>),
                     apps::live_version.eq(None::<i64>),
+                    apps::live_fingerprint.eq(None::<Stored<Fingerprint>>),
                     apps::updated_at.eq(now()),
                 ))
                 .execute(connection)

@@ -22,8 +22,8 @@ pub(super) fn of_culprit(
         tasks: records(seen, culprit, &autopsy),
         log: autopsy.log,
         update_status: seen.service.as_ref().and_then(|service| {
-            let (state, message) = service.update.as_ref()?;
-            Some(format!("{}: {message}", state.as_str()))
+            let update = service.update.as_ref()?;
+            Some(format!("{}: {}", update.state.as_str(), update.message))
         }),
         update_statuses: seen.memory.update_statuses.clone(),
     }

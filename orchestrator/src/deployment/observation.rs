@@ -9,7 +9,7 @@ use model::evidence::{Evidence, MAX_UPDATE_STATUSES, UpdateStatusRecord};
 use model::names;
 use model::status::Status;
 
-use crate::swarm::{Service, Task, TaskState, UpdateState};
+use crate::swarm::{Service, Task, TaskState, UpdateState, UpdateStatus};
 
 /// One look at everything that a plan depends on.
 #[derive(Debug)]
@@ -110,7 +110,9 @@ impl Memory {
         if !matches!(status, Status::Updating | Status::Verifying | Status::RollingBack) {
             return;
         }
-        let Some((state, message)) = service.and_then(|service| service.update.as_ref()) else {
+        let Some(UpdateStatus { state, message, .. }) =
+            service.and_then(|service| service.update.as_ref())
+        else {
             return;
         };
         let known = self
@@ -259,6 +261,6 @@ impl Observation<'_> {
 
     /// Swarm's UpdateStatus.
     pub(super) fn update(service: &Service) -> Option<UpdateState> {
-        service.update.as_ref().map(|(state, _)| *state)
+        service.update.as_ref().map(|update| update.state)
     }
 }

@@ -31,6 +31,7 @@ const LONG: chrono::Duration = chrono::Duration::seconds(30);
 const SURPLUS: chrono::Duration = chrono::Duration::seconds(5);
 
 /// What the driver has to do next.
+#[expect(clippy::large_enum_variant, reason = "one is made a look, and none is kept")]
 #[derive(Debug, PartialEq)]
 pub(super) enum Step<'a> {
     /// Find out which image the release runs.
@@ -209,7 +210,7 @@ fn update_message(service: &Service) -> String {
     service
         .update
         .as_ref()
-        .map(|(state, message)| format!("{}: {message}", state.as_str()))
+        .map(|update| format!("{}: {}", update.state.as_str(), update.message))
         .unwrap_or_default()
 }
 

@@ -58,9 +58,22 @@ impl<'a> Target<'a> {
             release: self.release.id,
             restart_counter: self.restart_counter,
             replicas: self.replicas,
-            version: service.version_for_the_record(),
+            fingerprint: service.fingerprint(),
         }
     }
+}
+
+/// Whether a part of the service's spec is another than the last verdict left.
+pub(super) fn has_other_parts(work: &Work, service: &Service) -> bool {
+    let left = work.fingerprint.as_ref();
+    left.is_some_and(|left| left.changed_parts(&service.fingerprint()).next().is_some())
+}
+
+/// Whether somebody else has changed the service since the last verdict, for all that can be told.
+pub(super) fn is_altered(work: &Work, service: &Service) -> bool {
+    let left = work.fingerprint.as_ref();
+    has_other_parts(work, service)
+        || left.is_some_and(|left| left.is_before_the_update_of(&service.fingerprint()))
 }
 
 /// Whether the service is as the last verdict left it, so that there is nothing to go back from.

@@ -69,24 +69,24 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         service: Option<&Service>,
         expected: &[i32],
     ) -> Result<bool, Failure> {
-        let version = service.map(Service::version_for_the_record);
-        match (difference(app, service, expected), version) {
+        match (difference(app, service, expected), service) {
             (Difference::None, _) => Ok(!app.unfinished),
             (Difference::Wait, _) => Ok(false),
-            (Difference::Adopt(told), Some(version)) => {
-                let adopted =
-                    live_version_set(&self.database, app.id, app.version, version).await?;
+            (Difference::Adopt(told), Some(service)) => {
+                let now = service.fingerprint();
+                let adopted = live_version_set(&self.database, app.id, app.version, &now).await?;
                 if let (Some(sentence), true) = (told, adopted) {
                     self.tell(app, DriftKind::TakenBack, &sentence, true).await?;
                 }
                 Ok(false)
             }
             (Difference::Adopt(_), None) => Ok(false),
-            (Difference::Drift(kind, sentence), version) => {
+            (Difference::Drift(kind, sentence), _) => {
                 // The list is older than the row: a verdict, or another worker, may be in between.
                 let again = self.swarm.service(&app.service_name).await?;
                 let row = live_apps(&self.database, &[app.id]).await?.pop();
-                let is_same = again.as_ref().map(Service::version_for_the_record) == version;
+                let version = |service: &Service| service.version;
+                let is_same = again.as_ref().map(version) == service.map(version);
                 if is_same && row.as_ref() == Some(app) {
                     self.drifted(app, kind, &sentence).await?;
                 }

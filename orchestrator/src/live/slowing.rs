@@ -182,8 +182,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         if let Some(written) = self.swarm.service(&app.service_name).await?
             && written.replicas == replicas
         {
-            let version = written.version_for_the_record();
-            live_version_set(&self.database, app.id, app.version, version).await?;
+            let now = written.fingerprint();
+            live_version_set(&self.database, app.id, app.version, &now).await?;
         }
         Ok(true)
     }

@@ -5,6 +5,7 @@ mod images;
 mod incoming;
 mod nodes;
 mod outgoing;
+mod parts;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use model::fingerprint::Fingerprint;
 use model::names;
 
 /// A service as it stands.
@@ -23,8 +24,10 @@ pub struct Service {
     pub spec_hash: Option<String>,
     /// Swarm's ForceUpdate counter.
     pub restart_counter: i64,
+    /// A hash of each part of its spec that can be seen and is not told here, by Docker's name of the part.
+    pub parts: BTreeMap<String, String>,
     /// How its last update goes; `None` after a creation, and after an update that changed no task.
-    pub update: Option<(UpdateState, String)>,
+    pub update: Option<UpdateStatus>,
 }
 
 impl Service {
@@ -38,6 +41,15 @@ impl Service {
         i64::try_from(self.version).unwrap_or(i64::MAX)
     }
 
+    /// By what it is told from what it will be.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            version: self.version_for_the_record(),
+            parts: self.parts.clone(),
+            updated_at: self.update.as_ref().and_then(|update| update.started_at),
+        }
+    }
+
     /// Whether the service belongs to this installation and app.
     pub fn belongs_to(&self, platform: &str, app: &str) -> bool {
         self.label(names::LABEL_PLATFORM) == Some(platform)
@@ -46,6 +58,17 @@ impl Service {
 }
 
 /// Swarm's UpdateStatus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateStatus {
+    /// How far it is.
+    pub state: UpdateState,
+    /// What Swarm says of it.
+    pub message: String,
+    /// When it began, by Swarm's clock. It stays the same when it is rolled back.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+/// The state of an UpdateStatus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateState {
     /// Tasks are being replaced.

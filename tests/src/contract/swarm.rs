@@ -98,6 +98,7 @@ macro_rules! swarm_contract {
                 new_labels_change_no_task,
                 more_replicas_change_no_task,
                 another_policy_changes_no_task,
+                what_somebody_changes_is_told_by_part_or_by_time,
                 the_same_spec_again_changes_no_task_and_forgets_the_status,
                 the_same_spec_again_leaves_a_rollout_going_without_its_status,
                 new_labels_begin_a_rollout_anew,

@@ -217,7 +217,7 @@ struct Case<'a, L> {
 impl<L: StoryLedger> Case<'_, L> {
     fn judge(&self, transition: &Transition) -> Verdict {
         ensure(self.deployment.reason.is_some(), || "without a reason".into())?;
-        match (transition.to, transition.live) {
+        match (transition.to, &transition.live) {
             (Status::Superseded, _) => {
                 ensure(self.deployment.superseded_by.is_some(), || "by nobody".into())
             }
@@ -255,7 +255,7 @@ impl<L: StoryLedger> Case<'_, L> {
     }
 
     /// A repair that failed: what should be live is there, and does not run.
-    fn is_in_place(&self, live: Live) -> Verdict {
+    fn is_in_place(&self, live: &Live) -> Verdict {
         let service = self.service().ok_or("there is no service")?;
         ensure(self.deployment.kind == Kind::Repair, || "and something is live".into())?;
         ensure(service.label(names::LABEL_RELEASE) == Some(&*live.release.to_string()), || {
@@ -265,7 +265,7 @@ impl<L: StoryLedger> Case<'_, L> {
     }
 
     /// The service carries what is said to be live, and every replica of it ran through the window.
-    fn lives(&self, transition: &Transition, live: Live) -> Verdict {
+    fn lives(&self, transition: &Transition, live: &Live) -> Verdict {
         let look = self.look.as_ref().ok_or("it never looked")?;
         let service = look.service.as_ref().ok_or("there is no service")?;
         ensure(service.label(names::LABEL_RELEASE) == Some(&*live.release.to_string()), || {

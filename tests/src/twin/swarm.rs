@@ -18,6 +18,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,7 +26,8 @@ use futures::Stream;
 use model::names;
 use orchestrator::swarm::{
     Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState, UpdateState,
+    UpdateStatus,
 };
 use sha2::{Digest, Sha256};
 
@@ -79,7 +81,13 @@ fn shown(task: &task::Task, ground: &Ground, epoch: DateTime<Utc>) -> Task {
 }
 
 /// A service as Swarm shows it.
-fn told(service: &service::Service) -> Service {
+fn told(service: &service::Service, epoch: DateTime<Utc>) -> Service {
+    let began = TimeDelta::from_std(service.update_began).unwrap_or_default();
+    let update = |(state, message): (UpdateState, String)| UpdateStatus {
+        state,
+        message,
+        started_at: Some(epoch + began),
+    };
     Service {
         id: service.id.clone(),
         version: service.version,
@@ -88,8 +96,24 @@ fn told(service: &service::Service) -> Service {
         image: Some(service.spec.task.image.clone()),
         spec_hash: Some(service.spec.spec_hash.clone()),
         restart_counter: service.spec.restart_counter,
-        update: service.update.clone(),
+        parts: parts(&service.spec),
+        update: service.update.clone().map(update),
     }
+}
+
+/// Parts of a spec that people change, as they are: what stands for a hash needs no hash. Never the health
+/// check: the engine's own answer loses it on its way to us.
+fn parts(spec: &ServiceSpec) -> BTreeMap<String, String> {
+    let task = &spec.task;
+    let parts = [
+        ("Labels", format!("{:?}", spec.labels)),
+        ("TaskTemplate.ContainerSpec.Labels", spec.spec_hash.clone()),
+        ("TaskTemplate.ContainerSpec.Env", format!("{:?}", task.env)),
+        ("TaskTemplate.Resources.Limits", task.memory_limit_bytes.to_string()),
+        ("TaskTemplate.Placement", task.constraints.join(" ")),
+        ("TaskTemplate.Networks", task.network.clone()),
+    ];
+    parts.into_iter().map(|(part, value)| (part.to_owned(), value)).collect()
 }
 
 impl Swarm for SimulatedSwarm {
@@ -106,7 +130,7 @@ impl Swarm for SimulatedSwarm {
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
-        Ok(self.cluster().service(name).map(told))
+        Ok(self.cluster().service(name).map(|service| told(service, self.epoch)))
     }
 
     async fn service_create(&self, spec: &ServiceSpec) -> SwarmResult<()> {
@@ -138,7 +162,7 @@ impl Swarm for SimulatedSwarm {
         let runs = |task: &&task::Task| task.state == TaskState::Running;
         let count = |service: &service::Service| ServiceCount {
             name: service.spec.name.clone(),
-            service: told(service),
+            service: told(service, self.epoch),
             desired: service.spec.replicas,
             running: i32::try_from(service.tasks.iter().filter(runs).count()).unwrap_or(i32::MAX),
         };

@@ -7,7 +7,7 @@ use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 
 use super::super::observation::Observation;
-use super::super::target::Target;
+use super::super::target::{Target, has_other_parts};
 use super::{Blame, Planner, Step};
 use crate::swarm::UpdateState;
 
@@ -24,7 +24,9 @@ impl<'a> Planner<'a, '_> {
         let Some(service) = &self.seen.service else {
             return self.apply(before);
         };
-        if !before.is_carried_by(service) {
+        // Swarm brings back what it found when we wrote: what somebody else had made of it, perhaps.
+        let altered = !self.seen.is_ours(service) && has_other_parts(self.work, service);
+        if !before.is_carried_by(service) || altered {
             return self.apply(before);
         }
         let update = Observation::update(service);

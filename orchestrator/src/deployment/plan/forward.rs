@@ -9,7 +9,7 @@ use model::reason::{Reason, ReasonCode};
 use model::status::Status;
 
 use super::super::observation::{Observation, Stage};
-use super::super::target::Target;
+use super::super::target::{Target, is_altered};
 use super::{Blame, LOOK, Planner, Step, applied, update_message};
 use crate::swarm::{Service, Task, UpdateState};
 
@@ -53,7 +53,10 @@ impl<'a> Planner<'a, '_> {
             Observation::update(service),
             None | Some(UpdateState::Completed | UpdateState::RollbackCompleted)
         );
-        if !same || !settled || !live.is_carried_by(service) || !self.seen.all_running(service) {
+        // What somebody else added to it would pass for ours from then on.
+        let altered = is_altered(self.work, service);
+        let carried = live.is_carried_by(service) && !altered;
+        if !same || !settled || !carried || !self.seen.all_running(service) {
             return None;
         }
         let number = live.release.number;

@@ -14,7 +14,7 @@ use model::status::Status;
 use self::case::{Case, REPLICAS};
 use super::super::observation::{Memory, Stage};
 use super::{Blame, Step};
-use crate::swarm::{TaskState, UpdateState};
+use crate::swarm::{Service, TaskState, UpdateState};
 
 #[test]
 fn provisioning_resolves_the_image_and_applies() {
@@ -44,6 +44,13 @@ fn an_unchanged_healthy_release_is_a_recorded_no_op() {
     assert_eq!(case.goes(), Some((Status::Succeeded, Some(ReasonCode::Unchanged), true)));
     // Not when it is not healthy, nor when a restart was forced.
     assert_eq!(live().task(1, "v1", TaskState::Running).applies(), Some((2, REPLICAS)));
+    // Nor when somebody else has added something to it: that would pass for ours.
+    let mut meddled = live().two_running("v1");
+    let left = meddled.service.as_ref().map(Service::fingerprint);
+    meddled.work.fingerprint = left;
+    assert_eq!(meddled.goes(), Some((Status::Succeeded, Some(ReasonCode::Unchanged), true)));
+    meddled.service.as_mut().unwrap().parts.insert("Env".into(), "0f".into());
+    assert_eq!(meddled.applies(), Some((2, REPLICAS)));
     let mut forced = live().two_running("v1").with(|work| work.deployment.restart_counter = 1);
     assert_eq!(forced.applies(), Some((2, REPLICAS)));
 }
@@ -259,6 +266,21 @@ fn going_back_applies_the_live_release_and_verifies_it() {
     assert!(matches!(watched.step(), Step::Wait(_)));
     let mut done = back(Some(UpdateState::RollbackCompleted)).healthy_for(5);
     assert_eq!(done.goes(), Some((Status::RolledBack, None, true)));
+}
+
+#[test]
+fn going_back_does_not_take_what_somebody_else_had_changed_for_what_was_live() {
+    let back = || Case::new(Status::RollingBack).older(Some(UpdateState::RollbackCompleted));
+    let mut altered = back().two_running("v1").healthy_for(5);
+    altered.work.fingerprint = altered.service.as_ref().map(Service::fingerprint);
+    assert_eq!(altered.goes(), Some((Status::RolledBack, None, true)));
+    altered.service.as_mut().unwrap().parts.insert("Env".into(), "0f".into());
+    assert_eq!(altered.applies(), Some((1, REPLICAS)));
+    // What we have written since has parts of its own.
+    let mut ours = Case::new(Status::RollingBack).restored(None).two_running("v1").healthy_for(5);
+    ours.work.fingerprint = altered.work.fingerprint.clone();
+    ours.service.as_mut().unwrap().parts.insert("Labels".into(), "f0".into());
+    assert_eq!(ours.goes(), Some((Status::RolledBack, None, true)));
 }
 
 #[test]

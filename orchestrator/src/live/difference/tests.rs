@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use model::id::{AppId, OrganizationId, ReleaseId};
 
 use super::*;
+use crate::swarm::UpdateStatus;
+
+/// The environment as Docker told it at the verdict, and one that somebody else has added to.
+const ENV: [&str; 2] = ["0f", "f0"];
 
 /// The app's row, as it could have been read: two replicas of v3 at version 7.
 fn app(release: ReleaseId) -> LiveApp {
@@ -13,6 +18,7 @@ fn app(release: ReleaseId) -> LiveApp {
         image: Some("demo:v3".into()),
         replicas: Some(2),
         version: Some(7),
+        fingerprint: Some(Stored(service(release, 7).fingerprint())),
         id: AppId::new(),
         organization_id: OrganizationId::new(),
         removed: false,
@@ -39,8 +45,19 @@ fn service(release: ReleaseId, version: u64) -> Service {
         image: Some("demo:v3".into()),
         spec_hash: None,
         restart_counter: 0,
+        parts: parts(ENV[0]),
         update: None,
     }
+}
+
+fn parts(env: &str) -> BTreeMap<String, String> {
+    let parts = [("Labels", "1a"), ("TaskTemplate.ContainerSpec.Env", env)];
+    parts.into_iter().map(|(part, hash)| (part.to_owned(), hash.to_owned())).collect()
+}
+
+fn updated(state: UpdateState, seconds: i64) -> Option<UpdateStatus> {
+    let started_at = DateTime::<Utc>::from_timestamp(seconds, 0);
+    Some(UpdateStatus { state, message: String::new(), started_at })
 }
 
 fn sentence(difference: Difference) -> String {
@@ -93,8 +110,67 @@ fn what_somebody_changed_is_named() {
     assert!(told(&|service| service.image = Some("evil".into())).contains("evil and not demo:v3"));
     assert!(told(&|service| service.labels.clear()).contains("of nobody and not v3"));
     assert!(told(&|service| service.restart_counter = 1).contains("by force"));
-    // Nothing that we compare: Swarm may have written it.
-    assert_eq!(difference(&app, Some(&service(release, 8)), &[2]), Difference::Adopt(None));
+    let added = told(&|service| service.parts = parts(ENV[1]));
+    assert_eq!(added, "somebody else changed the service web-1: its environment variables");
+    let placed = told(&|service| {
+        service.parts.insert("TaskTemplate.Placement".into(), "2b".into());
+        service.parts.remove("Labels");
+    });
+    assert!(placed.ends_with(": its labels, its placement"), "{placed}");
+    let new = "TaskTemplate.ContainerSpec.Ulimits";
+    let told = told(&|service| drop(service.parts.insert(new.into(), "3c".into())));
+    assert!(told.ends_with(": its Ulimits"), "{told}");
+}
+
+#[test]
+fn what_swarm_writes_by_itself_is_adopted() {
+    let release = ReleaseId::new();
+    let bumped = service(release, 8);
+    assert_eq!(difference(&app(release), Some(&bumped), &[2]), Difference::Adopt(None));
+    // The same when the verdict came after an update of the tasks, and when it did not wait for its end:
+    // a repair that failed while Swarm still tried.
+    for at_verdict in [UpdateState::Completed, UpdateState::Updating] {
+        for state in [
+            UpdateState::Updating,
+            UpdateState::Completed,
+            UpdateState::Paused,
+            UpdateState::RollbackPaused,
+            UpdateState::RollbackCompleted,
+        ] {
+            let left = Service { update: updated(at_verdict, 100), ..service(release, 7) };
+            let app = LiveApp { fingerprint: Some(Stored(left.fingerprint())), ..app(release) };
+            let ended = Service { update: updated(state, 100), ..bumped.clone() };
+            let told = difference(&app, Some(&ended), &[2]);
+            assert_eq!(told, Difference::Adopt(None), "{at_verdict:?} {state:?}");
+            // An update of the service that changes no task forgets the status.
+            let told = difference(&app, Some(&bumped), &[2]);
+            assert_eq!(told, Difference::Adopt(None), "{at_verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_worker_wrote_before_it_died_is_adopted() {
+    // Slowed down, and not said so: another number of replicas, and nothing else.
+    let release = ReleaseId::new();
+    let slowed = Service { replicas: 1, ..service(release, 8) };
+    assert_eq!(difference(&app(release), Some(&slowed), &[2, 1]), Difference::Adopt(None));
+}
+
+#[test]
+fn an_update_of_tasks_that_shows_nothing_else_is_told() {
+    let release = ReleaseId::new();
+    let first = service(release, 7);
+    let later = Service { update: updated(UpdateState::Completed, 100), ..service(release, 7) };
+    for left in [first, later] {
+        let app = LiveApp { fingerprint: Some(Stored(left.fingerprint())), ..app(release) };
+        for state in [UpdateState::Updating, UpdateState::Completed, UpdateState::Paused] {
+            let mut service = service(release, 8);
+            service.update = updated(state, 200);
+            let told = sentence(difference(&app, Some(&service), &[2]));
+            assert!(told.contains("its health check perhaps"), "{state:?}: {told}");
+        }
+    }
 }
 
 #[test]
@@ -103,7 +179,7 @@ fn what_was_taken_back_is_adopted_and_told() {
     let app = app(release);
     let back = |state| {
         let mut service = service(release, 9);
-        service.update = Some((state, String::new()));
+        service.update = updated(state, 200);
         difference(&app, Some(&service), &[2])
     };
     assert_eq!(back(UpdateState::RollbackStarted), Difference::Wait);
@@ -113,9 +189,22 @@ fn what_was_taken_back_is_adopted_and_told() {
 #[test]
 fn a_version_that_was_never_written_down_is_adopted() {
     let release = ReleaseId::new();
-    let unversioned = LiveApp { version: None, ..app(release) };
+    let unversioned = LiveApp { version: None, fingerprint: None, ..app(release) };
     let same = service(release, 9);
     assert_eq!(difference(&unversioned, Some(&same), &[2]), Difference::Adopt(None));
     let told = difference(&unversioned, Some(&Service { replicas: 1, ..same }), &[2]);
     assert!(matches!(told, Difference::Drift(DriftKind::Changed, _)), "{told:?}");
+}
+
+#[test]
+fn where_no_fingerprint_was_written_down_it_is_adopted_and_filled_in() {
+    // The verdict of an older version of Skep.
+    let release = ReleaseId::new();
+    let app = LiveApp { fingerprint: None, ..app(release) };
+    for version in [7, 8] {
+        let mut service = service(release, version);
+        service.parts = parts(ENV[1]);
+        service.update = updated(UpdateState::Completed, 200);
+        assert_eq!(difference(&app, Some(&service), &[2]), Difference::Adopt(None), "{version}");
+    }
 }

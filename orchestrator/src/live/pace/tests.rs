@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use model::id::{AppId, DeploymentId, OrganizationId};
 
@@ -21,6 +23,7 @@ impl Case {
             image: None,
             spec_hash: Some("now".into()),
             restart_counter: 0,
+            parts: BTreeMap::new(),
             update: None,
         };
         Self { now: Utc::now(), service, tasks: Vec::new(), before: None }

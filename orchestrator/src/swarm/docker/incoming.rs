@@ -11,9 +11,10 @@ use bollard::models::{
 use model::evidence::MAX_LOG_LINE;
 use model::names;
 
+use super::parts::parts;
 use crate::swarm::{
     ImageLookup, ListedNetwork, OverlayNetwork, Service, ServiceCount, SwarmError, SwarmResult,
-    Task, TaskState, UpdateState,
+    Task, TaskState, UpdateState, UpdateStatus,
 };
 
 /// Exit code of a process that SIGKILL ended.
@@ -69,6 +70,9 @@ pub(super) fn lookup_error(error: DockerError) -> SwarmResult<ImageLookup> {
 pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
     let missing = |what: &str| SwarmError::Unavailable(format!("a service came without {what}"));
     let spec = service.spec.ok_or_else(|| missing("a spec"))?;
+    let parts = parts(&spec).map_err(|error| {
+        SwarmError::Unavailable(format!("a service's spec is no JSON: {error}"))
+    })?;
     let template = spec.task_template.unwrap_or_default();
     let container = template.container_spec.unwrap_or_default();
     let replicas = spec.mode.and_then(|mode| mode.replicated).and_then(|mode| mode.replicas);
@@ -83,11 +87,12 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
         image: container.image,
         spec_hash: container.labels.and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
         restart_counter: counter(template.force_update),
+        parts,
         update: service.update_status.and_then(update),
     })
 }
 
-fn update(status: ServiceUpdateStatus) -> Option<(UpdateState, String)> {
+fn update(status: ServiceUpdateStatus) -> Option<UpdateStatus> {
     let state = match status.state? {
         ServiceUpdateStatusStateEnum::EMPTY => return None,
         ServiceUpdateStatusStateEnum::UPDATING => UpdateState::Updating,
@@ -97,7 +102,8 @@ fn update(status: ServiceUpdateStatus) -> Option<(UpdateState, String)> {
         ServiceUpdateStatusStateEnum::ROLLBACK_PAUSED => UpdateState::RollbackPaused,
         ServiceUpdateStatusStateEnum::ROLLBACK_COMPLETED => UpdateState::RollbackCompleted,
     };
-    Some((state, text(&status.message.unwrap_or_default())))
+    let message = text(&status.message.unwrap_or_default());
+    Some(UpdateStatus { state, message, started_at: status.started_at })
 }
 
 pub(super) fn count(service: DockerService) -> Option<ServiceCount> {

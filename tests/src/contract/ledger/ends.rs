@@ -50,9 +50,10 @@ pub async fn a_deploy_that_succeeds_is_live_and_stable(stage: &impl Stage) -> Ou
     let row = stage.app(app).await?;
     assert_eq!(live(&row), Some((release.id, 1, 2)));
     assert!(release.stable_at.is_some());
-    assert_eq!(work.live, None, "nothing was live when it began");
+    assert_eq!((work.live, work.fingerprint), (None, None), "nothing was live when it began");
     let next = succeed(stage, app, &deploy()).await?;
     assert_eq!(next.live.map(|live| live.id), Some(release.id));
+    assert_eq!(next.fingerprint, Some(pretend::fingerprint(pretend::VERSION)));
     Ok(())
 }
 
@@ -79,7 +80,12 @@ pub async fn a_deploy_that_is_rolled_back_leaves_the_old_one_live(stage: &impl S
     stage.accept(app, &deploy()).await?;
     let (claim, work) = pretend::update(stage.ledger()).await?;
     let before = work.live.context("nothing was live")?;
-    let again = Live { release: before.id, restart_counter: 4, replicas: 1, version: 11 };
+    let again = Live {
+        release: before.id,
+        restart_counter: 4,
+        replicas: 1,
+        fingerprint: pretend::fingerprint(11),
+    };
     end(stage, claim, Status::RolledBack, Some(again)).await?;
     assert_eq!(live(&stage.app(app).await?), Some((before.id, 4, 1)));
     assert_eq!(stage.app(app).await?.replicas, 2, "only a scale gives its replicas back");
@@ -112,7 +118,8 @@ pub async fn only_success_makes_stable(stage: &impl Stage) -> Outcome {
     stage.accept(app, &deploy()).await?;
     let (claim, work) = pretend::update(stage.ledger()).await?;
     let release = work.release.context("no release")?.id;
-    let found = Live { release, restart_counter: 0, replicas: 2, version: 12 };
+    let found =
+        Live { release, restart_counter: 0, replicas: 2, fingerprint: pretend::fingerprint(12) };
     end(stage, claim, Status::RolledBack, Some(found)).await?;
     assert_eq!(live(&stage.app(app).await?), Some((release, 0, 2)));
     assert_eq!(stage.releases(app).await?[0].stable_at, None);
@@ -137,7 +144,12 @@ pub async fn a_scale_that_is_rolled_back_is_not_tried_again(stage: &impl Stage) 
     stage.accept(app, &DeploymentRequest::Scale { replicas: 5 }).await?;
     assert_eq!(stage.app(app).await?.replicas, 5);
     let (claim, _) = pretend::update(stage.ledger()).await?;
-    let before = Live { release: first.id, restart_counter: 0, replicas: 2, version: 12 };
+    let before = Live {
+        release: first.id,
+        restart_counter: 0,
+        replicas: 2,
+        fingerprint: pretend::fingerprint(12),
+    };
     end(stage, claim, Status::RolledBack, Some(before)).await?;
     let row = stage.app(app).await?;
     assert_eq!((live(&row), row.replicas), (Some((first.id, 0, 2)), 2));
@@ -185,7 +197,12 @@ pub async fn a_newer_wish_outlives_a_scale_that_is_rolled_back(stage: &impl Stag
     stage.accept(app, &DeploymentRequest::Scale { replicas: 5 }).await?;
     let (claim, _) = pretend::update(stage.ledger()).await?;
     stage.app_update(app, spec("web:v1"), 3).await?;
-    let before = Live { release: first.id, restart_counter: 0, replicas: 2, version: 12 };
+    let before = Live {
+        release: first.id,
+        restart_counter: 0,
+        replicas: 2,
+        fingerprint: pretend::fingerprint(12),
+    };
     end(stage, claim, Status::RolledBack, Some(before)).await?;
     assert_eq!(stage.app(app).await?.replicas, 3);
     Ok(())
@@ -235,7 +252,12 @@ pub async fn steps_on_the_way_change_no_app(stage: &impl Stage) -> Outcome {
     let work = stage.ledger().work(claim.deployment).await?;
     let release = work.release.context("no release")?.id;
     let mut step = pretend::transition(Status::Updating, None);
-    step.live = Some(Live { release, restart_counter: 9, replicas: 9, version: 19 });
+    step.live = Some(Live {
+        release,
+        restart_counter: 9,
+        replicas: 9,
+        fingerprint: pretend::fingerprint(19),
+    });
     pretend::go(stage.ledger(), claim, Status::Provisioning, step).await?;
     let row = stage.app(app).await?;
     assert_eq!((live(&row), row.live_restart_counter), (None, 0));

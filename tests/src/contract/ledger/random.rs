@@ -198,7 +198,12 @@ impl<S: Stage> History<'_, S> {
         {
             let (restart_counter, replicas) =
                 (work.deployment.restart_counter, self.rng.random_range(0..3));
-            step.live = Some(Live { release: release.id, restart_counter, replicas, version: 7 });
+            step.live = Some(Live {
+                release: release.id,
+                restart_counter,
+                replicas,
+                fingerprint: pretend::fingerprint(7),
+            });
         }
         let made = self.stage.ledger().transition(claim, from, &step).await;
         let made = made.map_err(|error| error.code);

@@ -81,7 +81,7 @@ pub async fn a_crashing_update_is_paused_where_the_policy_says_so<S: Stage>(stag
     scene.update(&new).await?;
     let (service, _) = scene.reaches(&new, UpdateState::Paused).await?;
     ensure!(service.labels == new.labels && service.spec_hash == Some(new.spec_hash));
-    let told = service.update.map(|(_, message)| message).unwrap_or_default();
+    let told = service.update.map(|update| update.message).unwrap_or_default();
     ensure!(told.contains("failure or early termination of task"), "{told}");
     // What an update then does, while its tasks keep ending, is no case: SwarmKit may lose a replica
     // over it, and say `completed`.

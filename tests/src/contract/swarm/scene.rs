@@ -213,7 +213,7 @@ pub(super) fn hash(task: &TaskSpec) -> String {
 
 /// Swarm's UpdateStatus.
 pub(super) fn update(service: &Service) -> Option<UpdateState> {
-    service.update.as_ref().map(|(state, _)| *state)
+    service.update.as_ref().map(|update| update.state)
 }
 
 /// Tasks that Swarm wants.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use model::update_policy::{FailureAction, UpdateOrder};
 use orchestrator::swarm::{Swarm as _, SwarmError, UpdateState};
 
@@ -35,7 +35,7 @@ pub async fn start_first_replaces_every_task_and_never_runs_fewer<S: Stage>(stag
     ensure!(was_updating && fewest == 2 && most_new == 1, "{was_updating} {fewest} {most_new}");
     ensure!(running(&tasks, &new).count() == 2 && wanted(&tasks).count() == 2, "{tasks:#?}");
     ensure!(running(&tasks, &new).all(|task| !before.contains(&task.id)), "{tasks:#?}");
-    let told = service.update.map(|(_, message)| message).unwrap_or_default();
+    let told = service.update.map(|update| update.message).unwrap_or_default();
     ensure!(!told.is_empty());
     Ok(())
 }
@@ -112,6 +112,43 @@ pub async fn another_policy_changes_no_task<S: Stage>(stage: &S) -> Outcome {
     spec.rollback.order = UpdateOrder::StopFirst;
     scene.update(&spec).await?;
     scene.stays(&spec, &tasks).await
+}
+
+/// A part of the spec that is another has another hash; replicas and the health check have none, and an update of
+/// tasks has its time.
+pub async fn what_somebody_changes_is_told_by_part_or_by_time<S: Stage>(stage: &S) -> Outcome {
+    let scene = Scene::set(stage).await?;
+    let mut spec = scene.spec(Image::Good, 1);
+    scene.running(&spec).await?;
+    let first = scene.service(&spec.name).await?.fingerprint();
+    ensure!(first.updated_at.is_none(), "{first:?}");
+
+    spec.replicas = 2;
+    spec.labels.insert("step".into(), "1".into());
+    scene.update(&spec).await?;
+    scene.runs(&spec).await?;
+    let labelled = scene.service(&spec.name).await?.fingerprint();
+    ensure!(first.changed_parts(&labelled).collect::<Vec<_>>() == ["Labels"], "{labelled:?}");
+    ensure!(!first.is_before_the_update_of(&labelled), "{labelled:?}");
+
+    spec.task.env.insert("KEY".into(), "secret".into());
+    scene.update(&spec).await?;
+    let (service, _) = scene.reaches(&spec, UpdateState::Completed).await?;
+    let added = service.fingerprint();
+    let parts: Vec<&str> = labelled.changed_parts(&added).collect();
+    ensure!(parts == ["TaskTemplate.ContainerSpec.Env"], "{parts:?}");
+    ensure!(labelled.is_before_the_update_of(&added), "{added:?}");
+
+    let check = spec.task.health_check.as_mut();
+    check.context("no health check")?.retries += 1;
+    scene.update(&spec).await?;
+    let (service, _) = scene.reaches(&spec, UpdateState::Updating).await?;
+    let begun = service.fingerprint();
+    ensure!(added.changed_parts(&begun).next().is_none(), "{begun:?}");
+    ensure!(added.is_before_the_update_of(&begun), "{begun:?}");
+    let (service, _) = scene.reaches(&spec, UpdateState::Completed).await?;
+    ensure!(!begun.is_before_the_update_of(&service.fingerprint()), "{service:?}");
+    Ok(())
 }
 
 /// Sent again after its rollout, a spec costs the status and the way back.

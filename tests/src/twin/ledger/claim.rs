@@ -110,6 +110,7 @@ impl Rows {
         Ok(Work {
             release: deployment.release_id.map(|id| self.release(id).cloned()).transpose()?,
             live: app.live_release_id.map(|id| self.release(id).cloned()).transpose()?,
+            fingerprint: self.fingerprints.get(&app.id).cloned(),
             network: network.ok_or_else(|| missing(&app.environment_id))?.clone(),
             deployment,
             app,

@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
+use model::fingerprint::Fingerprint;
 use model::id::{
     AppId, DeploymentId, EnvironmentId, NetworkId, OrganizationId, ReleaseId, TokenId,
 };
@@ -34,6 +35,8 @@ pub(super) struct Rows {
     pub(super) fence: i64,
     pub(super) networks: BTreeMap<EnvironmentId, Network>,
     pub(super) apps: BTreeMap<AppId, App>,
+    /// Of the services as the last verdicts left them.
+    pub(super) fingerprints: BTreeMap<AppId, Fingerprint>,
     pub(super) releases: BTreeMap<ReleaseId, Release>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(super) events: Vec<DeploymentEvent>,
@@ -53,6 +56,7 @@ impl Rows {
             fence: 0,
             networks: BTreeMap::new(),
             apps: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
             releases: BTreeMap::new(),
             deployments: BTreeMap::new(),
             events: Vec::new(),

@@ -12,11 +12,12 @@ impl Rows {
     pub(super) fn settle(&mut self, deployment: &Deployment, transition: &Transition) {
         let now = self.now();
         let Some(app) = self.apps.get_mut(&deployment.app_id) else { return };
-        if let Some(live) = transition.live {
+        if let Some(live) = &transition.live {
             app.live_release_id = Some(live.release);
             app.live_restart_counter = live.restart_counter;
             app.live_replicas = Some(live.replicas);
-            app.live_version = Some(live.version);
+            app.live_version = Some(live.fingerprint.version);
+            self.fingerprints.insert(app.id, live.fingerprint.clone());
             app.updated_at = now;
             if transition.to == Status::Succeeded
                 && live.replicas > 0
@@ -33,6 +34,7 @@ impl Rows {
                 app.live_release_id = None;
                 app.live_replicas = None;
                 app.live_version = None;
+                self.fingerprints.remove(&app.id);
                 app.updated_at = now;
             }
             Status::Succeeded | Status::Superseded => {}

@@ -40,7 +40,7 @@ impl Rows {
             }
             deployment.finished_at = Some(now);
         }
-        if let Some(live) = transition.live.filter(|_| to.is_terminal()) {
+        if let Some(live) = transition.live.as_ref().filter(|_| to.is_terminal()) {
             self.release(live.release)?;
         }
         // Nothing is refused any more: from here on it is written.

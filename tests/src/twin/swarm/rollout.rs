@@ -111,6 +111,9 @@ impl Service {
     }
 
     fn tell(&mut self, ground: &mut Ground, state: UpdateState, message: String) {
+        if self.update.is_none() {
+            self.update_began = ground.now;
+        }
         self.update = Some((state, message));
         self.version = ground.version();
     }

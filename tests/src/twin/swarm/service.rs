@@ -29,6 +29,8 @@ pub(super) struct Service {
     pub(super) spec_version: u64,
     pub(super) previous: Option<(Arc<ServiceSpec>, u64)>,
     pub(super) update: Option<(UpdateState, String)>,
+    /// When that update began.
+    pub(super) update_began: Duration,
     pub(super) tasks: Vec<Task>,
     pub(super) rollout: Option<Rollout>,
     /// Only its tasks are left.
@@ -46,6 +48,7 @@ impl Service {
             spec_version: version,
             previous: None,
             update: None,
+            update_began: ground.now,
             tasks: Vec::new(),
             rollout: None,
             is_removed: false,
@@ -72,6 +75,7 @@ impl Service {
         self.previous = Some(current);
         self.spec_version = spec_version;
         self.version = ground.version();
+        self.update_began = ground.now;
         self.update =
             Some((UpdateState::RollbackStarted, "manually requested rollback".to_owned()));
         self.reconcile_soon(ground);

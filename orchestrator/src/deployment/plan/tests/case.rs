@@ -1,5 +1,7 @@
 //! One case of the table: a deployment of v2 over a live v1, told in a builder's words.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use db::ledger::Transition;
 use db::work::Work;
@@ -20,7 +22,7 @@ use model::update_policy::UpdatePolicy;
 
 use super::super::super::observation::{Memory, Observation};
 use super::super::{Step, plan};
-use crate::swarm::{Service, Task, TaskState, UpdateState};
+use crate::swarm::{Service, Task, TaskState, UpdateState, UpdateStatus};
 
 pub(super) const REPLICAS: i32 = 2;
 
@@ -122,7 +124,14 @@ impl Case {
             created_at: now,
             updated_at: now,
         };
-        let work = Work { deployment, app, release: Some(wanted), live: Some(live), network };
+        let work = Work {
+            deployment,
+            app,
+            release: Some(wanted),
+            live: Some(live),
+            fingerprint: None,
+            network,
+        };
         let mut memory = Memory::default();
         memory.watching_since = Some(now - TimeDelta::days(1));
         Self { work, now, service: None, tasks: vec![], memory }
@@ -165,7 +174,12 @@ impl Case {
             image: None,
             spec_hash: Some(hash.into()),
             restart_counter: 0,
-            update: update.map(|state| (state, String::new())),
+            parts: BTreeMap::new(),
+            update: update.map(|state| UpdateStatus {
+                state,
+                message: String::new(),
+                started_at: None,
+            }),
         });
         self
     }
