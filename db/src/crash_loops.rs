@@ -57,7 +57,10 @@ pub async fn crash_loop_begin(database: &Database, round: Round<'_>) -> Result<O
             .await
     } else {
         diesel::update(
-            crash_loops::table.find(round.app).filter(crash_loops::rounds.eq(round.number - 1)),
+            crash_loops::table
+                .find(round.app)
+                .filter(crash_loops::deployment_id.eq(round.deployment))
+                .filter(crash_loops::rounds.eq(round.number - 1)),
         )
         .set((
             crash_loops::rounds.eq(round.number),
@@ -75,13 +78,14 @@ pub async fn crash_loop_begin(database: &Database, round: Round<'_>) -> Result<O
     .map_err(failure::postgres)
 }
 
-/// Every replica ran through the window again.
-pub async fn crash_loop_recovered(database: &Database, app: AppId, rounds: i16) -> Result<()> {
+/// Every replica ran through the window again after this round.
+pub async fn crash_loop_recovered(database: &Database, known: &CrashLoop) -> Result<()> {
     let mut connection = database.connection().await?;
     diesel::update(
         crash_loops::table
-            .find(app)
-            .filter(crash_loops::rounds.eq(rounds))
+            .find(known.app_id)
+            .filter(crash_loops::deployment_id.eq(known.deployment_id))
+            .filter(crash_loops::rounds.eq(known.rounds))
             .filter(crash_loops::recovered_at.is_null()),
     )
     .set(crash_loops::recovered_at.eq(now().nullable()))
@@ -91,12 +95,18 @@ pub async fn crash_loop_recovered(database: &Database, app: AppId, rounds: i16) 
     Ok(())
 }
 
-/// It is over, or a newer deployment has written the service.
-pub async fn crash_loop_forget(database: &Database, app: AppId) -> Result<()> {
+/// It ended with this round, or a newer deployment has written the service. One that has gone on since
+/// stays.
+pub async fn crash_loop_forget(database: &Database, known: &CrashLoop) -> Result<()> {
     let mut connection = database.connection().await?;
-    diesel::delete(crash_loops::table.find(app))
-        .execute(&mut connection)
-        .await
-        .map_err(failure::postgres)?;
+    diesel::delete(
+        crash_loops::table
+            .find(known.app_id)
+            .filter(crash_loops::deployment_id.eq(known.deployment_id))
+            .filter(crash_loops::rounds.eq(known.rounds)),
+    )
+    .execute(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
     Ok(())
 }

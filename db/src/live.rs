@@ -16,6 +16,7 @@ use model::status::Status;
 use model::stored::Stored;
 
 use crate::failure;
+use crate::now::now;
 use crate::pool::Database;
 
 /// An app, as far as it is compared with its service.
@@ -102,6 +103,12 @@ impl LiveApp {
     }
 }
 
+/// What time it is by Postgres's clock, which all workers share.
+pub async fn live_clock(database: &Database) -> Result<DateTime<Utc>> {
+    let mut connection = database.connection().await?;
+    diesel::select(now()).get_result(&mut connection).await.map_err(failure::postgres)
+}
+
 /// The apps of these ids, removed ones included.
 pub async fn live_apps(database: &Database, ids: &[AppId]) -> Result<Vec<LiveApp>> {
     if ids.is_empty() {
@@ -135,16 +142,59 @@ pub async fn live_apps(database: &Database, ids: &[AppId]) -> Result<Vec<LiveApp
     .map_err(failure::postgres)
 }
 
-/// The apps that should have a service: the last verdict left something live.
-pub async fn live_app_ids(database: &Database) -> Result<Vec<AppId>> {
+/// The apps that should have a service, or that have a status, and are none of these.
+pub async fn live_apps_elsewhere(database: &Database, seen: &[AppId]) -> Result<Vec<AppId>> {
     let mut connection = database.connection().await?;
-    apps::table
-        .filter(apps::live_release_id.is_not_null())
-        .filter(apps::removed_at.is_null())
-        .select(apps::id)
-        .load(&mut connection)
-        .await
-        .map_err(failure::postgres)
+    let apps: Vec<Named> = diesel::sql_query(
+        "SELECT a.id FROM apps a LEFT JOIN app_status s ON s.app_id = a.id
+         WHERE (s.app_id IS NOT NULL OR (a.live_release_id IS NOT NULL AND a.removed_at IS NULL))
+             AND NOT EXISTS (SELECT FROM unnest($1) AS seen (id) WHERE seen.id = a.id)",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(seen)
+    .load(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
+    Ok(apps.into_iter().map(|app| app.id).collect())
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: AppId,
+}
+
+/// Those of some apps that are there no more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// They were removed.
+    pub removed: Vec<AppId>,
+    /// Nothing knows them.
+    pub unknown: Vec<AppId>,
+}
+
+/// Which of these apps are there no more.
+pub async fn apps_gone(database: &Database, ids: &[AppId]) -> Result<Gone> {
+    let mut connection = database.connection().await?;
+    let rows: Vec<GoneApp> = diesel::sql_query(
+        "SELECT seen.id, a.id IS NOT NULL AS removed
+         FROM unnest($1) AS seen (id) LEFT JOIN apps a ON a.id = seen.id
+         WHERE a.id IS NULL OR a.removed_at IS NOT NULL",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+    .load(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
+    let (removed, unknown): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.removed);
+    let ids = |rows: Vec<GoneApp>| rows.into_iter().map(|row| row.id).collect();
+    Ok(Gone { removed: ids(removed), unknown: ids(unknown) })
+}
+
+#[derive(QueryableByName)]
+struct GoneApp {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: AppId,
+    #[diesel(sql_type = sql_types::Bool)]
+    removed: bool,
 }
 
 /// What an app's service is rendered from: the app, its live release, and its network. `None`: nothing

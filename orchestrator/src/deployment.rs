@@ -17,3 +17,4 @@ mod verdict;
 pub(crate) use cause::ended as why_it_ended;
 pub use drive::{Driver, Drove};
 pub(crate) use evidence::record;
+pub(crate) use observation::forgets_tasks;

@@ -2,28 +2,31 @@
 //! app whose service changed is looked at closer; its status is projected into Postgres, so that the API
 //! can tell it without a hand on Docker (`status`). An app whose tasks keep ending is slowed down
 //! (`pace`, `slowing`), a service that is not as the last verdict left it is reported or repaired
-//! (`difference`, `hands`), and what nobody knows is told and left alone (`quarantine`).
+//! (`difference`, `hands`), and what nobody knows is told and left alone (`quarantine`). `memory` decides
+//! who is looked at when.
 //!
 //! It drives nothing: what a deployment is at work on is left to that. Every worker runs it; what two of
-//! them do at once is settled by Postgres and by Swarm's versions.
+//! them do at once is settled by Postgres and by Swarm's versions. What they saw is told in Postgres's
+//! time, so that of two observations the newer one stays.
 
 mod difference;
 mod hands;
+mod memory;
 mod pace;
 mod quarantine;
 mod slowing;
 mod status;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use db::Database;
-use db::app_status::{app_status_apps, app_status_forget, app_status_write};
+use db::app_status::{app_status_confirm, app_status_forget, app_status_write};
 use db::drift::drift_settled;
-use db::live::{LiveApp, live_app_ids, live_apps};
+use db::live::{LiveApp, live_apps, live_apps_elsewhere, live_clock};
 use futures::StreamExt;
 use model::app_status::AppStatus;
 use model::error::chain;
@@ -31,11 +34,12 @@ use model::id::AppId;
 use model::names;
 use model::platform::Platform;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::swarm::{ServiceCount, Swarm};
 use crate::wakeups::Relay;
+use memory::{FRESH, Known, Memory, Watch};
 
 /// How often the swarm is looked at without having been told.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -45,8 +49,8 @@ const CENSUS: Duration = Duration::from_secs(60);
 const GATHER: Duration = Duration::from_millis(200);
 /// Pause before a stream of events that ended is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How old `observed_at` gets while nothing changes.
-const FRESH: TimeDelta = TimeDelta::seconds(60);
+/// How many apps are looked at before it is written down what was seen.
+const AT_ONCE: usize = 200;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -62,29 +66,31 @@ pub struct Live<S, R> {
     pub relay: R,
 }
 
-/// What one worker remembers between two looks.
-#[derive(Default)]
-struct Memory {
-    apps: HashMap<AppId, Known>,
-    census_at: Option<Instant>,
+/// Postgres's clock, as it goes on here.
+struct Clock {
+    said: DateTime<Utc>,
+    at: Instant,
 }
 
-/// An app as it was looked at last.
-struct Known {
-    service: Option<ServiceCount>,
-    row: LiveApp,
-    looked_at: DateTime<Utc>,
-    /// Since when Swarm keeps up fewer replicas than the service says.
-    short_since: Option<DateTime<Utc>>,
-    /// Whether nothing is to be done before something changes.
-    is_settled: bool,
+impl Clock {
+    async fn read(database: &Database) -> Result<Self, Failure> {
+        let said = live_clock(database).await?;
+        // After the answer: what is seen is never told as newer than it is.
+        Ok(Self { said, at: Instant::now() })
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.said + TimeDelta::from_std(self.at.elapsed()).unwrap_or_default()
+    }
 }
 
 /// What a closer look at an app came to.
 struct Looked {
     status: Option<AppStatus>,
     short_since: Option<DateTime<Utc>>,
+    /// Whether its service is as it should be.
     is_settled: bool,
+    watch: Watch,
 }
 
 impl<S: Swarm, R: Relay> Live<S, R> {
@@ -112,47 +118,78 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     async fn follow(&self, changed: &Notify) {
         let mut memory = Memory::default();
         loop {
-            if let Err(error) = self.look(&mut memory).await {
-                tracing::warn!(error = %chain(&*error), "what is live could not be looked at");
-                memory = Memory::default();
-            }
+            let began = Instant::now();
+            let wait = match self.look(&mut memory).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&*error), "what is live could not be looked at");
+                    SWEEP
+                }
+            };
+            let rest = rest(began.elapsed());
+            let rested = Instant::now() + rest;
             tokio::select! {
-                () = sleep(memory.next_look()) => {}
-                () = changed.notified() => sleep(GATHER).await,
+                () = sleep(wait.max(rest)) => {}
+                () = changed.notified() => sleep_until(rested.max(Instant::now() + GATHER)).await,
             }
         }
     }
 
-    /// One look at everything.
-    async fn look(&self, memory: &mut Memory) -> Result<(), Failure> {
+    /// One look at everything. Returns when to look again without having been told.
+    async fn look(&self, memory: &mut Memory) -> Result<Duration, Failure> {
+        let clock = Clock::read(&self.database).await?;
+        let now = clock.now();
         let listed = self.swarm.service_counts(&self.platform.name).await?;
         let services: HashMap<AppId, &ServiceCount> =
             listed.iter().filter_map(|one| Some((app_of(one)?, one))).collect();
-        let is_census = memory.census_at.is_none_or(|at| at.elapsed() >= CENSUS);
-        let now = Utc::now();
-        let mut ids = memory.due(&services, now);
-        if is_census {
-            let elsewhere = |id: &AppId| !services.contains_key(id);
-            ids.extend(live_app_ids(&self.database).await?.into_iter().filter(elsewhere));
-            ids.extend(app_status_apps(&self.database).await?.into_iter().filter(elsewhere));
+        let mut due = memory.due(&services, now);
+        let unchanged = memory.unchanged(&services, now);
+        let others = app_status_confirm(&self.database, &unchanged, now, FRESH).await?;
+        memory.confirmed(&unchanged, now);
+        for app in others {
+            memory.apps.remove(&app);
+            due.insert(app);
         }
-        let ids: Vec<AppId> = ids.into_iter().collect();
+        let is_census = memory.census_at.is_none_or(|at| at.elapsed() >= CENSUS);
+        if is_census {
+            let seen: Vec<AppId> = services.keys().copied().collect();
+            due.extend(live_apps_elsewhere(&self.database, &seen).await?);
+        }
+        let due: Vec<AppId> = due.into_iter().collect();
+        for ids in due.chunks(AT_ONCE) {
+            self.look_into(ids, &services, memory, &clock).await?;
+        }
+        if is_census {
+            self.quarantine(&listed).await?;
+            memory.census_at = Some(Instant::now());
+        }
+        Ok(memory.next_look(clock.now()))
+    }
+
+    /// A closer look at these apps. It is remembered once it is written down.
+    async fn look_into(
+        &self,
+        ids: &[AppId],
+        services: &HashMap<AppId, &ServiceCount>,
+        memory: &mut Memory,
+        clock: &Clock,
+    ) -> Result<(), Failure> {
         let rows: HashMap<AppId, LiveApp> =
-            live_apps(&self.database, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+            live_apps(&self.database, ids).await?.into_iter().map(|row| (row.id, row)).collect();
         let (mut statuses, mut settled, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = HashMap::new();
         for id in ids {
-            let service = services.get(&id).copied();
-            let row = rows.get(&id).filter(|row| !row.removed);
-            let (Some(row), true) = (row, row.is_some_and(|row| should_have(row, service))) else {
-                gone.push(id);
-                memory.apps.remove(&id);
+            let service = services.get(id).copied();
+            let row = rows.get(id).filter(|row| !row.removed && should_have(row, service));
+            let Some(row) = row else {
+                gone.push(*id);
                 continue;
             };
-            let before = memory.apps.get(&id);
+            let now = clock.now();
             if !memory.is_worth_a_look(row, service, now) {
                 continue;
             }
-            let looked = match self.look_at(row, service, before, now).await {
+            let looked = match self.look_at(row, service, memory.apps.get(id), now).await {
                 Ok(looked) => looked,
                 // One app's trouble is not the others'; it is looked at again.
                 Err(error) => {
@@ -160,31 +197,20 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                     continue;
                 }
             };
-            statuses.extend(looked.status);
             if looked.is_settled {
-                settled.push(id);
+                settled.push(*id);
             }
-            memory.apps.insert(
-                id,
-                Known {
-                    service: service.cloned(),
-                    row: row.clone(),
-                    looked_at: now,
-                    short_since: looked.short_since,
-                    is_settled: looked.is_settled,
-                },
-            );
+            known.insert(*id, Known::new(row, service, &looked, now));
+            statuses.extend(looked.status);
         }
-        app_status_write(&self.database, &statuses).await?;
+        app_status_write(&self.database, statuses).await?;
+        app_status_forget(&self.database, &gone).await?;
         settled.extend(&gone);
         drift_settled(&self.database, &settled).await?;
-        if !gone.is_empty() {
-            app_status_forget(&self.database, &gone).await?;
+        for id in &gone {
+            memory.apps.remove(id);
         }
-        if is_census {
-            self.quarantine(&listed).await?;
-            memory.census_at = Some(Instant::now());
-        }
+        memory.apps.extend(known);
         Ok(())
     }
 }
@@ -200,46 +226,19 @@ fn should_have(row: &LiveApp, service: Option<&ServiceCount>) -> bool {
     service.is_some() || row.release_id.is_some()
 }
 
-impl Memory {
-    /// Apps that have to be looked at in Postgres: their service changed, went or is new, there is
-    /// something to be done about them, or what was written of them gets old.
-    fn due(&self, services: &HashMap<AppId, &ServiceCount>, now: DateTime<Utc>) -> HashSet<AppId> {
-        let is_due = |id: &AppId, service: Option<&ServiceCount>| match self.apps.get(id) {
-            Some(known) => {
-                !known.is_settled
-                    || known.service.as_ref() != service
-                    || now - known.looked_at >= FRESH
-            }
-            None => true,
-        };
-        let listed = services.iter().filter(|(id, service)| is_due(id, Some(service)));
-        let known = self.apps.keys().filter(|id| !services.contains_key(id) && is_due(id, None));
-        listed.map(|(id, _)| id).chain(known).copied().collect()
-    }
+/// The pause after a look that took so long. Events never end on a large platform, and a look costs the
+/// more, the larger it is: not more than a tenth of the time is spent on looking.
+fn rest(took: Duration) -> Duration {
+    took.saturating_mul(9).clamp(GATHER, SWEEP)
+}
 
-    /// Whether an app that is due is worth a closer look: a deployment at work changes much, and most of
-    /// it is the deployment's own business.
-    fn is_worth_a_look(
-        &self,
-        row: &LiveApp,
-        service: Option<&ServiceCount>,
-        now: DateTime<Utc>,
-    ) -> bool {
-        self.apps.get(&row.id).is_none_or(|known| {
-            known.service.as_ref() != service
-                || known.row != *row
-                || now - known.looked_at >= FRESH
-                || (!known.is_settled && !row.unfinished)
-        })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// When to look again without having been told: in time for an app that is to be tried again.
-    fn next_look(&self) -> Duration {
-        let resumes = self.apps.values().filter_map(|known| known.row.crash_loop());
-        let now = Utc::now();
-        let waits = resumes
-            .filter(|crash_loop| crash_loop.resumes_at > now)
-            .filter_map(|crash_loop| (crash_loop.resumes_at - now).to_std().ok());
-        waits.min().map_or(SWEEP, |wait| wait.min(SWEEP))
+    #[test]
+    fn a_look_is_followed_by_a_rest_of_nine_times_its_length() {
+        let rests = [5, 22, 100, 1000, 2000].map(|millis| rest(Duration::from_millis(millis)));
+        assert_eq!(rests.map(|rest| rest.as_millis()), [200, 200, 900, 9000, 10_000]);
     }
 }

@@ -1,10 +1,12 @@
 //! The API, the ledger and the queue on real Postgres and RabbitMQ, without a Swarm: verdicts are
 //! pretended (`tests::pretend`). A file per resource.
 
+mod app_status;
 mod apps;
 mod audit;
 mod bad_specs;
 mod canceling;
+mod crash_loops;
 mod dead_letters;
 mod deadlines;
 mod deployments;
@@ -16,6 +18,7 @@ mod idempotency;
 mod isolation;
 mod ledger;
 mod ledger_contract;
+mod live;
 mod openapi;
 mod organizations;
 mod paging;

@@ -30,6 +30,7 @@ mod template;
 pub mod tenant;
 pub mod twin;
 pub mod wait;
+pub mod watched;
 pub mod wire;
 
 pub use answer::Answer;

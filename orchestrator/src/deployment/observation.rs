@@ -216,9 +216,9 @@ impl Observation<'_> {
         self.tasks.iter().all(Task::is_over)
     }
 
-    /// Whether Swarm is about to forget a task: it has ended, and its slot is gone.
+    /// Whether Swarm is about to forget a task.
     pub(super) fn forgets_tasks(&self) -> bool {
-        self.tasks.iter().any(|task| task.desired == TaskState::Removed && task.state.is_over())
+        forgets_tasks(&self.tasks)
     }
 
     /// Tasks that ended without being told to, since our spec was applied; newest first. On the way
@@ -263,4 +263,9 @@ impl Observation<'_> {
     pub(super) fn update(service: &Service) -> Option<UpdateState> {
         service.update.as_ref().map(|update| update.state)
     }
+}
+
+/// Whether Swarm is about to forget one of these tasks: it has ended, and its slot is gone.
+pub(crate) fn forgets_tasks(tasks: &[Task]) -> bool {
+    tasks.iter().any(|task| task.desired == TaskState::Removed && task.state.is_over())
 }

@@ -10,8 +10,9 @@ use db::live::{LiveApp, live_apps, live_version_set};
 use model::drift::{DriftKind, ObjectType, OnDrift};
 
 use super::difference::{Difference, difference};
+use super::memory::{Known, Watch};
 use super::slowing::Kept;
-use super::{Failure, Known, Live, Looked, status};
+use super::{Failure, Live, Looked, pace, status};
 use crate::swarm::{Service, ServiceCount, Swarm, Task, TaskState};
 use crate::wakeups::Relay;
 
@@ -31,7 +32,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let Some(seen) = seen else {
             let is_settled = self.tend(app, None, &[]).await?;
             let status = (!app.unfinished).then(|| status::of_nothing(app, now));
-            return Ok(Looked { status, short_since: None, is_settled });
+            let watch = if is_settled { Watch::Close } else { Watch::Constant };
+            return Ok(Looked { status, short_since: None, is_settled, watch });
         };
         let service = &seen.service;
         let tasks = self.swarm.tasks(&service.id).await?;
@@ -52,14 +54,18 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             );
             self.drifted(app, DriftKind::Short, &sentence).await?;
         }
-        Ok(Looked {
-            status: Some(status::of_service(app, service, &tasks, crashes, now)),
-            is_settled: is_as_left
-                && !app.unfinished
-                && crash_loop.is_none()
-                && short_since.is_none(),
-            short_since,
-        })
+        let status = status::of_service(app, service, &tasks, crashes, now);
+        let is_settled = is_as_left && !app.unfinished && slowed.is_none() && short_since.is_none();
+        // By the list, too: whether that stays as it is will be all that is asked.
+        let is_whole = status.running == status.desired && seen.running == seen.desired;
+        let watch = if !is_settled || crash_loop.is_some() {
+            Watch::Constant
+        } else if !is_whole || pace::ended_lately(&tasks, now) {
+            Watch::Close
+        } else {
+            Watch::Loose
+        };
+        Ok(Looked { status: Some(status), short_since, is_settled, watch })
     }
 
     /// Compares a service with what the last verdict left. True: it is as it should be.

@@ -4,7 +4,7 @@
 //! Swarm starts a task again after a fixed delay, for ever. An app is slowed down by keeping up only
 //! those of its replicas that run: its spec stays the same, so none of them is touched.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::crash_loop::CrashLoop;
@@ -50,21 +50,29 @@ pub(super) struct Seen<'a> {
 
 /// What to do about the app.
 pub(super) fn pace<'a>(seen: &Seen<'a>, before: Option<&CrashLoop>) -> Pace<'a> {
+    // None is to run: what ended before that is over.
+    if seen.desired == 0 {
+        return if before.is_some() { Pace::Forget } else { Pace::Steady };
+    }
     let Some(before) = before else {
         return match crashing(seen, CRASHES, seen.now - RECENTLY) {
-            Some(crashing) => slow(seen, crashing, 1),
+            Some(crashing) => slow(seen, crashing, seen.desired, 1),
             None => Pace::Steady,
         };
     };
+    let next_round = before.rounds.saturating_add(1);
     if seen.now < before.resumes_at {
-        return Pace::Hold;
+        return match kept_crashing(seen, before) {
+            Some(crashing) => slow(seen, crashing, before.kept, next_round),
+            None => Pace::Hold,
+        };
     }
     if seen.service.replicas == before.kept && before.kept < seen.desired {
         return Pace::Resume;
     }
     // It was told before: one more end is enough.
     if let Some(crashing) = crashing(seen, 1, before.recovered_at.unwrap_or(before.resumes_at)) {
-        return slow(seen, crashing, before.rounds.saturating_add(1));
+        return slow(seen, crashing, seen.desired, next_round);
     }
     match before.recovered_at {
         Some(recovered) if seen.now - recovered > RECENTLY => Pace::Forget,
@@ -94,18 +102,34 @@ fn crashing<'a>(seen: &Seen<'a>, least: usize, after: DateTime<Utc>) -> Option<C
     (!crashing.is_empty()).then_some(crashing)
 }
 
+/// Replicas that were kept up because they ran, and keep ending now.
+fn kept_crashing<'a>(seen: &Seen<'a>, before: &CrashLoop) -> Option<Crashing<'a>> {
+    let wanted = seen.tasks.iter().filter(|task| task.desired <= TaskState::Running);
+    let slots: HashSet<i64> = wanted.map(|task| task.slot).collect();
+    // Until Swarm has taken the others away, they cannot be told from these.
+    let are_kept = usize::try_from(before.kept).is_ok_and(|kept| slots.len() <= kept);
+    if seen.service.replicas != before.kept || !are_kept {
+        return None;
+    }
+    let mut crashing = crashing(seen, CRASHES, seen.now - RECENTLY)?;
+    crashing.retain(|slot, _| slots.contains(slot));
+    (!crashing.is_empty()).then_some(crashing)
+}
+
+/// Keeps up those of `up` replicas that do not crash.
+///
 /// Swarm takes away replicas that do not run before those that do: as long as one that crashes runs,
 /// another might go in its place. Where all of them crash, there is none to keep.
-fn slow<'a>(seen: &Seen<'a>, crashing: Crashing<'a>, round: i16) -> Pace<'a> {
+fn slow<'a>(seen: &Seen<'a>, crashing: Crashing<'a>, up: i32, round: i16) -> Pace<'a> {
     let runs = |slot: &i64| current(seen).any(|task| task.slot == *slot && is_running(task));
     let slots = i32::try_from(crashing.len()).unwrap_or(i32::MAX);
     let Some(culprit) = crashing.values().copied().max_by_key(|task| task.created_at) else {
         return Pace::Steady;
     };
-    if slots < seen.desired && crashing.keys().any(runs) {
+    if slots < up && crashing.keys().any(runs) {
         return Pace::Crashing { culprit };
     }
-    Pace::Slow { kept: (seen.desired - slots).max(0), round, culprit }
+    Pace::Slow { kept: (up - slots).max(0), round, culprit }
 }
 
 fn current<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Task> {
@@ -115,6 +139,12 @@ fn current<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Task> {
 
 fn ended_by_itself(task: &Task) -> bool {
     matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Complete)
+}
+
+/// Whether one of these tasks ended by itself a while ago: its app is worth a closer watch.
+pub(super) fn ended_lately(tasks: &[Task], now: DateTime<Utc>) -> bool {
+    let is_recent = |task: &Task| task.created_at.is_some_and(|created| created > now - RECENTLY);
+    tasks.iter().any(|task| ended_by_itself(task) && is_recent(task))
 }
 
 fn is_running(task: &Task) -> bool {

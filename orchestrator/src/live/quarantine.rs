@@ -1,16 +1,23 @@
 //! Quarantine: objects that carry this installation's label and that nothing in Postgres knows. They are
 //! told and never touched. What a call that came too late has made again is known to be nobody's, and
 //! goes.
+//!
+//! It goes at once, and is not scaled to zero first as by a removal. A removal waits for the last task so
+//! that its verdict is true and what waits for the end of the app can go on; an orphan's app had its
+//! verdict. Swarm ends the tasks of a service that is removed as it ends others: with their stop signal and
+//! their time. And it should be quick: the orphan answers under its app's name in the environment's
+//! network, which a new app may have by now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use db::drift::{Finding, drift_found, drift_unknown_left};
-use db::live::{LiveApp, environments_known, live_apps};
+use db::live::{LiveApp, apps_gone, environments_known, live_apps};
 use model::drift::{DriftKind, ObjectType};
 use model::id::{AppId, EnvironmentId};
 use model::names;
 
 use super::{Failure, Live, app_of};
+use crate::deployment::forgets_tasks;
 use crate::swarm::{ServiceCount, Swarm};
 use crate::wakeups::Relay;
 
@@ -20,15 +27,13 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     /// is taken away.
     pub(super) async fn quarantine(&self, listed: &[ServiceCount]) -> Result<(), Failure> {
         let ids: Vec<AppId> = listed.iter().filter_map(app_of).collect();
-        let rows: HashMap<AppId, LiveApp> =
-            live_apps(&self.database, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
-        let mut unknown = Vec::new();
-        for one in listed {
-            match app_of(one).and_then(|app| rows.get(&app)) {
-                Some(row) if row.removed => self.take_away(row).await?,
-                Some(_) => {}
-                None => unknown.push(one.name.clone()),
-            }
+        let gone = apps_gone(&self.database, &ids).await?;
+        let is_unknown =
+            |one: &&ServiceCount| app_of(one).is_none_or(|app| gone.unknown.contains(&app));
+        let unknown: Vec<String> =
+            listed.iter().filter(is_unknown).map(|one| one.name.clone()).collect();
+        for removed in live_apps(&self.database, &gone.removed).await? {
+            self.take_away(&removed).await?;
         }
         self.report_unknown(ObjectType::Service, &unknown).await?;
         let networks = self.swarm.networks(&self.platform.name).await?;
@@ -73,7 +78,9 @@ impl<S: Swarm, R: Relay> Live<S, R> {
 
     async fn take_away(&self, app: &LiveApp) -> Result<(), Failure> {
         // The list is older than the row: it may have gone with its app.
-        if self.swarm.service(&app.service_name).await?.is_none() {
+        let Some(service) = self.swarm.service(&app.service_name).await? else { return Ok(()) };
+        // Not in the moment in which the daemon would not survive it: the next census finds it again.
+        if forgets_tasks(&self.swarm.tasks(&service.id).await?) {
             return Ok(());
         }
         self.swarm.service_remove(&app.service_name).await?;

@@ -2,6 +2,9 @@
 //! written here outside of any deployment, and only its number of replicas: at the version that was looked
 //! at, so that a deployment or a human who was faster wins. The new version is written down after it; a
 //! worker that dies between the two leaves one that is adopted.
+//!
+//! A service that is not at the version that we left it at is not written at all, nor one whose app's newest
+//! deployment is stuck: somebody else is at work on it.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use db::crash_loops::{Round, crash_loop_begin, crash_loop_forget, crash_loop_recovered};
@@ -10,6 +13,7 @@ use model::crash_loop::{CrashLoop, pause};
 use model::drift::DriftKind;
 use model::id::DeploymentId;
 use model::names;
+use model::status::Status;
 
 use super::pace::{self, Pace, pace as pace_of};
 use super::{Failure, Live};
@@ -39,24 +43,23 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         tasks: &[Task],
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
-        let writer = service.label(names::LABEL_DEPLOYMENT).and_then(|id| id.parse().ok());
+        let writer: Option<DeploymentId> =
+            service.label(names::LABEL_DEPLOYMENT).and_then(|id| id.parse().ok());
         let (Some(desired), Some(writer)) = (app.replicas, writer) else {
             return Ok(Kept::default());
         };
-        let before = app.crash_loop().filter(|known| known.deployment_id == writer);
+        let (before, overtaken) = match app.crash_loop() {
+            Some(known) if known.deployment_id == writer => (Some(known), None),
+            other => (None, other),
+        };
+        let told = |known: &CrashLoop, replicas| describe(known, replicas == known.kept, now);
+        let was = before.as_ref().and_then(|known| told(known, service.replicas));
         if app.unfinished {
             // What it will do is not known yet; until then the app is as it was.
-            let crashes = before.as_ref().and_then(|known| describe(known, now));
-            return Ok(Kept { crashes, crash_loop: before, is_written: false });
-        }
-        if before.is_none() && app.crash_loop().is_some() {
-            // A deployment has begun anew.
-            crash_loop_forget(&self.database, app.id).await?;
+            return Ok(Kept { crashes: was, crash_loop: before, is_written: false });
         }
         let window = TimeDelta::seconds(app.window_seconds.unwrap_or_default().into());
         let seen = pace::Seen { now, service, tasks, desired, window };
-        // What somebody else wrote is compared first: slowing that down would hide it.
-        let is_ours = app.version == Some(service.version_for_the_record());
         let pace = pace_of(&seen, before.as_ref());
         let crashes = match &pace {
             Pace::Crashing { culprit } | Pace::Slow { culprit, .. } => Some(format!(
@@ -66,33 +69,43 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             )),
             _ => None,
         };
-        let (crash_loop, is_written) = match pace {
-            Pace::Steady | Pace::Crashing { .. } | Pace::Trial => (before, false),
-            Pace::Slow { .. } | Pace::Resume if !is_ours => (before, false),
-            Pace::Hold => {
-                let kept = before.as_ref().map_or(desired, |crash_loop| crash_loop.kept);
-                let differs = is_ours && service.replicas != kept;
-                (before, differs && self.rescale(app, service, kept).await?)
+        // What somebody else wrote is compared first: slowing that down would hide it.
+        let is_ours = app.version == Some(service.version_for_the_record())
+            && app.newest != Some(Status::Stuck);
+        if !is_ours {
+            return Ok(Kept { crashes: was.or(crashes), crash_loop: before, is_written: false });
+        }
+        if let Some(overtaken) = overtaken {
+            // A deployment has begun anew.
+            crash_loop_forget(&self.database, &overtaken).await?;
+        }
+        let (crash_loop, replicas) = match (pace, before) {
+            (Pace::Hold, Some(known)) => {
+                let kept = known.kept;
+                (Some(known), kept)
             }
-            Pace::Resume => (before, self.rescale(app, service, desired).await?),
-            Pace::Slow { kept, round, culprit } => {
+            (Pace::Resume, before) => (before, desired),
+            (Pace::Slow { kept, round, culprit }, before) => {
                 match self.slow_down(app, writer, (kept, round), culprit).await? {
-                    Some(begun) => (Some(begun), self.rescale(app, service, kept).await?),
-                    None => (before, false),
+                    Some(begun) => (Some(begun), kept),
+                    None => (before, service.replicas),
                 }
             }
-            Pace::Recovered => {
-                let rounds = before.as_ref().map_or(1, |crash_loop| crash_loop.rounds);
-                crash_loop_recovered(&self.database, app.id, rounds).await?;
-                tracing::info!(app = %app.id, rounds, "recovered from a crash loop");
-                (before.map(|known| CrashLoop { recovered_at: Some(now), ..known }), false)
+            (Pace::Recovered, Some(known)) => {
+                crash_loop_recovered(&self.database, &known).await?;
+                tracing::info!(app = %app.id, rounds = known.rounds, "recovered from a crash loop");
+                (Some(CrashLoop { recovered_at: Some(now), ..known }), service.replicas)
             }
-            Pace::Forget => {
-                crash_loop_forget(&self.database, app.id).await?;
-                (None, false)
+            (Pace::Forget, Some(known)) => {
+                crash_loop_forget(&self.database, &known).await?;
+                (None, service.replicas)
             }
+            (_, before) => (before, service.replicas),
         };
-        let described = crash_loop.as_ref().and_then(|crash_loop| describe(crash_loop, now));
+        let is_written =
+            replicas != service.replicas && self.rescale(app, service, writer, replicas).await?;
+        let replicas = if is_written { replicas } else { service.replicas };
+        let described = crash_loop.as_ref().and_then(|known| told(known, replicas));
         Ok(Kept { crashes: described.or(crashes), crash_loop, is_written })
     }
 
@@ -119,7 +132,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         };
         let begun = crash_loop_begin(&self.database, round).await?;
         if begun.is_some() {
-            tracing::warn!(app = %app.id, round = number, kept, cause, "in a crash loop: slowed down");
+            tracing::warn!(app = %app.id, round = number, kept, cause, "in a crash loop");
         }
         Ok(begun)
     }
@@ -130,12 +143,10 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         &self,
         app: &LiveApp,
         service: &Service,
+        deployment: DeploymentId,
         replicas: i32,
     ) -> Result<bool, Failure> {
-        let deployment = service.label(names::LABEL_DEPLOYMENT).and_then(|id| id.parse().ok());
-        let (Some((row, release, network)), Some(deployment)) =
-            (live_work(&self.database, app.id).await?, deployment)
-        else {
+        let Some((row, release, network)) = live_work(&self.database, app.id).await? else {
             return Ok(false);
         };
         let Some(image) = &release.resolved_image else { return Ok(false) };
@@ -179,8 +190,9 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 return Ok(false);
             }
         }
+        tracing::info!(app = %app.id, replicas, "rescaled");
         if let Some(written) = self.swarm.service(&app.service_name).await?
-            && written.replicas == replicas
+            && is_rescaled(service, &written, replicas)
         {
             let now = written.fingerprint();
             live_version_set(&self.database, app.id, app.version, &now).await?;
@@ -189,16 +201,74 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     }
 }
 
-/// The crash loop in a sentence; `None`: it is over.
-fn describe(crash_loop: &CrashLoop, now: DateTime<Utc>) -> Option<String> {
+/// Whether nothing but the number of replicas was changed: somebody else may have written it since.
+fn is_rescaled(before: &Service, written: &Service, replicas: i32) -> bool {
+    let rest = |service: &Service| {
+        (service.fingerprint().parts, service.image.clone(), service.restart_counter)
+    };
+    written.replicas == replicas && rest(written) == rest(before)
+}
+
+/// The crash loop in a sentence; `None`: it is over. `is_slowed`: whether its service has the replicas that
+/// are kept up, and no more.
+fn describe(crash_loop: &CrashLoop, is_slowed: bool, now: DateTime<Utc>) -> Option<String> {
     if crash_loop.recovered_at.is_some() {
         return None;
     }
     let CrashLoop { cause, rounds, resumes_at, .. } = crash_loop;
-    Some(if *resumes_at > now {
-        let at = resumes_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        format!("{cause}; slowed down (round {rounds}): all replicas are tried again at {at}")
-    } else {
-        format!("{cause}; tried again after round {rounds}, and not yet believed")
+    Some(match (*resumes_at > now, is_slowed) {
+        (true, true) => {
+            let at = resumes_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("{cause}; slowed down (round {rounds}): all replicas are tried again at {at}")
+        }
+        (true, false) => {
+            format!("{cause}; not slowed down yet (round {rounds}), which is tried again")
+        }
+        (false, true) => {
+            format!(
+                "{cause}; slowed down (round {rounds}): all replicas are about to be tried again"
+            )
+        }
+        (false, false) => {
+            format!("{cause}; tried again after round {rounds}, and not yet believed")
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::id::{AppId, OrganizationId};
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_crash_loop_is_what_was_done() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let known = |seconds| CrashLoop {
+            app_id: AppId::new(),
+            organization_id: OrganizationId::new(),
+            deployment_id: DeploymentId::new(),
+            rounds: 2,
+            kept: 1,
+            resumes_at: now + TimeDelta::seconds(seconds),
+            recovered_at: None,
+            cause: "it exited".into(),
+        };
+        let told = |seconds, is_slowed| describe(&known(seconds), is_slowed, now).unwrap();
+        assert_eq!(
+            told(40, true),
+            "it exited; slowed down (round 2): all replicas are tried again at 2027-01-15T08:00:40Z"
+        );
+        assert_eq!(
+            told(40, false),
+            "it exited; not slowed down yet (round 2), which is tried again"
+        );
+        assert_eq!(
+            told(-1, true),
+            "it exited; slowed down (round 2): all replicas are about to be tried again"
+        );
+        assert_eq!(told(-1, false), "it exited; tried again after round 2, and not yet believed");
+        let recovered = CrashLoop { recovered_at: Some(now), ..known(-1) };
+        assert_eq!(describe(&recovered, false, now), None);
+    }
 }

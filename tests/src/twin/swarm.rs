@@ -19,6 +19,7 @@ mod task;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,9 +31,11 @@ use orchestrator::swarm::{
     UpdateStatus,
 };
 use sha2::{Digest, Sha256};
+use tokio::sync::broadcast;
 
 pub use behaviour::{Behaviour, End, Pull, Stage};
 pub use effect::{Call, Effect};
+use hands::Asked;
 pub use hands::Snapshot;
 
 use cluster::Cluster;
@@ -44,13 +47,21 @@ pub struct SimulatedSwarm {
     cluster: Arc<Mutex<Cluster>>,
     /// What the wall clock said when it began.
     epoch: DateTime<Utc>,
+    /// To whoever listens for changes.
+    announced: broadcast::Sender<()>,
+    asked: Arc<Asked>,
 }
 
 impl SimulatedSwarm {
     /// A swarm of one manager and so many workers. `seed` decides all chance; `epoch` is what wall
     /// clocks say now.
     pub fn new(seed: u64, workers: usize, epoch: DateTime<Utc>) -> Self {
-        Self { cluster: Arc::new(Mutex::new(Cluster::new(seed, workers))), epoch }
+        Self {
+            cluster: Arc::new(Mutex::new(Cluster::new(seed, workers))),
+            epoch,
+            announced: broadcast::channel(1).0,
+            asked: Arc::default(),
+        }
     }
 
     /// The cluster as it is now.
@@ -147,6 +158,7 @@ impl Swarm for SimulatedSwarm {
     }
 
     async fn tasks(&self, service: &str) -> SwarmResult<Vec<Task>> {
+        self.asked.tasks.fetch_add(1, Ordering::Relaxed);
         let cluster = self.cluster();
         let tasks = cluster.service(service).map(|service| service.tasks.as_slice());
         let shown = |task| shown(task, &cluster.ground, self.epoch);
@@ -154,6 +166,7 @@ impl Swarm for SimulatedSwarm {
     }
 
     async fn service_counts(&self, platform: &str) -> SwarmResult<Vec<ServiceCount>> {
+        self.asked.lists.fetch_add(1, Ordering::Relaxed);
         let cluster = self.cluster();
         let of_platform = cluster.services.values().filter(|service| {
             let label = service.spec.labels.get(names::LABEL_PLATFORM);
@@ -240,8 +253,12 @@ impl Swarm for SimulatedSwarm {
         Ok(self.cluster().local_images.get(reference).cloned())
     }
 
-    /// Never an item: they are hints, and a search learns more from those that do not come.
+    /// None by itself: they are hints, and a search learns more from those that do not come.
     fn changes(&self) -> impl Stream<Item = SwarmResult<()>> + Send {
-        futures::stream::pending()
+        let listener = self.announced.subscribe();
+        futures::stream::unfold(listener, async |mut listener| match listener.recv().await {
+            Err(broadcast::error::RecvError::Closed) => None,
+            Ok(()) | Err(broadcast::error::RecvError::Lagged(_)) => Some((Ok(()), listener)),
+        })
     }
 }

@@ -10,6 +10,7 @@ struct Case {
     now: DateTime<Utc>,
     service: Service,
     tasks: Vec<Task>,
+    desired: i32,
     before: Option<CrashLoop>,
 }
 
@@ -26,7 +27,7 @@ impl Case {
             parts: BTreeMap::new(),
             update: None,
         };
-        Self { now: Utc::now(), service, tasks: Vec::new(), before: None }
+        Self { now: Utc::now(), service, tasks: Vec::new(), desired: 2, before: None }
     }
 
     /// A task of this slot, made so many seconds ago.
@@ -85,7 +86,7 @@ impl Case {
             now: self.now,
             service: &self.service,
             tasks: &self.tasks,
-            desired: 2,
+            desired: self.desired,
             window: TimeDelta::seconds(5),
         };
         pace(&seen, self.before.as_ref())
@@ -152,4 +153,35 @@ fn a_recovery_is_forgotten_after_a_while() {
     let well = |case: Case| case.task(1, TaskState::Running, 900).task(2, TaskState::Running, 900);
     assert_eq!(well(Case::new().slowed(1, 700).recovered(500)).pace(), Pace::Steady);
     assert_eq!(well(Case::new().slowed(1, 900).recovered(601)).pace(), Pace::Forget);
+}
+
+#[test]
+fn kept_replicas_that_keep_ending_slow_it_further() {
+    let held = |case: Case| case.slowed(1, -10).replicas(1);
+    let kept = |ends| held(Case::new().crashes(1, ends).task(1, TaskState::Starting, 0));
+    assert_eq!(kept(2).pace(), Pace::Hold);
+    assert_eq!(kept(3).slows(), Some((0, 2)));
+    // What was slowed down already is not counted again: neither once it is gone, nor before.
+    let others = || Case::new().task(1, TaskState::Running, 60).crashes(2, 3);
+    assert_eq!(held(others()).pace(), Pace::Hold);
+    assert_eq!(held(others().task(2, TaskState::Starting, 0)).pace(), Pace::Hold);
+    assert_eq!(others().task(2, TaskState::Starting, 0).slowed(1, -10).pace(), Pace::Hold);
+}
+
+#[test]
+fn an_app_without_replicas_is_in_no_crash_loop() {
+    let mut none = Case::new().crashes(1, 3).replicas(0);
+    none.desired = 0;
+    assert_eq!(none.pace(), Pace::Steady);
+    assert_eq!(none.slowed(1, -10).pace(), Pace::Forget);
+}
+
+#[test]
+fn an_end_is_remembered_for_a_while() {
+    let mut ended = Case::new().crashes(1, 1).task(1, TaskState::Running, 0);
+    assert!(ended_lately(&ended.tasks, ended.now));
+    ended.now += TimeDelta::minutes(11);
+    assert!(!ended_lately(&ended.tasks, ended.now));
+    let updated = Case::new().task(1, TaskState::Shutdown, 5).task(1, TaskState::Running, 1);
+    assert!(!ended_lately(&updated.tasks, updated.now));
 }

@@ -28,6 +28,7 @@ pub(super) struct Cluster {
     pub(super) registry: HashMap<String, ImageLookup>,
     pub(super) local_images: HashMap<String, LocalImage>,
     pub(super) effects: Vec<Effect>,
+    pub(super) refuses_updates: bool,
 }
 
 impl Cluster {
@@ -40,6 +41,7 @@ impl Cluster {
             registry: HashMap::new(),
             local_images: HashMap::new(),
             effects: Vec::new(),
+            refuses_updates: false,
         }
     }
 
@@ -169,6 +171,9 @@ impl Cluster {
         version: u64,
         spec: ServiceSpec,
     ) -> SwarmResult<()> {
+        if self.refuses_updates {
+            return Err(SwarmError::Unavailable("the swarm does not have a leader".into()));
+        }
         let found = self.service(key).ok_or_else(|| not_found("service", key))?;
         if found.spec.name != spec.name {
             return Err(SwarmError::Unavailable("renaming services is not supported".into()));

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ipnet::IpNet;
 use orchestrator::swarm::{
-    ImageLookup, LocalImage, NetworkSpec, ServiceSpec, Task, TaskState, UpdateState,
+    ImageLookup, LocalImage, NetworkSpec, ServiceSpec, Task as ShownTask, TaskState, UpdateState,
 };
 
 use super::behaviour::Behaviour;
 use super::effect::Effect;
 use super::ground::Event;
 use super::network::ALLOCATION;
+use super::task::Task;
 use super::{SimulatedSwarm, shown};
 
 /// A service as it is, seen from nowhere.
@@ -29,7 +31,16 @@ pub struct Snapshot {
     /// Tasks that run, by the hash of their spec, those that are about to end included.
     pub running: BTreeMap<String, usize>,
     /// Every task that Swarm remembers.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<ShownTask>,
+}
+
+/// How often it was asked for what costs a large swarm much.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// For the list of its services.
+    pub(super) lists: AtomicUsize,
+    /// For the tasks of a service.
+    pub(super) tasks: AtomicUsize,
 }
 
 impl SimulatedSwarm {
@@ -79,6 +90,35 @@ impl SimulatedSwarm {
         let noted = cluster.effects.len();
         cluster.service_remove(service);
         cluster.effects.truncate(noted);
+    }
+
+    /// The processes of the service's tasks end by themselves. How many did.
+    pub fn end_tasks(&self, service: &str) -> usize {
+        let mut cluster = self.cluster();
+        let Some((service, ground)) = cluster.service_mut(service) else { return 0 };
+        let runs = |task: &&mut Task| task.state == TaskState::Running && task.is_wanted();
+        service.tasks.iter_mut().filter(runs).map(|task| task.end(ground)).count()
+    }
+
+    /// From now on it takes no update, as a manager without a quorum, or takes them again.
+    pub fn refuse_updates(&self, refuse: bool) {
+        self.cluster().refuses_updates = refuse;
+    }
+
+    /// Something changed: whoever listens is told.
+    pub fn announce(&self) {
+        // Nobody may listen.
+        let _listeners = self.announced.send(());
+    }
+
+    /// How often it was asked for the list of its services.
+    pub fn lists(&self) -> usize {
+        self.asked.lists.load(Ordering::Relaxed)
+    }
+
+    /// How often it was asked for the tasks of a service.
+    pub fn task_lists(&self) -> usize {
+        self.asked.tasks.load(Ordering::Relaxed)
     }
 
     /// `docker network create` by somebody else: one that Skep does not know.

@@ -182,13 +182,20 @@ impl Task {
             }
             // The node's agent takes a process that ended with 0 before it was healthy for started,
             // and looks at its end afterwards; both reports mostly reach the manager as one.
-            TaskState::Starting if self.end().0 == 0 && ground.chance.u8(..) < TWO_REPORTS => {
+            TaskState::Starting
+                if self.ends_with().0 == 0 && ground.chance.u8(..) < TWO_REPORTS =>
+            {
                 self.state = TaskState::Running;
                 self.step_after(ground, MESSAGE);
             }
             _ => self.ended(ground.now),
         }
         true
+    }
+
+    /// Its process ends by itself, now.
+    pub(super) fn end(&mut self, ground: &mut Ground) {
+        self.step_at(ground, ground.now);
     }
 
     fn step_at(&mut self, ground: &mut Ground, at: Duration) {
@@ -280,7 +287,7 @@ impl Task {
     }
 
     /// The exit code that it ends with by itself, and what Swarm says beside it.
-    fn end(&self) -> (i64, &'static str) {
+    fn ends_with(&self) -> (i64, &'static str) {
         match self.behaviour.ends {
             Some((_, End::Exit(code))) => (code, ""),
             Some((_, End::Unhealthy(_))) if self.spec.task.stop_signal == "SIGKILL" => {
@@ -294,7 +301,7 @@ impl Task {
 
     /// It ended by itself.
     fn ended(&mut self, now: Duration) {
-        let (code, cause) = self.end();
+        let (code, cause) = self.ends_with();
         self.exit_code = Some(code);
         if code == 0 {
             self.over(TaskState::Complete, now);
