@@ -158,17 +158,23 @@ pub async fn app_health_list(
     Ok(Page::new(rows, page, |row: &HealthPeriod| row.id.as_uuid()))
 }
 
-/// Forgets the status of apps whose service is gone.
-pub async fn app_status_forget(database: &Database, apps: &[AppId]) -> Result<()> {
+/// Forgets the status of apps whose service was gone at this moment.
+pub async fn app_status_forget(
+    database: &Database,
+    apps: &[AppId],
+    at: DateTime<Utc>,
+) -> Result<()> {
     if apps.is_empty() {
         return Ok(());
     }
     let mut connection = database.connection().await?;
     diesel::sql_query(
         "DELETE FROM app_status WHERE app_id IN (
-             SELECT app_id FROM app_status WHERE app_id = ANY ($1) ORDER BY app_id FOR UPDATE)",
+             SELECT app_id FROM app_status WHERE app_id = ANY ($1) AND observed_at <= $2
+             ORDER BY app_id FOR UPDATE)",
     )
     .bind::<sql_types::Array<sql_types::Uuid>, _>(apps)
+    .bind::<sql_types::Timestamptz, _>(at)
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

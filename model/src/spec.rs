@@ -158,6 +158,7 @@ impl AppSpec {
     #[must_use]
     pub fn frozen(self, platform: &Platform) -> Self {
         let settled = self.settled(platform);
-        Self { deadlines: settled.deadlines.frozen(), ..settled }
+        let endpoint_mode = settled.endpoint_mode.or(Some(platform.endpoint_mode));
+        Self { deadlines: settled.deadlines.frozen(), endpoint_mode, ..settled }
     }
 }

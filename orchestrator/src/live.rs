@@ -157,7 +157,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         }
         let due: Vec<AppId> = due.into_iter().collect();
         for ids in due.chunks(AT_ONCE) {
-            self.look_into(ids, &services, memory, &clock).await?;
+            self.look_into(ids, (now, &services), memory, &clock).await?;
         }
         if is_census {
             self.quarantine(&listed).await?;
@@ -170,7 +170,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     async fn look_into(
         &self,
         ids: &[AppId],
-        services: &HashMap<AppId, &ServiceCount>,
+        (listed_at, services): (DateTime<Utc>, &HashMap<AppId, &ServiceCount>),
         memory: &mut Memory,
         clock: &Clock,
     ) -> Result<(), Failure> {
@@ -201,10 +201,12 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 settled.push(*id);
             }
             known.insert(*id, Known::new(row, service, &looked, now));
-            statuses.extend(looked.status);
+            // As old as the oldest that it was made of: another worker's may be newer.
+            let stamped = |status| AppStatus { since: listed_at, observed_at: listed_at, ..status };
+            statuses.extend(looked.status.map(stamped));
         }
         app_status_write(&self.database, statuses).await?;
-        app_status_forget(&self.database, &gone).await?;
+        app_status_forget(&self.database, &gone, listed_at).await?;
         settled.extend(&gone);
         drift_settled(&self.database, &settled).await?;
         for id in &gone {
@@ -227,7 +229,8 @@ fn should_have(row: &LiveApp, service: Option<&ServiceCount>) -> bool {
 }
 
 /// The pause after a look that took so long. Events never end on a large platform, and a look costs the
-/// more, the larger it is: not more than a tenth of the time is spent on looking.
+/// more, the larger it is: not more than a tenth of the time is spent on looking, as long as a look takes no more than a
+/// second.
 fn rest(took: Duration) -> Duration {
     took.saturating_mul(9).clamp(GATHER, SWEEP)
 }

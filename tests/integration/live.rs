@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chrono::TimeDelta;
 use model::drift::OnDrift;
 use model::id::DeploymentId;
+use orchestrator::swarm::ServiceSpec;
 use serde_json::Value;
 use tests::twin::swarm::Call;
 use tests::watched::watched;
@@ -120,6 +122,35 @@ fn what_somebody_else_is_at_work_on_is_not_slowed_down() -> Outcome {
         let written = skep.swarm.effects(before);
         assert!(written.iter().all(|effect| effect.call != Call::ServiceUpdate), "{written:?}");
         assert_eq!(sql::count(skep.owner(), "crash_loops").await?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn slowing_down_what_was_repaired_changes_its_replicas_and_nothing_else() -> Outcome {
+    watched(OnDrift::Repair, async |skep, workers| {
+        let apps = skep.deploy(1, 1).await?;
+        let app = &apps[0];
+        skep.watch(workers);
+        skep.until(&apps, "health = 'healthy'").await?;
+        assert!(skep.swarm.change(&app.service_name, |spec| spec.replicas = 2));
+        let repaired = "deployments WHERE kind = 'repair' AND status = 'succeeded'";
+        wait_until("the repair", Duration::from_secs(30), async || {
+            skep.swarm.announce();
+            Ok(sql::count(skep.owner(), repaired).await? == 1)
+        })
+        .await?;
+        let before = skep.swarm.snapshot(&app.service_name).context("no service")?.spec;
+        skep.crash(app, 3).await?;
+        skep.until(&apps, "cause LIKE '%; slowed down (round 1)%'").await?;
+        let slowed = skep.swarm.snapshot(&app.service_name).context("no service")?.spec;
+        assert_eq!(*slowed, ServiceSpec { replicas: 0, ..ServiceSpec::clone(&before) });
+        skep.resume_after(TimeDelta::zero()).await?;
+        skep.until(&apps, "health = 'healthy'").await?;
+        skep.looks(3).await?;
+        assert_eq!(*skep.swarm.snapshot(&app.service_name).context("no service")?.spec, *before);
+        assert_eq!(sql::count(skep.owner(), "deployments WHERE kind = 'repair'").await?, 1);
+        assert_eq!(sql::count(skep.owner(), "drift WHERE resolved_at IS NULL").await?, 0);
         Ok(())
     })
 }

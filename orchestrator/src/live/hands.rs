@@ -79,6 +79,9 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             (Difference::None, _) => Ok(!app.unfinished),
             (Difference::Wait, _) => Ok(false),
             (Difference::Adopt(told), Some(service)) => {
+                if !self.is_still(app, Some(service)).await? {
+                    return Ok(false);
+                }
                 let now = service.fingerprint();
                 let adopted = live_version_set(&self.database, app.id, app.version, &now).await?;
                 if let (Some(sentence), true) = (told, adopted) {
@@ -88,17 +91,21 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             }
             (Difference::Adopt(_), None) => Ok(false),
             (Difference::Drift(kind, sentence), _) => {
-                // The list is older than the row: a verdict, or another worker, may be in between.
-                let again = self.swarm.service(&app.service_name).await?;
-                let row = live_apps(&self.database, &[app.id]).await?.pop();
-                let version = |service: &Service| service.version;
-                let is_same = again.as_ref().map(version) == service.map(version);
-                if is_same && row.as_ref() == Some(app) {
+                if self.is_still(app, service).await? {
                     self.drifted(app, kind, &sentence).await?;
                 }
                 Ok(false)
             }
         }
+    }
+
+    /// Whether service and row are as they were looked at. The list is older than the row: a verdict, or
+    /// another worker, may be in between.
+    async fn is_still(&self, app: &LiveApp, service: Option<&Service>) -> Result<bool, Failure> {
+        let again = self.swarm.service(&app.service_name).await?;
+        let row = live_apps(&self.database, &[app.id]).await?.pop();
+        let version = |service: &Service| service.version;
+        Ok(again.as_ref().map(version) == service.map(version) && row.as_ref() == Some(app))
     }
 
     /// Reports what is wrong with an app's service, and has it repaired where that is the setting.

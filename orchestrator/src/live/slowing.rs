@@ -170,7 +170,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             network: &around.network,
             probe: around.probe.as_ref(),
             has_workers: around.has_workers,
-            going_back: false,
+            // What is written here is the number of replicas, and nothing else.
+            going_back: service.pauses_on_failure,
         });
         // Another worker version, probe or setting would replace the tasks that run well. That is for a
         // deployment to do: an app must not stay slowed down for it.

@@ -24,6 +24,8 @@ pub struct Service {
     pub spec_hash: Option<String>,
     /// Swarm's ForceUpdate counter.
     pub restart_counter: i64,
+    /// Whether Swarm stops at a failed update of it, as it does where something is brought back.
+    pub pauses_on_failure: bool,
     /// A hash of each part of its spec that can be seen and is not told here, by Docker's name of the part.
     pub parts: BTreeMap<String, String>,
     /// How its last update goes; `None` after a creation, and after an update that changed no task.

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use model::names;
+use model::update_policy::FailureAction;
 use orchestrator::swarm::{
     Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
     Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState, UpdateState,
@@ -107,6 +108,7 @@ fn told(service: &service::Service, epoch: DateTime<Utc>) -> Service {
         image: Some(service.spec.task.image.clone()),
         spec_hash: Some(service.spec.spec_hash.clone()),
         restart_counter: service.spec.restart_counter,
+        pauses_on_failure: service.spec.update.failure_action == FailureAction::Pause,
         parts: parts(&service.spec),
         update: service.update.clone().map(update),
     }
@@ -123,6 +125,9 @@ fn parts(spec: &ServiceSpec) -> BTreeMap<String, String> {
         ("TaskTemplate.Resources.Limits", task.memory_limit_bytes.to_string()),
         ("TaskTemplate.Placement", task.constraints.join(" ")),
         ("TaskTemplate.Networks", task.network.clone()),
+        ("UpdateConfig", format!("{:?}", spec.update)),
+        ("RollbackConfig", format!("{:?}", spec.rollback)),
+        ("EndpointSpec", format!("{:?}", spec.endpoint_mode)),
     ];
     parts.into_iter().map(|(part, value)| (part.to_owned(), value)).collect()
 }

@@ -45,6 +45,7 @@ fn service(release: ReleaseId, version: u64) -> Service {
         image: Some("demo:v3".into()),
         spec_hash: None,
         restart_counter: 0,
+        pauses_on_failure: false,
         parts: parts(ENV[0]),
         update: None,
     }

@@ -88,6 +88,7 @@ fn count() -> ServiceCount {
         image: None,
         spec_hash: None,
         restart_counter: 0,
+        pauses_on_failure: false,
         parts: std::collections::BTreeMap::new(),
         update: None,
     };

@@ -24,6 +24,7 @@ impl Case {
             image: None,
             spec_hash: Some("now".into()),
             restart_counter: 0,
+            pauses_on_failure: false,
             parts: BTreeMap::new(),
             update: None,
         };

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    HealthcheckResult, Network, NetworkInspect, Service as DockerService, ServiceUpdateStatus,
-    ServiceUpdateStatusStateEnum, Task as DockerTask, TaskState as DockerTaskState,
+    HealthcheckResult, Network, NetworkInspect, Service as DockerService,
+    ServiceSpecUpdateConfigFailureActionEnum, ServiceUpdateStatus, ServiceUpdateStatusStateEnum,
+    Task as DockerTask, TaskState as DockerTaskState,
 };
 use model::evidence::MAX_LOG_LINE;
 use model::names;
@@ -73,6 +74,7 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
     let parts = parts(&spec).map_err(|error| {
         SwarmError::Unavailable(format!("a service's spec is no JSON: {error}"))
     })?;
+    let on_failure = spec.update_config.as_ref().and_then(|update| update.failure_action);
     let template = spec.task_template.unwrap_or_default();
     let container = template.container_spec.unwrap_or_default();
     let replicas = spec.mode.and_then(|mode| mode.replicated).and_then(|mode| mode.replicas);
@@ -87,6 +89,7 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
         image: container.image,
         spec_hash: container.labels.and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
         restart_counter: counter(template.force_update),
+        pauses_on_failure: on_failure == Some(ServiceSpecUpdateConfigFailureActionEnum::PAUSE),
         parts,
         update: service.update_status.and_then(update),
     })

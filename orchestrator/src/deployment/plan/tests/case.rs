@@ -174,6 +174,7 @@ impl Case {
             image: None,
             spec_hash: Some(hash.into()),
             restart_counter: 0,
+            pauses_on_failure: false,
             parts: BTreeMap::new(),
             update: update.map(|state| UpdateStatus {
                 state,
