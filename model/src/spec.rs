@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::health_check::HealthCheck;
 use crate::platform::Platform;
 use crate::text_enum::text_enum;
-use crate::update_policy::{Deadlines, UpdatePolicy};
+use crate::update_policy::{Deadlines, UpdateOrder, UpdatePolicy};
 
 /// Version of the stored form of [`AppSpec`]. A worker never claims a deployment whose spec is
 /// newer than what it knows.
 pub const SPEC_VERSION: i16 = 1;
+/// Seconds that Swarm waits for a task to stop before it starts the next one all the same: one that never got
+/// a node never stops (SwarmKit: `defaultOldTaskTimeout` of the restart supervisor).
+const OLD_TASK_TIMEOUT: u32 = 60;
 
 text_enum! {
     /// How the name of an app resolves inside its network.
@@ -152,6 +155,16 @@ impl AppSpec {
     #[must_use]
     pub fn settled(self, platform: &Platform) -> Self {
         Self { deadlines: self.deadlines.settled(&platform.deadlines()), ..self }
+    }
+
+    /// Seconds that may pass without another healthy replica: the deadline, and where a task has to stop
+    /// before the next one starts, what Swarm itself waits for one that does not.
+    pub fn progress_seconds(&self) -> u32 {
+        let waits = match self.update_policy.order {
+            UpdateOrder::StopFirst => OLD_TASK_TIMEOUT,
+            UpdateOrder::StartFirst => 0,
+        };
+        self.deadlines.progress_seconds + waits
     }
 
     /// This spec as a release has it: whole, whatever the platform is set to later.

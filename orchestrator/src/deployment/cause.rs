@@ -88,7 +88,7 @@ fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
         (Blame::Overdue(_, stage), Some(task)) => overdue(subject, *stage, task, found),
         (Blame::NoProgress, Some(task)) => {
             let ended = ended(release, task, autopsy);
-            let seconds = release.spec.0.deadlines.progress_seconds;
+            let seconds = release.spec.0.progress_seconds();
             Reason::new(
                 ReasonCode::ProgressDeadline,
                 format!(
@@ -115,7 +115,7 @@ fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
             ReasonCode::ProgressDeadline,
             format!(
                 "no replica of v{number} became healthy for {} s",
-                release.spec.0.deadlines.progress_seconds
+                release.spec.0.progress_seconds()
             ),
         ),
     }

@@ -12,7 +12,9 @@ use db::ledger::{Marks, Transition};
 use db::work::Work;
 use model::deployment::{Deployment, Kind};
 use model::reason::{Reason, ReasonCode};
+use model::release::Release;
 use model::status::Status;
+use model::update_policy::Deadlines;
 
 use super::observation::{Observation, Stage};
 use super::target::Target;
@@ -126,7 +128,7 @@ impl<'a> Planner<'a, '_> {
 
     /// Applies a target, unless that has gone on for too long.
     fn apply(&self, target: Target<'a>) -> Step<'a> {
-        if self.progress_overdue() && self.deployment().applied_at.is_some() {
+        if self.progress_overdue(Some(target.release)) && self.deployment().applied_at.is_some() {
             // Somebody keeps changing the service under us, or what it needs cannot be had.
             let blame = Blame::TakenBack("the service could not be kept as it should be".into());
             match (self.deployment().status, self.deployment().kind) {
@@ -155,13 +157,11 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    fn progress_overdue(&self) -> bool {
-        let seconds = self
-            .work
-            .release
-            .as_ref()
-            .map_or_else(Default::default, |release| release.spec.0.deadlines)
-            .progress_seconds;
+    /// Whether no replica has become healthy for too long, of the release that is to run; a removal has
+    /// none.
+    fn progress_overdue(&self, release: Option<&Release>) -> bool {
+        let default = Deadlines::default().progress_seconds;
+        let seconds = release.map_or(default, |release| release.spec.0.progress_seconds());
         let watching = self.seen.memory.watching_since.unwrap_or(self.seen.now);
         let since = self.deployment().progressed_at.map_or(watching, |at| at.max(watching));
         self.seen.now - since > chrono::Duration::seconds(i64::from(seconds))

@@ -16,14 +16,14 @@ use super::story_ledger::StoryLedger;
 use crate::twin::swarm::{Behaviour, End, SimulatedSwarm};
 
 /// Images that work.
-const GOOD: [&str; 4] = [
+pub(super) const GOOD: [&str; 4] = [
     "registry.test/web:v1",
     "registry.test/web:v2",
     "registry.test/web:slow",
     "registry.test/web:quick",
 ];
 /// Healthy through any window, and not for long after it.
-pub(super) const LATE_CRASH: &str = "registry.test/web:late-crash";
+const LATE_CRASH: &str = "registry.test/web:late-crash";
 /// Images that do not.
 const BAD: [&str; 9] = [
     "registry.test/web:unhealthy",

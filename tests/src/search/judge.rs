@@ -14,7 +14,7 @@ use model::reason::ReasonCode;
 use model::status::Status;
 use orchestrator::swarm::{Service, Task, TaskState};
 
-use super::cast::LATE_CRASH;
+use super::cast::GOOD;
 use super::story_ledger::StoryLedger;
 use crate::twin::clock::Clock;
 use crate::twin::swarm::SimulatedSwarm;
@@ -243,11 +243,11 @@ impl<L: StoryLedger> Case<'_, L> {
         }
     }
 
-    /// Whether what was live does not live any more: a release that crashes after its window was
-    /// found stable, and cannot be gone back to.
+    /// Whether what was live does not live any more: a release that crashes after its window, or whose
+    /// node was cut off in it so that nobody heard of its end, was found stable, and cannot be gone back to.
     fn had_nowhere_to_go(&self) -> bool {
         let release = self.app.live_release_id.and_then(|id| self.judge.ledger.release(id));
-        release.is_some_and(|release| release.spec.0.image == LATE_CRASH)
+        release.is_some_and(|release| !GOOD.contains(&release.spec.0.image.as_str()))
     }
 
     fn service(&self) -> Option<&Service> {

@@ -61,7 +61,7 @@ impl<'a> Planner<'a, '_> {
             );
             return self.back(Status::RolledBack, message, Some(before.live(service)));
         }
-        if !all_running && self.progress_overdue() {
+        if !all_running && self.progress_overdue(Some(before.release)) {
             return Step::GiveUp(Blame::NoProgress);
         }
         self.recount(&before, service).unwrap_or_else(|| Step::Wait(self.pace()))
@@ -82,7 +82,7 @@ impl<'a> Planner<'a, '_> {
         if self.seen.all_over() {
             return self.stopped();
         }
-        if self.progress_overdue() {
+        if self.progress_overdue(self.work.release.as_ref()) {
             return Step::GiveUp(Blame::NoProgress);
         }
         none.and_then(|none| self.recount(&none, service))

@@ -98,7 +98,7 @@ impl<'a> Planner<'a, '_> {
             return Step::GoBack(blame);
         }
         // Once all run, nothing more can become healthy: a long window is no lack of progress.
-        if !all_running && self.progress_overdue() {
+        if !all_running && self.progress_overdue(Some(wanted.release)) {
             return Step::GoBack(Blame::NoProgress);
         }
         let running = self.seen.running(service);

@@ -34,7 +34,7 @@ impl<'a> Planner<'a, '_> {
         // that has to be over, too; it takes a fraction of a second.
         let all_over = self.seen.all_over() && !self.seen.forgets_tasks();
         // A task that does not end in time goes with its service.
-        if all_over || service.replicas > 0 || self.progress_overdue() {
+        if all_over || service.replicas > 0 || self.progress_overdue(self.work.release.as_ref()) {
             return Step::RemoveService;
         }
         Step::Wait(self.pace())
