@@ -1,6 +1,13 @@
 # ./dev bench [deploy|faults] [--help]   The benchmarks start their own API and workers, built for release; the fault search at length.
 
 command_bench() {
+  # Help needs no services, and no build that takes minutes.
+  case " $* " in
+    *' --help '* | *' -h '*)
+      build_workspace --bins
+      exec "$(built bench debug)" "$@"
+      ;;
+  esac
   set_up_lock
   services_up
   build_workspace --release

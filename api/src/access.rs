@@ -1,201 +1,140 @@
-//! Access: what a request may touch, made out of its token and its path. Every handler under /v1
-//! takes one of these, and every query of `db` takes what is inside: a handler cannot be written
-//! without stating what it reaches.
+//! Access: what a request may touch and do, made out of its token and its path. Every handler under /v1
+//! takes an [`Access`], whose type names the action and the scope, and every query of `db` takes what is
+//! inside: a handler cannot be written without stating what it does, and to what.
 //!
-//! What lies outside of a token's organization is not found; it is not forbidden, because that
-//! would tell that it exists.
+//! What lies outside of a holder's organizations is not found; it is not forbidden, because that would
+//! tell that it exists. Inside of them, what a holder may not do is forbidden, and the answer says what
+//! it would take.
 
+pub(crate) mod action;
+mod document;
+mod reach;
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use db::organizations::organization_find;
-use db::tokens::TokenHolder;
-use db::{
-    Actor, AppScope, EnvironmentScope, Expected, IdempotencyKey, OperatorScope, OrgScope, Segment,
-};
+use db::credentials::Holder;
+use db::scope::forbidden;
+use db::{Actor, Expected, IdempotencyKey};
 use model::Error;
 use model::error::ErrorCode;
-use model::id::{DeploymentId, OrganizationId};
-use model::slug::Slug;
+use model::id::{DeploymentId, TokenId};
+use model::policy::access::Permissions;
+use model::token::TokenKind;
 use poem::{FromRequest, Request, RequestBody};
-use poem_openapi::SecurityScheme;
-use poem_openapi::auth::Bearer;
+use poem_openapi::auth::{Bearer, BearerAuthorization as _};
 
+use action::{Asks, Needs};
+use reach::Reach;
+
+use crate::authentication::unauthenticated;
 use crate::middleware::RequestId;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// What a request may touch, who asks, and the process's state.
-pub(crate) struct Access<S> {
+/// A request whose holder may do `A` to what `S` names: what it may touch, who asks, and the process's
+/// state.
+pub(crate) struct Access<A, S> {
     /// What it may touch.
     pub(crate) scope: S,
-    /// Who asks.
+    /// Who asks, for the audit log.
     pub(crate) actor: Actor,
+    /// Whose token it is.
+    pub(crate) holder: Arc<Holder>,
     /// The state of the process.
     pub(crate) state: Arc<State>,
     /// Path of the thing that the scope names, as the caller wrote it.
     pub(crate) path: String,
+    action: PhantomData<A>,
 }
 
-impl<S> Access<S> {
+impl<A, S> Access<A, S> {
     /// The request, as what it changes has to know it.
     pub(crate) fn request(&self, key: Option<IdempotencyKey>) -> db::Request {
         db::Request { actor: self.actor.clone(), key, expected: Expected::Any }
     }
 }
 
-/// Reaches the whole installation: operators only.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "operator_token", checker = "operator_access")]
-pub(crate) struct OperatorAccess(pub(crate) Access<OperatorScope>);
-
-/// Reaches the organization in the path: its own tokens, and operators.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "org_access")]
-pub(crate) struct OrgAccess(pub(crate) Access<OrgScope>);
-
-/// Reaches the organization in the path, for an operator: what tenants may not do themselves.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "operator_token", checker = "operator_org_access")]
-pub(crate) struct OperatorOrgAccess(pub(crate) Access<(OperatorScope, OrgScope)>);
-
-/// Reaches the environment in the path.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "environment_access")]
-pub(crate) struct EnvironmentAccess(pub(crate) Access<EnvironmentScope>);
-
-/// Reaches the app in the path.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "app_access")]
-pub(crate) struct AppAccess(pub(crate) Access<AppScope>);
-
-/// The deployment's id in the path, after the app.
-pub(crate) struct DeploymentInPath(pub(crate) DeploymentId);
-
-/// The release's number in the path, after the app.
-pub(crate) struct ReleaseInPath(pub(crate) i32);
-
-/// Where things stand among a path's variables.
-const ORGANIZATION: &str = "param0";
-const ENVIRONMENT: &str = "param1";
-const APP: &str = "param2";
-const BELOW_APP: &str = "param3";
-
-async fn operator_access(request: &Request, bearer: Bearer) -> poem::Result<Access<OperatorScope>> {
-    let (holder, actor, state) = authenticated(request, &bearer).await?;
-    let scope = operator(&holder)?;
-    Ok(Access { scope, actor, state, path: "/v1".into() })
-}
-
-async fn org_access(request: &Request, bearer: Bearer) -> poem::Result<Access<OrgScope>> {
-    let (holder, actor, state) = authenticated(request, &bearer).await?;
-    let (scope, path) = organization(request, &holder, &state).await?;
-    Ok(Access { scope, actor, state, path })
-}
-
-async fn operator_org_access(
-    request: &Request,
-    bearer: Bearer,
-) -> poem::Result<Access<(OperatorScope, OrgScope)>> {
-    let (holder, actor, state) = authenticated(request, &bearer).await?;
-    // First the wall: to a foreign token the organization is not there.
-    let (scope, path) = organization(request, &holder, &state).await?;
-    Ok(Access { scope: (operator(&holder)?, scope), actor, state, path })
-}
-
-async fn environment_access(
-    request: &Request,
-    bearer: Bearer,
-) -> poem::Result<Access<EnvironmentScope>> {
-    let Access { scope: organization, actor, state, path } = org_access(request, bearer).await?;
-    let (environment, text) = segment(request, ENVIRONMENT, "environment")?;
-    let path = format!("{path}/environments/{text}");
-    Ok(Access { scope: EnvironmentScope { organization, environment }, actor, state, path })
-}
-
-async fn app_access(request: &Request, bearer: Bearer) -> poem::Result<Access<AppScope>> {
-    let Access { scope, actor, state, path } = environment_access(request, bearer).await?;
-    let (app, text) = segment(request, APP, "app")?;
-    let EnvironmentScope { organization, environment } = scope;
-    let path = format!("{path}/apps/{text}");
-    Ok(Access { scope: AppScope { organization, environment, app }, actor, state, path })
-}
-
-async fn authenticated(
-    request: &Request,
-    bearer: &Bearer,
-) -> Result<(TokenHolder, Actor, Arc<State>), Problem> {
-    let state = request
-        .data::<Arc<State>>()
-        .ok_or_else(|| Error::internal("a request without the process's state"))?;
-    let holder = state.authentication.holder(&bearer.token).await?;
-    let actor = Actor {
-        token: holder.token,
-        request_id: RequestId::of(request).to_owned(),
-        address: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
-    };
-    Ok((holder, actor, Arc::clone(state)))
-}
-
-fn operator(holder: &TokenHolder) -> Result<OperatorScope, Problem> {
-    match holder.organization {
-        None => Ok(OperatorScope::granted()),
-        Some(_) => {
-            let message = "only an operator's token may do this; this one is an organization's";
-            Err(Error::new(ErrorCode::Forbidden, message).into())
-        }
+impl<A: Asks, S: Reach> Access<A, S> {
+    async fn of(request: &Request) -> Result<Self, Problem> {
+        let state = request
+            .data::<Arc<State>>()
+            .ok_or_else(|| Error::internal("a request without the process's state"))?;
+        let bearer = Bearer::from_request(request).map_err(|_| unauthenticated())?;
+        let wanted = S::organization(request)?;
+        let holder = state.authentication.holder(&bearer.token, wanted.as_ref()).await?;
+        let address = request.remote_addr().as_socket_addr().map(|address| address.ip());
+        from_its_networks(&holder, address)?;
+        let permissions = Permissions::of(holder.role, holder.platform_role, &holder.scopes);
+        // First the wall: to whom has nothing to do with an organization, it is not there.
+        let (scope, path) = S::reach(request, &holder, permissions)?;
+        allows(A::NEEDS, &holder, permissions)?;
+        let actor = Actor {
+            token: holder.token,
+            request_id: RequestId::of(request).to_owned(),
+            address: address.map(|address| address.to_string()),
+        };
+        Ok(Self { scope, actor, holder, state: Arc::clone(state), path, action: PhantomData })
     }
 }
 
-async fn organization(
-    request: &Request,
-    holder: &TokenHolder,
-    state: &State,
-) -> Result<(OrgScope, String), Problem> {
-    let (wanted, text) = segment::<OrganizationId>(request, ORGANIZATION, "organization")?;
-    let path = format!("/v1/organizations/{text}");
-    let scope = match &holder.organization {
-        None => organization_find(&state.database, OperatorScope::granted(), &wanted).await?,
-        Some((id, slug)) => {
-            let own = match &wanted {
-                Segment::Id(wanted) => wanted == id,
-                Segment::Slug(wanted) => wanted == slug,
-            };
-            if !own {
-                return Err(Error::not_found("organization").into());
-            }
-            OrgScope::granted(*id)
-        }
-    };
-    Ok((scope, path))
+fn from_its_networks(holder: &Holder, address: Option<IpAddr>) -> Result<(), Error> {
+    let Some(networks) = &holder.networks else { return Ok(()) };
+    let address = address.map(|address| address.to_canonical());
+    if address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))) {
+        return Ok(());
+    }
+    let message = "this token may not be used from your address; its owner bound it to networks";
+    Err(Error::new(ErrorCode::Forbidden, message))
 }
 
-/// A slug or an id out of the path. What can be neither names nothing; it must not reach Postgres,
-/// which takes no NUL.
-fn segment<Id: std::str::FromStr>(
-    request: &Request,
-    variable: &str,
-    what: &str,
-) -> Result<(Segment<Id>, String), Problem> {
-    let text = request.raw_path_param(variable).unwrap_or_default();
-    let segment = Segment::from(text);
-    match &segment {
-        Segment::Slug(slug) if slug.parse::<Slug>().is_err() => Err(Error::not_found(what).into()),
-        Segment::Slug(_) | Segment::Id(_) => Ok((segment, text.to_owned())),
+fn allows(needs: Needs, holder: &Holder, permissions: Permissions) -> Result<(), Error> {
+    match needs {
+        Needs::Action(action) if !permissions.allow(action) => Err(forbidden(action)),
+        // Whoever operates the platform still may, to set things right.
+        Needs::Action(action)
+            if holder.suspended && holder.platform_role.is_none() && !action.is_read() =>
+        {
+            let message = "the organization is suspended: it can be read and not changed; ask who \
+                           operates the platform why";
+            Err(Error::new(ErrorCode::OrganizationSuspended, message))
+        }
+        Needs::Session if holder.kind != TokenKind::Session => {
+            let message = "this takes a session: log in, and use the token of the answer";
+            Err(Error::new(ErrorCode::Forbidden, message))
+        }
+        Needs::Action(_) | Needs::Person | Needs::Session => Ok(()),
     }
 }
 
-impl<'a> FromRequest<'a> for DeploymentInPath {
+/// The id of the deepest thing that the path names.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+/// What a path can name at its end, other than a scope.
+pub(crate) trait Named: FromStr {
+    /// The word for it.
+    const WHAT: &'static str;
+}
+
+impl Named for DeploymentId {
+    const WHAT: &'static str = "deployment";
+}
+
+impl Named for TokenId {
+    const WHAT: &'static str = "token";
+}
+
+/// A release's number.
+impl Named for i32 {
+    const WHAT: &'static str = "release";
+}
+
+impl<'a, T: Named + Send> FromRequest<'a> for InPath<T> {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let text = request.raw_path_param(BELOW_APP).unwrap_or_default();
-        let id = text.parse().map_err(|_| Problem::from(Error::not_found("deployment")))?;
+        let text = reach::deepest(request).unwrap_or_default();
+        let id = text.parse().map_err(|_| Problem::from(Error::not_found(T::WHAT)))?;
         Ok(Self(id))
-    }
-}
-
-impl<'a> FromRequest<'a> for ReleaseInPath {
-    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let text = request.raw_path_param(BELOW_APP).unwrap_or_default();
-        let number = text.parse().map_err(|_| Problem::from(Error::not_found("release")))?;
-        Ok(Self(number))
     }
 }

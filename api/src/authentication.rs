@@ -1,14 +1,17 @@
-//! Authentication: whom a bearer token belongs to. Answers are kept for a second, so that a busy
-//! token costs Postgres one look-up a second, and a revoked one works for a second at most.
+//! Authentication: whom a bearer token belongs to, and what it is in the organization of the path.
+//! Answers are kept for a second, so that a busy token costs Postgres one look-up a second, and
+//! forgotten as soon as Postgres tells of a change: a revoked token works for a second at most, and in
+//! most cases not at all.
 
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::Database;
-use db::tokens::{TokenHolder, token_authenticate};
+use db::credentials::{Holder, credential_find, credential_used};
+use db::{Database, Segment};
 use model::error::{ErrorCode, chain};
-use model::token::{TOKEN_PREFIX, secret_hash};
+use model::id::OrganizationId;
+use model::token::{is_secret, secret_hash};
 use model::{Error, Result};
 use moka::future::Cache;
 
@@ -16,14 +19,16 @@ use moka::future::Cache;
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Most answers that are kept.
 const KEPT: u64 = 10_000;
-/// Hexadecimal digits of a secret, after its prefix.
-const SECRET_DIGITS: usize = 64;
+
+/// By hash (the secrets themselves are not kept), and by organization.
+type Question = ([u8; 32], Option<Segment<OrganizationId>>);
 
 /// Finds the holders of tokens.
+#[derive(Clone)]
 pub(crate) struct Authentication {
     database: Database,
-    /// By hash: the secrets themselves are not kept. `None`: nobody holds it.
-    answers: Cache<[u8; 32], Option<TokenHolder>>,
+    /// `None`: nobody holds it.
+    answers: Cache<Question, Option<Arc<Holder>>>,
 }
 
 impl Authentication {
@@ -34,18 +39,46 @@ impl Authentication {
     }
 
     /// The holder of this token; an error with code `unauthenticated` where there is none.
-    pub(crate) async fn holder(&self, token: &str) -> Result<TokenHolder> {
+    pub(crate) async fn holder(
+        &self,
+        token: &str,
+        organization: Option<&Segment<OrganizationId>>,
+    ) -> Result<Arc<Holder>> {
         // What cannot be one of ours costs no look-up and no place in the cache.
-        let digits = token.strip_prefix(TOKEN_PREFIX).unwrap_or_default();
-        if digits.len() != SECRET_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_secret(token) {
             return Err(unauthenticated());
         }
-        let hash = secret_hash(token);
+        let question = (secret_hash(token), organization.cloned());
         self.answers
-            .try_get_with(hash, token_authenticate(&self.database, &hash))
+            .try_get_with(question, self.look_up(token, organization))
             .await
             .map_err(again)?
             .ok_or_else(unauthenticated)
+    }
+
+    /// Forgets every answer: something about a holder has changed.
+    pub(crate) fn forget(&self) {
+        self.answers.invalidate_all();
+    }
+
+    async fn look_up(
+        &self,
+        token: &str,
+        organization: Option<&Segment<OrganizationId>>,
+    ) -> Result<Option<Arc<Holder>>> {
+        let found = credential_find(&self.database, &secret_hash(token), organization).await?;
+        if let Some(holder) = &found
+            && holder.is_used_lately != Some(true)
+        {
+            // A stamp for people: the request does not wait for it, and may be let through without.
+            let (database, id) = (self.database.clone(), holder.token);
+            tokio::spawn(async move {
+                if let Err(error) = credential_used(&database, id).await {
+                    tracing::warn!(token = %id, error = %error.chain(), "its use was not stamped");
+                }
+            });
+        }
+        Ok(found.map(Arc::new))
     }
 }
 
@@ -69,6 +102,8 @@ fn again(error: Arc<Error>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use model::token::{SECRET_BYTES, secret_text};
+
     use super::*;
 
     #[tokio::test]
@@ -76,11 +111,12 @@ mod tests {
         // Nothing listens there: a look-up would end as `unavailable`.
         let url = "postgres://nobody@127.0.0.1:1/none";
         let authentication = Authentication::new(Database::new(url.into(), 1).unwrap());
-        for bad in ["", "skep_", "skep_zz", &format!("skep_{}", "x".repeat(64)), &"a".repeat(69)] {
-            let error = authentication.holder(bad).await.unwrap_err();
+        let good = secret_text("org", &[7; SECRET_BYTES]);
+        for bad in ["", "skep_", "skep_zz", &"a".repeat(69), &good.replacen('7', "8", 1)] {
+            let error = authentication.holder(bad, None).await.unwrap_err();
             assert_eq!(error.code, ErrorCode::Unauthenticated, "{bad}");
         }
-        let error = authentication.holder(&format!("skep_{}", "a".repeat(64))).await.unwrap_err();
+        let error = authentication.holder(&good, None).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unavailable);
     }
 }

@@ -1,17 +1,19 @@
-//! Which deployments change, as Postgres notifies: one listening connection for all requests that
-//! wait. A hint only: whoever waits looks into the table now and then besides, because a lost
+//! What changes, as Postgres notifies: deployments, for the requests that wait for them, and what
+//! somebody may do, for the answers that are remembered. One listening connection for all. A hint only: whoever waits looks into the table now and then besides, because a lost
 //! connection loses what was said meanwhile.
 
 use std::time::Duration;
 
 use db::Database;
-use db::notifications::listen;
+use db::notifications::{Notice, listen};
 use futures::StreamExt as _;
 use model::id::DeploymentId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+use crate::authentication::Authentication;
 
 /// Changes that a slow waiter may be behind before it is told to look anyway.
 const BEHIND: usize = 256;
@@ -26,11 +28,15 @@ pub(crate) struct Hearing(Receiver<DeploymentId>);
 
 impl Changes {
     /// Starts to listen, on a task of its own that ends with `shutdown`.
-    pub(crate) fn start(database: Database, shutdown: CancellationToken) -> Self {
+    pub(crate) fn start(
+        database: Database,
+        authentication: Authentication,
+        shutdown: CancellationToken,
+    ) -> Self {
         let (sender, _) = tokio::sync::broadcast::channel(BEHIND);
         let told = sender.clone();
         tokio::spawn(async move {
-            shutdown.run_until_cancelled(tell(database, told)).await;
+            shutdown.run_until_cancelled(tell(database, authentication, told)).await;
         });
         Self(sender)
     }
@@ -56,18 +62,21 @@ impl Hearing {
     }
 }
 
-async fn tell(database: Database, told: Sender<DeploymentId>) {
+async fn tell(database: Database, authentication: Authentication, told: Sender<DeploymentId>) {
     let (shortest, longest) = PAUSE;
     let mut pause = shortest;
     loop {
         let lost = match listen(&database).await {
             Ok(mut listener) => {
                 pause = shortest;
-                let mut changes = Box::pin(listener.changes());
+                // What was said before this connection listened was missed.
+                authentication.forget();
+                let mut notices = Box::pin(listener.notices());
                 loop {
-                    match changes.next().await {
+                    match notices.next().await {
                         // Nobody may be hearing: that is no error.
-                        Some(Ok(id)) => _ = told.send(id),
+                        Some(Ok(Notice::Deployment(id))) => _ = told.send(id),
+                        Some(Ok(Notice::Credentials)) => authentication.forget(),
                         Some(Err(error)) => break error.chain(),
                         None => break "the connection ended".to_owned(),
                     }

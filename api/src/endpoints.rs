@@ -23,12 +23,14 @@ use environments::Environments;
 use health::HealthChecks;
 use organizations::Organizations;
 use releases::Releases;
-use tokens::Tokens;
+use tokens::{OrganizationTokens, PersonalTokens, PlatformTokens};
 
 /// All endpoints of the document.
 pub(crate) type Endpoints = (
     Organizations,
-    Tokens,
+    OrganizationTokens,
+    PersonalTokens,
+    PlatformTokens,
     Environments,
     Apps,
     AppHealth,
@@ -43,7 +45,7 @@ pub(crate) type Endpoints = (
 enum Tag {
     /// The tenants. Operators make them; each is born with the environment `production`.
     Organizations,
-    /// API tokens.
+    /// API tokens: of organizations, of people, and of the platform.
     Tokens,
     /// Isolated places inside an organization, each with an encrypted network of its own.
     Environments,
@@ -78,7 +80,9 @@ that was refused leaves its key free.";
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
     let endpoints = (
         Organizations,
-        Tokens,
+        OrganizationTokens,
+        PersonalTokens,
+        PlatformTokens,
         Environments,
         Apps,
         AppHealth,

@@ -69,10 +69,10 @@ pub async fn serve(
     tracing::info!(platform = platform.name, "the API serves");
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
+    let authentication = Authentication::new(database.clone());
     let state = State {
         platform,
         database_health: DatabaseHealth::default(),
-        authentication: Authentication::new(database.clone()),
         dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),
         relay: Relay::start(
             database.clone(),
@@ -80,7 +80,8 @@ pub async fn serve(
             &settings.queue_prefix,
             background.clone(),
         ),
-        changes: Changes::start(database.clone(), background.clone()),
+        changes: Changes::start(database.clone(), authentication.clone(), background.clone()),
+        authentication,
         stopping: shutdown.clone(),
         database,
     };

@@ -33,11 +33,13 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Invalid => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::Forbidden | ErrorCode::OrganizationSuspended => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::AlreadyExists
         | ErrorCode::InUse
+        | ErrorCode::TooMany
+        | ErrorCode::NotRotatable
         | ErrorCode::NothingDeployed
         | ErrorCode::NotDeployable
         | ErrorCode::AppStopped
@@ -62,10 +64,13 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::Invalid => "The request breaks a rule",
         ErrorCode::Unauthenticated => "No valid token was given",
         ErrorCode::Forbidden => "The token does not reach this",
+        ErrorCode::OrganizationSuspended => "The organization is suspended",
         ErrorCode::NotFound => "There is no such thing",
         ErrorCode::MethodNotAllowed => "The path does not take this method",
         ErrorCode::AlreadyExists => "The name is taken",
         ErrorCode::InUse => "It is still in use",
+        ErrorCode::TooMany => "There are as many as there may be",
+        ErrorCode::NotRotatable => "The token cannot be rotated",
         ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
         ErrorCode::NotDeployable => "The release cannot be deployed",
         ErrorCode::AppStopped => "The app is stopped",

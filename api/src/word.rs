@@ -41,6 +41,11 @@ words! {
     model::app_status::Health, "Health", "How an app does.";
     model::drift::DriftKind, "DriftKind", "What is wrong with an object in Swarm.";
     model::drift::ObjectType, "DriftedObject", "What kind of thing in Swarm.";
+    model::token::TokenKind, "TokenKind", "Whose a token is.";
+    model::token::TokenScope, "TokenScope", "What a token may be used for: `read`; `deploy` changes \
+        what runs and reads; `manage` changes everything of an organization, deploys and reads; \
+        `billing` is for plans, quotas and suspensions; `admin` is everything.";
+    model::user::PlatformRole, "PlatformRole", "What somebody may do to the platform itself.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
         one virtual address, or the addresses of the replicas in turn.";
     model::spec::RestartCondition, "RestartCondition", "When a task that ended is started again.";
@@ -50,7 +55,7 @@ words! {
 }
 
 /// A word of such a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Word<T>(pub(crate) T);
 
 impl<T: Words> Type for Word<T> {

@@ -144,7 +144,7 @@ pub async fn app_health_list(
     page: PageRequest,
 ) -> Result<Page<HealthPeriod>> {
     let app = app_get(database, scope).await?.app;
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(app.organization_id).await?;
     let mut query = app_health::table
         .filter(app_health::app_id.eq(app.id))
         .select(HealthPeriod::as_select())

@@ -6,8 +6,9 @@ use model::app::App;
 use model::app_status::AppStatus;
 use model::environment::Environment;
 use model::error::ErrorCode;
-use model::id::AppId;
+use model::id::{AppId, EnvironmentId, OrganizationId};
 use model::platform::Platform;
+use model::policy::access::Action;
 use model::schema::{app_status, apps, environments, releases};
 use model::slug::Slug;
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -81,14 +82,14 @@ pub async fn app_create(
 ) -> Result<Answered> {
     let spec = draft.spec.settled(platform);
     policy::admit(&spec)?;
-    let mut connection = database.connection().await?;
-    let organization = scope.organization.organization();
+    let organization = scope.organization.allowing(Action::AppManage)?;
+    let mut connection = database.tenant(organization).await?;
     let outcome = connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
             }
-            let environment = environment_of(connection, scope).await?;
+            let environment = environment_of(connection, organization, &scope.environment).await?;
             let id = AppId::new();
             let app = diesel::insert_into(apps::table)
                 .values((
@@ -141,10 +142,9 @@ pub async fn app_create(
 
 /// One app with its live status.
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
-    let mut connection = database.connection().await?;
-    let query = app_rows!()
-        .filter(apps::organization_id.eq(scope.organization.organization()))
-        .into_boxed();
+    let organization = scope.organization.allowing(Action::AppRead)?;
+    let mut connection = database.tenant(organization).await?;
+    let query = app_rows!().filter(apps::organization_id.eq(organization)).into_boxed();
     let query = named!(query, environments, &scope.environment);
     named!(query, apps, &scope.app)
         .first(&mut connection)
@@ -160,10 +160,11 @@ pub async fn app_list(
     scope: &EnvironmentScope,
     page: PageRequest,
 ) -> Result<Page<AppRow>> {
-    let mut connection = database.connection().await?;
-    let environment = environment_of(&mut connection, scope).await?;
+    let organization = scope.organization.allowing(Action::AppRead)?;
+    let mut connection = database.tenant(organization).await?;
+    let environment = environment_of(&mut connection, organization, &scope.environment).await?;
     let mut query = app_rows!()
-        .filter(apps::organization_id.eq(scope.organization.organization()))
+        .filter(apps::organization_id.eq(organization))
         .filter(apps::environment_id.eq(environment.id))
         .order(apps::id)
         .limit(page.fetch())
@@ -183,12 +184,13 @@ pub async fn app_update(
     change: impl FnOnce(AppDraft) -> Result<AppDraft> + Send,
     request: &Request,
 ) -> Result<()> {
-    let mut connection = database.connection().await?;
+    let organization = scope.organization.allowing(Action::AppManage)?;
+    let mut connection = database.tenant(organization).await?;
     // An `FnOnce` cannot be called by the async closure that a transaction takes.
     let mut change = Some(change);
     connection
         .transaction(async |connection| {
-            let app = app_lock(connection, scope).await?;
+            let app = app_lock(connection, scope, Action::AppManage).await?;
             request.expected.check(&app)?;
             let draft = AppDraft { spec: app.spec.0.clone(), replicas: app.replicas };
             let draft = match change.take() {
@@ -230,8 +232,9 @@ pub async fn app_update(
 pub(crate) async fn app_lock(
     connection: &mut AsyncPgConnection,
     scope: &AppScope,
+    action: Action,
 ) -> Result<App, Failure> {
-    let app = app_lock_any(connection, scope).await?;
+    let app = app_lock_any(connection, scope, action).await?;
     app.takes_changes()?;
     Ok(app)
 }
@@ -240,8 +243,9 @@ pub(crate) async fn app_lock(
 pub(crate) async fn app_lock_any(
     connection: &mut AsyncPgConnection,
     scope: &AppScope,
+    action: Action,
 ) -> Result<App, Failure> {
-    let organization = scope.organization.organization();
+    let organization = scope.organization.allowing(action)?;
     let environment = environments::table
         .filter(environments::organization_id.eq(organization))
         .select(environments::id)
@@ -277,14 +281,14 @@ pub(crate) async fn app_lock_any(
 
 async fn environment_of(
     connection: &mut AsyncPgConnection,
-    scope: &EnvironmentScope,
+    organization: OrganizationId,
+    wanted: &Segment<EnvironmentId>,
 ) -> Result<Environment, Failure> {
     let query = environments::table
-        .filter(environments::organization_id.eq(scope.organization.organization()))
+        .filter(environments::organization_id.eq(organization))
         .select(Environment::as_select())
         .into_boxed();
-    let found =
-        named!(query, environments, &scope.environment).first(connection).await.optional()?;
+    let found = named!(query, environments, wanted).first(connection).await.optional()?;
     Ok(found.ok_or_else(|| Error::not_found("environment"))?)
 }
 

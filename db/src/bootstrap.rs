@@ -8,15 +8,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use ipnet::{IpNet, Ipv4Net};
+use model::id::TokenId;
 use model::platform::Platform;
 use model::schema::{platform, subnet_pools, tokens};
+use model::token::{TokenKind, TokenScope};
+use model::user::PlatformRole;
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::failure;
 use crate::now::now;
-use crate::tokens::{NewToken, token_insert};
+use crate::tokens::{NewToken, TokenRow, token_insert};
 
 /// The role that owns the schema and runs migrations.
 pub const OWNER: &str = "skep_owner";
@@ -92,7 +95,8 @@ pub async fn bootstrap_operator_token(
     connection
         .transaction(async |connection| {
             let present: i64 = tokens::table
-                .filter(tokens::organization_id.is_null())
+                .filter(tokens::kind.eq(TokenKind::Platform))
+                .filter(tokens::platform_role.eq(PlatformRole::Admin))
                 .filter(tokens::revoked_at.is_null())
                 .count()
                 .get_result(connection)
@@ -100,7 +104,19 @@ pub async fn bootstrap_operator_token(
             if present > 0 && !even_if_present {
                 return Ok(None);
             }
-            token_insert(connection, None, name).await.map(Some)
+            let row = TokenRow {
+                id: TokenId::new(),
+                kind: TokenKind::Platform,
+                organization_id: None,
+                user_id: None,
+                platform_role: Some(PlatformRole::Admin),
+                name: name.to_owned(),
+                scopes: vec![TokenScope::Admin],
+                environments: None,
+                networks: None,
+                expires_at: None,
+            };
+            token_insert(connection, &row).await.map(Some)
         })
         .await
         .map_err(failure::postgres)

@@ -3,6 +3,7 @@
 
 use diesel_async::AsyncConnection;
 use model::Result;
+use model::policy::access::Action;
 
 use crate::audit::Mutation;
 use crate::failure::Failure;
@@ -15,13 +16,14 @@ use crate::scope::OperatorScope;
 /// to be over within seconds, because the transaction waits for it.
 pub async fn dead_letters_end(
     database: &Database,
-    _operator: OperatorScope,
+    operator: OperatorScope,
     action: &str,
     request: &Request,
     effect: impl Future<Output = Result<u32>> + Send,
     answer: impl Fn(u32) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    let mut connection = database.connection().await?;
+    operator.require(Action::PlatformOperate)?;
+    let mut connection = database.platform(operator).await?;
     let mut effect = Box::pin(effect);
     let outcome = connection
         .transaction(async |connection| {

@@ -10,6 +10,7 @@ use diesel_async::RunQueryDsl;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
 use model::id::DeploymentId;
+use model::policy::access::Action;
 use model::schema::{
     apps, deployment_events, deployment_evidence, deployments, environments, releases,
 };
@@ -54,7 +55,7 @@ pub async fn deployment_list(
     page: PageRequest,
 ) -> Result<Page<DeploymentRow>> {
     let app = app_get(database, scope).await?.app;
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(app.organization_id).await?;
     let mut query = deployments::table
         .left_join(releases::table)
         .filter(deployments::app_id.eq(app.id))
@@ -76,11 +77,12 @@ pub async fn deployment_get(
     scope: &AppScope,
     id: DeploymentId,
 ) -> Result<DeploymentRow> {
-    let mut connection = database.connection().await?;
+    let organization = scope.organization.allowing(Action::AppRead)?;
+    let mut connection = database.tenant(organization).await?;
     let query = deployments::table
         .inner_join(apps::table.inner_join(environments::table))
         .left_join(releases::table)
-        .filter(deployments::organization_id.eq(scope.organization.organization()))
+        .filter(deployments::organization_id.eq(organization))
         .filter(deployments::id.eq(id))
         .select((Deployment::as_select(), releases::number.nullable()))
         .into_boxed();
@@ -100,7 +102,7 @@ pub async fn deployment_detail(
     id: DeploymentId,
 ) -> Result<DeploymentDetail> {
     let row = deployment_get(database, scope, id).await?;
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(row.deployment.organization_id).await?;
     let events = deployment_events::table
         .filter(deployment_events::deployment_id.eq(id))
         .order(deployment_events::id)

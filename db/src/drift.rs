@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use model::Result;
 use model::drift::{Drift, DriftKind, ObjectType};
 use model::id::{AppId, DeploymentId, DriftId, OrganizationId};
+use model::policy::access::Action;
 use model::schema::drift;
 
 use crate::failure;
@@ -107,11 +108,12 @@ pub async fn drift_unknown_left(
 /// What was found, newest first: what is open, or all of the history that is kept.
 pub async fn drift_list(
     database: &Database,
-    _operator: OperatorScope,
+    operator: OperatorScope,
     open: bool,
     page: PageRequest,
 ) -> Result<Page<Drift>> {
-    let mut connection = database.connection().await?;
+    operator.require(Action::PlatformRead)?;
+    let mut connection = database.platform(operator).await?;
     let mut query = drift::table
         .select(Drift::as_select())
         .order(drift::id.desc())

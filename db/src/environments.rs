@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use model::environment::Environment;
 use model::id::{EnvironmentId, NetworkId, OrganizationId};
 use model::network::Network;
+use model::policy::access::Action;
 use model::schema::{environments, networks, platform};
 use model::{Error, Result, names, subnet};
 
@@ -57,10 +58,14 @@ pub async fn environment_get(
     database: &Database,
     scope: &EnvironmentScope,
 ) -> Result<EnvironmentRow> {
-    let mut connection = database.connection().await?;
+    let organization = scope.organization.allowing(Action::EnvironmentRead)?;
+    let mut connection = database.tenant(organization).await?;
     let query = environments::table
         .inner_join(networks::table)
-        .filter(environments::organization_id.eq(scope.organization.organization()))
+        .filter(
+            environments::organization_id
+                .eq(scope.organization.allowing(Action::EnvironmentRead)?),
+        )
         .select((Environment::as_select(), Network::as_select()))
         .into_boxed();
     named!(query, environments, &scope.environment)
@@ -77,10 +82,11 @@ pub async fn environment_list(
     scope: OrgScope,
     page: PageRequest,
 ) -> Result<Page<EnvironmentRow>> {
-    let mut connection = database.connection().await?;
+    let organization = scope.allowing(Action::EnvironmentRead)?;
+    let mut connection = database.tenant(organization).await?;
     let mut query = environments::table
         .inner_join(networks::table)
-        .filter(environments::organization_id.eq(scope.organization()))
+        .filter(environments::organization_id.eq(organization))
         .select((Environment::as_select(), Network::as_select()))
         .order(environments::id)
         .limit(page.fetch())

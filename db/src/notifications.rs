@@ -1,7 +1,7 @@
-//! Postgres's NOTIFY as a stream: which deployments changed. A hint, never data: whoever hears it
+//! Postgres's NOTIFY as a stream: which deployments changed, and that something about tokens did. A hint, never data: whoever hears it
 //! looks into the tables, and looks now and then even if nothing was heard.
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::{Stream, StreamExt};
 use model::id::DeploymentId;
 use model::{Error, Result};
@@ -11,30 +11,43 @@ use uuid::Uuid;
 use crate::failure;
 use crate::pool::Database;
 
+/// The channel of changes to what somebody may do.
+const CREDENTIALS: &str = "skep_credentials";
+
 /// A connection of its own that listens. Ends with an error when that connection is lost.
 pub struct Listener {
     connection: AsyncPgConnection,
 }
 
-/// Starts to listen for deployments that change.
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// This deployment changed.
+    Deployment(DeploymentId),
+    /// Something changed about what somebody may do.
+    Credentials,
+}
+
+/// Starts to listen.
 pub async fn listen(database: &Database) -> Result<Listener> {
     let mut connection = AsyncPgConnection::establish(database.url().expose_secret())
         .await
         .map_err(|error| Error::unavailable("the database", error))?;
-    diesel::sql_query("LISTEN skep_deployments")
-        .execute(&mut connection)
-        .await
-        .map_err(failure::postgres)?;
+    let heard = format!("LISTEN skep_deployments; LISTEN {CREDENTIALS}");
+    connection.batch_execute(&heard).await.map_err(failure::postgres)?;
     Ok(Listener { connection })
 }
 
 impl Listener {
-    /// The deployments that change, as they do.
-    pub fn changes(&mut self) -> impl Stream<Item = Result<DeploymentId>> + Send {
+    /// What is notified, as it is.
+    pub fn notices(&mut self) -> impl Stream<Item = Result<Notice>> + Send {
         self.connection.notifications_stream().map(|notification| {
             let notification = notification.map_err(failure::postgres)?;
+            if notification.channel == CREDENTIALS {
+                return Ok(Notice::Credentials);
+            }
             let id: Uuid = notification.payload.parse().map_err(Error::internal)?;
-            Ok(DeploymentId::from(id))
+            Ok(Notice::Deployment(id.into()))
         })
     }
 }

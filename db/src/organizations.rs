@@ -1,11 +1,13 @@
 //! Organizations: made by operators, born with the environment `production`.
 
+use chrono::Utc;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use model::environment::PRODUCTION;
 use model::error::ErrorCode;
 use model::id::OrganizationId;
 use model::organization::Organization;
+use model::policy::access::Action;
 use model::schema::organizations;
 use model::slug::Slug;
 use model::{Error, Result};
@@ -13,22 +15,23 @@ use model::{Error, Result};
 use crate::audit::Mutation;
 use crate::environments::environment_insert;
 use crate::failure::{self, Failure, violates_unique};
+use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
-use crate::scope::{OperatorScope, OrgScope, named};
-use crate::segment::Segment;
+use crate::scope::{OperatorScope, OrgScope};
 
 /// Makes an organization with its `production` environment, in one transaction.
 pub async fn organization_create(
     database: &Database,
-    _operator: OperatorScope,
+    operator: OperatorScope,
     slug: &Slug,
     name: &str,
     request: &Request,
     answer: impl Fn(Organization) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    let mut connection = database.connection().await?;
+    operator.require(Action::OrganizationCreate)?;
+    let mut connection = database.platform(operator).await?;
     let outcome = connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
@@ -69,24 +72,12 @@ pub async fn organization_create(
     request.settle(database, outcome).await
 }
 
-/// Finds an organization for an operator, who reaches all of them.
-pub async fn organization_find(
-    database: &Database,
-    _operator: OperatorScope,
-    segment: &Segment<OrganizationId>,
-) -> Result<OrgScope> {
-    let mut connection = database.connection().await?;
-    let query = organizations::table.select(organizations::id).into_boxed();
-    let query = named!(query, organizations, segment);
-    let id = query.first(&mut connection).await.optional().map_err(failure::postgres)?;
-    id.map(OrgScope::granted).ok_or_else(|| Error::not_found("organization"))
-}
-
 /// The organization of a scope.
 pub async fn organization_get(database: &Database, scope: OrgScope) -> Result<Organization> {
-    let mut connection = database.connection().await?;
+    let organization = scope.allowing(Action::OrganizationRead)?;
+    let mut connection = database.tenant(organization).await?;
     organizations::table
-        .find(scope.organization())
+        .find(organization)
         .select(Organization::as_select())
         .first(&mut connection)
         .await
@@ -98,10 +89,11 @@ pub async fn organization_get(database: &Database, scope: OrgScope) -> Result<Or
 /// All organizations, oldest first.
 pub async fn organization_list(
     database: &Database,
-    _operator: OperatorScope,
+    operator: OperatorScope,
     page: PageRequest,
 ) -> Result<Page<Organization>> {
-    let mut connection = database.connection().await?;
+    operator.require(Action::OrganizationList)?;
+    let mut connection = database.platform(operator).await?;
     let mut query = organizations::table
         .select(Organization::as_select())
         .order(organizations::id)
@@ -112,4 +104,56 @@ pub async fn organization_list(
     }
     let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
     Ok(Page::new(rows, page, |organization: &Organization| organization.id.as_uuid()))
+}
+
+/// Suspends an organization for a reason, or resumes it (`None`). One that is suspended already is told
+/// another reason, and stays suspended since when it was.
+pub async fn organization_suspend(
+    database: &Database,
+    scope: OrgScope,
+    reason: Option<&str>,
+    request: &Request,
+    answer: impl Fn(Organization) -> Result<Answer> + Sync,
+) -> Result<Answered> {
+    let id = scope.allowing(Action::OrganizationSuspend)?;
+    let mut connection = database.tenant(id).await?;
+    let outcome = connection
+        .transaction(async |connection| {
+            if let Some(earlier) = request.begin(connection).await? {
+                return Ok::<_, Failure>(earlier);
+            }
+            let before: Organization = organizations::table
+                .find(id)
+                .select(Organization::as_select())
+                .for_no_key_update()
+                .first(connection)
+                .await?;
+            let asked = reason.is_some().then(Utc::now);
+            let since = before.suspended_at.filter(|_| reason.is_some()).or(asked);
+            let after: Organization = diesel::update(organizations::table.find(id))
+                .set((
+                    organizations::suspended_at.eq(since),
+                    organizations::suspended_reason.eq(reason),
+                    organizations::updated_at.eq(now()),
+                ))
+                .returning(Organization::as_returning())
+                .get_result(connection)
+                .await?;
+            let mutation = Mutation {
+                organization: Some(id),
+                action: if reason.is_some() {
+                    "organization.suspend"
+                } else {
+                    "organization.resume"
+                },
+                object: id.to_string(),
+                before: Some(serde_json::json!({ "suspended_reason": before.suspended_reason })),
+                after: Some(serde_json::json!({ "suspended_reason": after.suspended_reason })),
+                deployment: None,
+            };
+            request.finish(connection, mutation, answer(after)?).await
+        })
+        .await;
+    drop(connection);
+    request.settle(database, outcome).await
 }

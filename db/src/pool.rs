@@ -1,5 +1,7 @@
 //! The pool of Postgres connections: bounded, with a time limit on every wait.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool::managed::Timeouts;
@@ -9,10 +11,13 @@ use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures::poll;
+use model::id::{OrganizationId, UserId};
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure;
+use crate::scope::OperatorScope;
 
 /// How long a request waits for a connection before it is told that the database is not there.
 const WAIT: Duration = Duration::from_secs(3);
@@ -23,6 +28,9 @@ const WAIT: Duration = Duration::from_secs(3);
 /// broker confirms its outbox rows, five seconds at most, so resting is allowed for longer than that.
 const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '15s'";
+
+/// What row security knows every organization by, for who operates the platform: an id that none has.
+const EVERY_ORGANIZATION: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A connection out of the pool.
 pub type Connection = Object<AsyncPgConnection>;
@@ -60,9 +68,41 @@ impl Database {
         Ok(Self { pool, url })
     }
 
-    /// A connection; fails as `unavailable` within three seconds.
+    /// A connection on which an API finds no tenant's rows; fails as `unavailable` within three seconds.
     pub async fn connection(&self) -> Result<Connection> {
-        self.pool.get().await.map_err(failure::pool)
+        self.walled("", "").await
+    }
+
+    /// A connection on which an API finds this organization's rows, and no other's.
+    pub(crate) async fn tenant(&self, organization: OrganizationId) -> Result<Connection> {
+        self.walled(&organization.as_uuid().to_string(), "").await
+    }
+
+    /// A connection on which an API finds this person's own rows, and no organization's.
+    pub(crate) async fn person(&self, user: UserId) -> Result<Connection> {
+        self.walled("", &user.as_uuid().to_string()).await
+    }
+
+    /// A connection on which an API finds every organization's rows.
+    pub(crate) async fn platform(&self, _operator: OperatorScope) -> Result<Connection> {
+        self.walled(EVERY_ORGANIZATION, "").await
+    }
+
+    /// A connection whose row security has been told whose rows are asked for. The statement goes out ahead
+    /// of the first query and its answer is not waited for: Postgres carries them out in their order. One
+    /// that failed would take the connection with it.
+    async fn walled(&self, organization: &str, user: &str) -> Result<Connection> {
+        let connection = self.pool.get().await.map_err(failure::pool)?;
+        let wall =
+            format!("SET skep.organization TO '{organization}'; SET skep.person TO '{user}'");
+        {
+            let mut shared = &*connection;
+            let set = pin!(shared.batch_execute(&wall));
+            if let Poll::Ready(answer) = poll!(set) {
+                answer.map_err(failure::postgres)?;
+            }
+        }
+        Ok(connection)
     }
 
     /// Whether Postgres answers.

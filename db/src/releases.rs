@@ -43,7 +43,7 @@ pub async fn release_list(
     page: PageRequest,
 ) -> Result<Page<ReleaseRow>> {
     let app = app_get(database, scope).await?.app;
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(app.organization_id).await?;
     let mut query = releases::table
         .filter(releases::app_id.eq(app.id))
         .select(Release::as_select())
@@ -61,7 +61,7 @@ pub async fn release_list(
 /// One release of an app, by number.
 pub async fn release_get(database: &Database, scope: &AppScope, number: i32) -> Result<ReleaseRow> {
     let app = app_get(database, scope).await?.app;
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(app.organization_id).await?;
     releases::table
         .filter(releases::app_id.eq(app.id))
         .filter(releases::number.eq(number))
@@ -104,7 +104,7 @@ pub async fn release_pair(
     let app = app_get(database, scope).await?.app;
     let number = |side| if let Compared::Number(number) = side { Some(number) } else { None };
     let numbers: Vec<i32> = pair.into_iter().filter_map(number).collect();
-    let mut connection = database.connection().await?;
+    let mut connection = database.tenant(app.organization_id).await?;
     let found: Vec<Release> = releases::table
         .filter(releases::app_id.eq(app.id))
         .filter(

@@ -1,7 +1,12 @@
-//! Scopes: what a caller may touch, as a type. Authentication makes them; every query of tenant
-//! rows takes one and filters by it, so a foreign id finds nothing.
+//! Scopes: what a caller may touch, as a type. Authentication makes them; every query of tenant rows
+//! takes one and filters by it, so a foreign id finds nothing. A scope gives its organization out for an
+//! action only, and only where its holder may do that: a handler that asked for less than it does gets
+//! nowhere.
 
-use model::id::{AppId, EnvironmentId, OrganizationId, TokenId};
+use model::error::ErrorCode;
+use model::id::{AppId, EnvironmentId, OrganizationId, TokenId, UserId};
+use model::policy::access::{Action, Permissions};
+use model::{Error, Result};
 
 use crate::segment::Segment;
 
@@ -28,29 +33,55 @@ pub struct Actor {
     pub address: Option<String>,
 }
 
-/// Reaches the whole installation. Made by authentication, for an operator's token only.
+/// Reaches the whole installation, to do there what its holder may. Made by authentication, for holders
+/// with a role in the platform only.
 #[derive(Debug, Clone, Copy)]
-pub struct OperatorScope(());
+pub struct OperatorScope(Permissions);
 
 impl OperatorScope {
-    /// The caller has been found to be an operator.
-    pub const fn granted() -> Self {
-        Self(())
+    /// The caller has been found to have a role in the platform.
+    pub const fn granted(permissions: Permissions) -> Self {
+        Self(permissions)
+    }
+
+    /// Refuses what its holder may not do.
+    pub fn require(self, action: Action) -> Result<()> {
+        require(self.0, action)
     }
 }
 
-/// Reaches one organization.
+/// Reaches one organization, to do there what its holder may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrgScope(OrganizationId);
+pub struct OrgScope {
+    organization: OrganizationId,
+    permissions: Permissions,
+}
 
 impl OrgScope {
     /// The caller has been found to reach this organization.
-    pub const fn granted(organization: OrganizationId) -> Self {
-        Self(organization)
+    pub const fn granted(organization: OrganizationId, permissions: Permissions) -> Self {
+        Self { organization, permissions }
     }
 
-    /// The organization.
-    pub const fn organization(self) -> OrganizationId {
+    /// The organization, for this; refused where its holder may not. There is no other way to get at it.
+    pub fn allowing(self, action: Action) -> Result<OrganizationId> {
+        require(self.permissions, action)?;
+        Ok(self.organization)
+    }
+}
+
+/// Reaches what is a person's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserScope(UserId);
+
+impl UserScope {
+    /// The caller has been found to be this person.
+    pub const fn granted(user: UserId) -> Self {
+        Self(user)
+    }
+
+    /// The person.
+    pub const fn user(self) -> UserId {
         self.0
     }
 }
@@ -73,4 +104,23 @@ pub struct AppScope {
     pub environment: Segment<EnvironmentId>,
     /// Which app within that.
     pub app: Segment<AppId>,
+}
+
+fn require(permissions: Permissions, action: Action) -> Result<()> {
+    if permissions.allow(action) { Ok(()) } else { Err(forbidden(action)) }
+}
+
+/// The holder may not do this, and is told what it would need.
+pub fn forbidden(action: Action) -> Error {
+    let roles = action.roles().iter().map(|role| role.as_str());
+    let platform = action.platform_roles().iter().map(|role| format!("platform {role}"));
+    let roles: Vec<String> = roles.map(str::to_owned).chain(platform).collect();
+    Error::new(
+        ErrorCode::Forbidden,
+        format!(
+            "{action} takes a token with the scope {} of somebody who is {}",
+            action.scope(),
+            roles.join(", ")
+        ),
+    )
 }

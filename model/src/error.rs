@@ -21,6 +21,8 @@ text_enum! {
         Unauthenticated => "unauthenticated",
         /// The token is valid and does not reach this.
         Forbidden => "forbidden",
+        /// The organization is suspended: it may be read and not changed.
+        OrganizationSuspended => "organization_suspended",
         /// There is no such thing, or it is another tenant's.
         NotFound => "not_found",
         /// The path exists, the method does not.
@@ -29,6 +31,10 @@ text_enum! {
         AlreadyExists => "already_exists",
         /// The thing is still in use.
         InUse => "in_use",
+        /// There are as many as there may be.
+        TooMany => "too_many",
+        /// The token does not work any more, was rotated before, or is a session.
+        NotRotatable => "not_rotatable",
         /// The app has no release that could be acted upon.
         NothingDeployed => "nothing_deployed",
         /// The release never ran, or is past retention.

@@ -128,6 +128,14 @@ typed_id!(
     TokenId, "tok"
 );
 typed_id!(
+    /// A user: a person who logs in.
+    UserId, "usr"
+);
+typed_id!(
+    /// A membership.
+    MemberId, "mem"
+);
+typed_id!(
     /// A row of the audit log.
     AuditId, "aud"
 );

@@ -19,6 +19,7 @@ pub mod fingerprint;
 pub mod health_check;
 pub mod id;
 pub mod image;
+pub mod member;
 pub mod names;
 pub mod network;
 pub mod organization;
@@ -36,5 +37,6 @@ pub mod subnet;
 mod text_enum;
 pub mod token;
 pub mod update_policy;
+pub mod user;
 
 pub use error::{Error, Result};

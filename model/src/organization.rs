@@ -20,4 +20,8 @@ pub struct Organization {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+    /// Since when it may be read and not changed.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub suspended_reason: Option<String>,
 }

@@ -4,6 +4,10 @@
 //! A spec has no field for mounts of the host, host networking, privileges, capabilities, devices,
 //! published ports or foreign networks. What is checked here is what the fields that exist could
 //! still smuggle.
+//!
+//! Who may ask at all is in [`access`].
+
+pub mod access;
 
 use std::collections::BTreeSet;
 

@@ -30,6 +30,8 @@ table! {
         name -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        suspended_at -> Nullable<Timestamptz>,
+        suspended_reason -> Nullable<Text>,
     }
 }
 
@@ -41,6 +43,37 @@ table! {
         secret_hash -> Bytea,
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        kind -> Text,
+        user_id -> Nullable<Uuid>,
+        platform_role -> Nullable<Text>,
+        scopes -> Array<Text>,
+        environments -> Nullable<Array<Uuid>>,
+        networks -> Nullable<Array<Cidr>>,
+        last_used_at -> Nullable<Timestamptz>,
+        rotated_to -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        platform_role -> Nullable<Text>,
+        disabled_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    members (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -287,6 +320,8 @@ allow_tables_to_appear_in_same_query!(
     platform,
     organizations,
     tokens,
+    users,
+    members,
     environments,
     subnet_pools,
     networks,

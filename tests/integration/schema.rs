@@ -53,7 +53,10 @@ async fn real(skep: &Skep) -> anyhow::Result<Tables> {
     let mut tables = Tables::new();
     for row in sql::rows(skep.database.owner(), select).await? {
         let field = |name| text(&row, name).map(str::to_owned);
-        let column = (field("/udt_name")?, field("/is_nullable")? == "YES");
+        let name = field("/udt_name")?;
+        // Postgres names an array's type after its elements'.
+        let kind = name.strip_prefix('_').map(|element| format!("array<{element}>"));
+        let column = (kind.unwrap_or(name), field("/is_nullable")? == "YES");
         tables.entry(field("/table_name")?).or_default().insert(field("/column_name")?, column);
     }
     Ok(tables)

@@ -14,6 +14,7 @@ pub mod contract;
 pub mod database;
 pub mod docker;
 pub mod environment;
+pub mod holders;
 pub mod images;
 pub mod mark;
 pub mod pretend;

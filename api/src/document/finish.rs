@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use model::error::ErrorCode;
+use model::policy::access::Action;
 use serde_json::{Map, Value, json};
 
+use crate::access::action::Needs;
 use crate::problem::{status_of, title_of};
 use crate::word::Words as _;
 
@@ -14,17 +16,12 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("environment", "string", "Slug or id (`env_…`) of the environment."),
     ("app", "string", "Slug or id (`app_…`) of the app."),
     ("deployment", "string", "Id (`dep_…`) of the deployment."),
+    ("token", "string", "Id (`tok_…`) of the token."),
     ("release", "integer", "Number of the release."),
 ];
 
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
 const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
-
-/// What the kinds of tokens reach.
-const TOKENS: &[(&str, &str)] = &[
-    ("token", "An organization's token reaches that organization; an operator's reaches all."),
-    ("operator_token", "An operator's token."),
-];
 
 /// Finishes the document.
 pub(super) fn finish(mut document: Value) -> Value {
@@ -41,14 +38,37 @@ pub(super) fn finish(mut document: Value) -> Value {
     for schema in members(document.pointer_mut("/components/schemas")) {
         mark_nullable(schema);
     }
-    for (name, about) in TOKENS {
-        document["components"]["securitySchemes"][*name]["description"] = (*about).into();
+    let schemes =
+        document.pointer_mut("/components/securitySchemes").and_then(Value::as_object_mut);
+    for (name, scheme) in schemes.into_iter().flatten() {
+        scheme["description"] = takes(name).into();
     }
     if let Some(Value::String(about)) = document.pointer_mut("/info/description") {
         about.push_str(&problem_table());
     }
     finish_everywhere(&mut document);
     document
+}
+
+/// What an action takes, by its name.
+fn takes(name: &str) -> String {
+    let Ok(action) = name.parse::<Action>() else {
+        return match Needs::Session.name() == name {
+            true => "Takes the session of a person: a token that a login made.".into(),
+            false => "Takes any token of a person: it is their own.".into(),
+        };
+    };
+    let words = |names: Vec<&str>| match names.as_slice() {
+        [] => "nobody".to_owned(),
+        names => names.join(", "),
+    };
+    let roles = words(action.roles().iter().map(|role| role.as_str()).collect());
+    let platform = words(action.platform_roles().iter().map(|role| role.as_str()).collect());
+    format!(
+        "Takes a token with the scope `{}`. Roles in the organization: {roles}. Roles in the platform: \
+         {platform}.",
+        action.scope()
+    )
 }
 
 /// The codes of problems, as a table in Markdown.

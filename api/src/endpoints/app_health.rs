@@ -1,13 +1,14 @@
 //! The history of an app's live health: what workers saw, each time as long as it stayed the same.
 
 use chrono::{DateTime, Utc};
+use db::AppScope;
 use db::app_status::app_health_list;
 use model::app_status::{Health, HealthPeriod};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
-use crate::access::AppAccess;
+use crate::access::{Access, action};
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use crate::word::Word;
@@ -48,7 +49,7 @@ impl AppHealth {
     )]
     async fn list(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppRead, AppScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<HealthPeriodObject>>, Problem> {
         let page = app_health_list(&access.state.database, &access.scope, page).await?;

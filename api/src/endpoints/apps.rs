@@ -6,13 +6,14 @@ mod patch;
 
 use db::apps::{AppDraft, AppRow, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
+use db::{AppScope, EnvironmentScope};
 use model::Error;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Tag;
 use super::deployments::{Accepted, accept_expected};
-use crate::access::{AppAccess, EnvironmentAccess};
+use crate::access::{Access, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::entity_tag::{IfMatch, IfNoneMatch, Written};
@@ -95,7 +96,7 @@ impl Apps {
     )]
     async fn create(
         &self,
-        EnvironmentAccess(access): EnvironmentAccess,
+        access: Access<action::AppManage, EnvironmentScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -127,7 +128,7 @@ impl Apps {
     )]
     async fn list(
         &self,
-        EnvironmentAccess(access): EnvironmentAccess,
+        access: Access<action::AppRead, EnvironmentScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<AppObject>>, Problem> {
         let page = app_list(&access.state.database, &access.scope, page).await?;
@@ -142,7 +143,7 @@ impl Apps {
     )]
     async fn get(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppRead, AppScope>,
         /// Tags of the answers that the caller has: 304 where the app is still so.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
@@ -170,7 +171,7 @@ impl Apps {
     )]
     async fn update(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppManage, AppScope>,
         /// The `ETag` of the app that this is meant for; 412 where the app has changed since.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
@@ -195,7 +196,7 @@ impl Apps {
     )]
     async fn remove(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppManage, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,

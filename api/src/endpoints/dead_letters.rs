@@ -2,6 +2,7 @@
 //! understands them, or throw them away.
 
 use chrono::{DateTime, Utc};
+use db::OperatorScope;
 use db::dead_letters::dead_letters_end;
 use model::Error;
 use poem_openapi::param::Query;
@@ -12,7 +13,7 @@ use queue::dead::{DeadLetter, Letters};
 use validator::Validate;
 
 use super::Tag;
-use crate::access::OperatorAccess;
+use crate::access::{Access, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::idempotency::Key;
@@ -101,7 +102,7 @@ impl DeadLetterEndpoints {
     #[oai(path = "/v1/admin/dead-letters", method = "get", operation_id = "dead_letter_list")]
     async fn list(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::PlatformRead, OperatorScope>,
         /// Most items of the page.
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Query<Option<u32>>,
@@ -121,7 +122,7 @@ impl DeadLetterEndpoints {
     )]
     async fn replay(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::PlatformOperate, OperatorScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -143,7 +144,7 @@ impl DeadLetterEndpoints {
     #[oai(path = "/v1/admin/dead-letters", method = "delete", operation_id = "dead_letter_discard")]
     async fn discard(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::PlatformOperate, OperatorScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,

@@ -17,7 +17,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use tokio::time::{Instant, sleep_until};
 
 use super::Tag;
-use crate::access::{Access, AppAccess, DeploymentInPath};
+use crate::access::{Access, InPath, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::entity_tag::IfMatch;
@@ -64,8 +64,8 @@ enum Canceled {
 }
 
 /// Accepts a deployment.
-pub(super) async fn accept(
-    access: &Access<AppScope>,
+pub(super) async fn accept<A>(
+    access: &Access<A, AppScope>,
     wanted: &DeploymentRequest,
     key: Option<IdempotencyKey>,
 ) -> Result<Done<Accepted>, Problem> {
@@ -73,8 +73,8 @@ pub(super) async fn accept(
 }
 
 /// Accepts a deployment of the app as it is expected to be.
-pub(super) async fn accept_expected(
-    access: &Access<AppScope>,
+pub(super) async fn accept_expected<A>(
+    access: &Access<A, AppScope>,
     wanted: &DeploymentRequest,
     key: Option<IdempotencyKey>,
     expected: Expected,
@@ -107,7 +107,7 @@ impl Deployments {
     )]
     async fn create(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -129,7 +129,7 @@ impl Deployments {
     )]
     async fn rollback(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -149,7 +149,7 @@ impl Deployments {
     )]
     async fn scale(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -172,7 +172,7 @@ impl Deployments {
     )]
     async fn restart(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -191,7 +191,7 @@ impl Deployments {
     )]
     async fn stop(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -209,7 +209,7 @@ impl Deployments {
     )]
     async fn start(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppDeploy, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -228,15 +228,14 @@ impl Deployments {
     )]
     async fn cancel(
         &self,
-        AppAccess(access): AppAccess,
-        deployment: DeploymentInPath,
+        access: Access<action::AppDeploy, AppScope>,
+        InPath(id): InPath<DeploymentId>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
     ) -> Result<Done<Canceled>, Problem> {
         let request = access.request(key.alone());
         let Access { scope, state, path, .. } = &access;
-        let DeploymentInPath(id) = deployment;
         let answer = |row: DeploymentRow| {
             kept(Canceled::Accepted(Json(row.into()), format!("{path}/deployments/{id}")))
         };
@@ -254,7 +253,7 @@ impl Deployments {
     )]
     async fn list(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppRead, AppScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<DeploymentObject>>, Problem> {
         let page = deployment_list(&access.state.database, &access.scope, page).await?;
@@ -272,13 +271,12 @@ impl Deployments {
     )]
     async fn get(
         &self,
-        AppAccess(access): AppAccess,
-        deployment: DeploymentInPath,
+        access: Access<action::AppRead, AppScope>,
+        InPath(id): InPath<DeploymentId>,
         /// Most seconds to wait for the end.
         #[oai(validator(minimum(value = "0"), maximum(value = "60")))]
         wait: Query<Option<u32>>,
     ) -> Result<Json<DeploymentDetailObject>, Problem> {
-        let DeploymentInPath(id) = deployment;
         if let Some(seconds) = wait.0.filter(|seconds| *seconds > 0) {
             wait_for_end(&access, id, Duration::from_secs(seconds.into())).await?;
         }
@@ -289,8 +287,8 @@ impl Deployments {
 
 /// Returns when the deployment has ended, or the time is over, or the process stops (the caller
 /// asks another one then).
-async fn wait_for_end(
-    access: &Access<AppScope>,
+async fn wait_for_end<A>(
+    access: &Access<A, AppScope>,
     id: DeploymentId,
     longest: Duration,
 ) -> Result<(), Problem> {

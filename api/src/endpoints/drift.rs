@@ -1,6 +1,7 @@
 //! Drift: what workers found in Swarm that is not as the platform has it. For operators to look at.
 
 use chrono::{DateTime, Utc};
+use db::OperatorScope;
 use db::drift::drift_list;
 use model::drift::{Drift, DriftKind, ObjectType};
 use poem_openapi::param::Query;
@@ -8,7 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
-use crate::access::OperatorAccess;
+use crate::access::{Access, action};
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use crate::word::Word;
@@ -71,7 +72,7 @@ impl DriftEndpoints {
     #[oai(path = "/v1/admin/drift", method = "get", operation_id = "drift_list")]
     async fn list(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::PlatformRead, OperatorScope>,
         PageQuery(page): PageQuery,
         /// Also what is resolved; that is kept for 30 days.
         #[oai(default)]

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use db::environments::{EnvironmentRow, environment_get, environment_list};
+use db::{EnvironmentScope, OrgScope};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
-use crate::access::{EnvironmentAccess, OrgAccess};
+use crate::access::{Access, action};
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
@@ -69,7 +70,7 @@ impl Environments {
     )]
     async fn list(
         &self,
-        OrgAccess(access): OrgAccess,
+        access: Access<action::EnvironmentRead, OrgScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<EnvironmentObject>>, Problem> {
         let page = environment_list(&access.state.database, access.scope, page).await?;
@@ -84,7 +85,7 @@ impl Environments {
     )]
     async fn get(
         &self,
-        EnvironmentAccess(access): EnvironmentAccess,
+        access: Access<action::EnvironmentRead, EnvironmentScope>,
     ) -> Result<Json<EnvironmentObject>, Problem> {
         let found = environment_get(&access.state.database, &access.scope).await?;
         Ok(Json(found.into()))

@@ -1,7 +1,10 @@
 //! Organizations: operators make and list them; a tenant sees its own.
 
 use chrono::{DateTime, Utc};
-use db::organizations::{organization_create, organization_get, organization_list};
+use db::organizations::{
+    organization_create, organization_get, organization_list, organization_suspend,
+};
+use db::{IdempotencyKey, OperatorScope, OrgScope};
 use model::Error;
 use model::organization::Organization;
 use model::slug::Slug;
@@ -10,7 +13,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use validator::Validate;
 
 use super::Tag;
-use crate::access::{OperatorAccess, OrgAccess};
+use crate::access::{Access, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
 use crate::idempotency::Key;
@@ -45,6 +48,10 @@ pub(crate) struct OrganizationObject {
     slug: String,
     /// For people.
     name: String,
+    /// Since when it can be read and not changed.
+    suspended_at: Option<DateTime<Utc>>,
+    /// Why.
+    suspended_reason: Option<String>,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -57,10 +64,28 @@ impl From<Organization> for OrganizationObject {
             id: row.id.to_string(),
             slug: row.slug,
             name: row.name,
+            suspended_at: row.suspended_at,
+            suspended_reason: row.suspended_reason,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
+}
+
+/// Why an organization is suspended.
+#[derive(Debug, Object, Validate)]
+pub(crate) struct SuspensionCreate {
+    /// For its members and for operators.
+    #[oai(validator(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
+    reason: String,
+}
+
+/// The answer to a suspension, or to its end.
+#[derive(ApiResponse)]
+pub(crate) enum OrganizationChanged {
+    /// The organization as it is now.
+    #[oai(status = 200)]
+    Changed(Json<OrganizationObject>),
 }
 
 /// The answer to a created organization.
@@ -84,7 +109,7 @@ impl Organizations {
     #[oai(path = "/v1/organizations", method = "post", operation_id = "organization_create")]
     async fn create(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::OrganizationCreate, OperatorScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -110,7 +135,7 @@ impl Organizations {
     #[oai(path = "/v1/organizations", method = "get", operation_id = "organization_list")]
     async fn list(
         &self,
-        OperatorAccess(access): OperatorAccess,
+        access: Access<action::OrganizationList, OperatorScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<OrganizationObject>>, Problem> {
         let page = organization_list(&access.state.database, access.scope, page).await?;
@@ -123,8 +148,62 @@ impl Organizations {
         method = "get",
         operation_id = "organization_get"
     )]
-    async fn get(&self, OrgAccess(access): OrgAccess) -> Result<Json<OrganizationObject>, Problem> {
+    async fn get(
+        &self,
+        access: Access<action::OrganizationRead, OrgScope>,
+    ) -> Result<Json<OrganizationObject>, Problem> {
         let found = organization_get(&access.state.database, access.scope).await?;
         Ok(Json(found.into()))
     }
+
+    /// Suspend an organization
+    ///
+    /// Within a second its members and tokens read and change nothing; what runs runs on. Suspending it
+    /// again tells another reason. For operators and billing systems.
+    #[oai(
+        path = "/v1/organizations/:organization/suspend",
+        method = "post",
+        operation_id = "organization_suspend"
+    )]
+    async fn suspend(
+        &self,
+        access: Access<action::OrganizationSuspend, OrgScope>,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+        body: Body<SuspensionCreate>,
+    ) -> Result<Done<OrganizationChanged>, Problem> {
+        let key = key.with(&body);
+        suspend(&access, Some(&body.value.reason), key).await
+    }
+
+    /// Resume a suspended organization
+    ///
+    /// Its members and tokens may do again what they might before. For operators and billing systems.
+    #[oai(
+        path = "/v1/organizations/:organization/resume",
+        method = "post",
+        operation_id = "organization_resume"
+    )]
+    async fn resume(
+        &self,
+        access: Access<action::OrganizationSuspend, OrgScope>,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Done<OrganizationChanged>, Problem> {
+        suspend(&access, None, key.alone()).await
+    }
+}
+
+async fn suspend(
+    access: &Access<action::OrganizationSuspend, OrgScope>,
+    reason: Option<&str>,
+    key: Option<IdempotencyKey>,
+) -> Result<Done<OrganizationChanged>, Problem> {
+    let request = access.request(key);
+    let answer = |changed: Organization| kept(OrganizationChanged::Changed(Json(changed.into())));
+    let database = &access.state.database;
+    let answered = organization_suspend(database, access.scope, reason, &request, answer).await?;
+    Ok(Done::of(answered)?)
 }

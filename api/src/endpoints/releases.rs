@@ -1,6 +1,7 @@
 //! Releases: immutable, so there is nothing to do but read them.
 
 use chrono::{DateTime, Utc};
+use db::AppScope;
 use db::releases::{Compared, ComparedSpec, ReleaseRow, release_get, release_list, release_pair};
 use model::Error;
 use model::release::diff::{Change, diff};
@@ -11,7 +12,7 @@ use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
 
 use super::Tag;
-use crate::access::{AppAccess, ReleaseInPath};
+use crate::access::{Access, InPath, action};
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use crate::spec::AppSpec;
@@ -129,7 +130,7 @@ impl Releases {
     )]
     async fn list(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppRead, AppScope>,
         PageQuery(page): PageQuery,
     ) -> Result<Json<PageObject<ReleaseObject>>, Problem> {
         let page = release_list(&access.state.database, &access.scope, page).await?;
@@ -144,10 +145,10 @@ impl Releases {
     )]
     async fn get(
         &self,
-        AppAccess(access): AppAccess,
-        release: ReleaseInPath,
+        access: Access<action::AppRead, AppScope>,
+        InPath(number): InPath<i32>,
     ) -> Result<Json<ReleaseObject>, Problem> {
-        let found = release_get(&access.state.database, &access.scope, release.0).await?;
+        let found = release_get(&access.state.database, &access.scope, number).await?;
         Ok(Json(found.into()))
     }
 
@@ -161,7 +162,7 @@ impl Releases {
     )]
     async fn diff(
         &self,
-        AppAccess(access): AppAccess,
+        access: Access<action::AppRead, AppScope>,
         /// What is compared: `live` (the default), `draft` (what the app's next release will be), or the
         /// number of a release.
         #[oai(validator(pattern = "^(live|draft|[1-9][0-9]{0,9})$"))]

@@ -12,6 +12,7 @@ use model::app::App;
 use model::deployment::{Deployment, Kind};
 use model::id::{DeploymentId, ReleaseId};
 use model::platform::Platform;
+use model::policy::access::Action;
 use model::reason::ReasonCode;
 use model::release::RollbackTarget;
 use model::schema::deployments;
@@ -80,6 +81,19 @@ impl DeploymentRequest {
         }
     }
 
+    /// What the holder has to be allowed to do.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Remove => Action::AppManage,
+            Self::Deploy { .. }
+            | Self::Rollback { .. }
+            | Self::Restart
+            | Self::Scale { .. }
+            | Self::Stop
+            | Self::Start => Action::AppDeploy,
+        }
+    }
+
     const fn audit_action(&self) -> &'static str {
         match self {
             Self::Deploy { .. } => "app.deploy",
@@ -103,14 +117,15 @@ pub async fn deployment_accept(
     request: &Request,
     answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    let mut connection = database.connection().await?;
+    let organization = scope.organization.allowing(wanted.action())?;
+    let mut connection = database.tenant(organization).await?;
     let outcome = connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
             }
             let id = DeploymentId::new();
-            let app = app_lock(connection, scope).await?;
+            let app = app_lock(connection, scope, wanted.action()).await?;
             request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
             let target = target_of(connection, platform, &app, wanted, &superseded).await?;

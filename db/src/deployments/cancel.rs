@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::deployment::Deployment;
 use model::error::ErrorCode;
 use model::id::DeploymentId;
+use model::policy::access::Action;
 use model::reason::ReasonCode;
 use model::schema::{deployment_events, deployments, releases};
 use model::status::Status;
@@ -31,14 +32,15 @@ pub async fn deployment_cancel(
     request: &Request,
     answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
-    let mut connection = database.connection().await?;
+    let organization = scope.organization.allowing(Action::AppDeploy)?;
+    let mut connection = database.tenant(organization).await?;
     let outcome = connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
             }
             // The app before the deployment, as everywhere.
-            let app = app_lock_any(connection, scope).await?;
+            let app = app_lock_any(connection, scope, Action::AppDeploy).await?;
             let (deployment, release): (Deployment, Option<i32>) = deployments::table
                 .left_join(releases::table)
                 .filter(deployments::id.eq(id))

@@ -28,6 +28,7 @@ use model::evidence::Evidence;
 use model::id::{AppId, DeploymentId, OrganizationId};
 use model::organization::Organization;
 use model::platform::Platform;
+use model::policy::access::Permissions;
 use model::release::Release;
 use model::schema::{
     apps, deployment_events, deployment_evidence, deployments, environments, outbox, releases,
@@ -35,6 +36,8 @@ use model::schema::{
 use model::slug::Slug;
 use model::spec::AppSpec;
 use model::stored::Stored;
+use model::token::TokenScope;
+use model::user::PlatformRole;
 
 use super::{Home, Stage, platform};
 use crate::Outcome;
@@ -82,7 +85,7 @@ impl PostgresStage {
     async fn scope(&self, app: AppId) -> model::Result<AppScope> {
         let app = self.app(app).await.map_err(model::Error::internal)?;
         Ok(AppScope {
-            organization: OrgScope::granted(app.organization_id),
+            organization: OrgScope::granted(app.organization_id, operators()),
             environment: Segment::Id(app.environment_id),
             app: Segment::Id(app.id),
         })
@@ -108,7 +111,7 @@ impl Stage for PostgresStage {
     }
 
     async fn organization(&self, slug: &str) -> Result<Home> {
-        let operator = OperatorScope::granted();
+        let operator = OperatorScope::granted(operators());
         let slug: Slug = slug.parse()?;
         let answer = |made: Organization| Ok(id_of(made.id));
         let answered =
@@ -130,7 +133,7 @@ impl Stage for PostgresStage {
         replicas: i32,
     ) -> model::Result<AppId> {
         let scope = EnvironmentScope {
-            organization: OrgScope::granted(home.organization),
+            organization: OrgScope::granted(home.organization, operators()),
             environment: Segment::Id(home.environment),
         };
         let slug: Slug = slug.parse().map_err(model::Error::internal)?;
@@ -221,4 +224,9 @@ impl Stage for PostgresStage {
             query.select(deployment_evidence::evidence).first(&mut connection).await.optional()?;
         Ok(found.map(|Stored(evidence)| evidence))
     }
+}
+
+/// What an operator may do.
+fn operators() -> Permissions {
+    Permissions::of(None, Some(PlatformRole::Admin), &[TokenScope::Admin])
 }

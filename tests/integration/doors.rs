@@ -1,0 +1,374 @@
+//! Doors: every operation of the document, tried by everybody who may not go through: nobody, a token
+//! that does not work any more, a stranger, every role and every scope that is too low, a suspended
+//! organization. What each operation takes stands here by hand and is compared with the document: one
+//! that the table does not hold, or that asks for something else, fails.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use model::member::Role;
+use model::policy::access::{Action, Permissions};
+use model::token::{TokenKind, TokenScope};
+use model::user::PlatformRole;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::answer::text;
+use tests::client::Ask;
+use tests::holders::{Holder, holder};
+use tests::{Answer, Client, Outcome, Skep, Tenant, pretend, run, sql};
+
+use crate::web;
+
+/// What an operation takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Door {
+    Anybody,
+    /// Any token of a person.
+    Person,
+    /// A person who has logged in.
+    Session,
+    To(Action),
+}
+
+impl Door {
+    /// Its name in the document.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Anybody => "",
+            Self::Person => "person",
+            Self::Session => "session",
+            Self::To(action) => action.as_str(),
+        }
+    }
+}
+
+const ORGANIZATION: &str = "/v1/organizations/{organization}";
+const APP: &str = "/v1/organizations/{organization}/environments/{environment}/apps/{app}";
+
+/// Method, path, door, and a body that would be accepted.
+pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
+    use Action::*;
+    use Door::{Anybody, Person, Session, To};
+    let of = |rest: &str| format!("{ORGANIZATION}{rest}");
+    let app = |rest: &str| format!("{APP}{rest}");
+    let apps = APP.trim_end_matches("/{app}").to_owned();
+    let none = Value::Null;
+    let name = json!({ "name": "x" });
+    vec![
+        ("GET", "/healthz".into(), Anybody, none.clone()),
+        ("GET", "/readyz".into(), Anybody, none.clone()),
+        ("GET", "/v1/organizations".into(), To(OrganizationList), none.clone()),
+        ("POST", "/v1/organizations".into(), To(OrganizationCreate), json!({ "slug": "stolen" })),
+        ("GET", of(""), To(OrganizationRead), none.clone()),
+        ("POST", of("/suspend"), To(OrganizationSuspend), json!({ "reason": "unpaid" })),
+        ("POST", of("/resume"), To(OrganizationSuspend), none.clone()),
+        ("GET", of("/tokens"), To(TokenRead), none.clone()),
+        ("POST", of("/tokens"), To(TokenManage), name.clone()),
+        ("GET", of("/tokens/{token}"), To(TokenRead), none.clone()),
+        ("POST", of("/tokens/{token}/rotate"), To(TokenManage), none.clone()),
+        ("DELETE", of("/tokens/{token}"), To(TokenManage), none.clone()),
+        ("GET", of("/environments"), To(EnvironmentRead), none.clone()),
+        ("GET", of("/environments/{environment}"), To(EnvironmentRead), none.clone()),
+        ("GET", apps.clone(), To(AppRead), none.clone()),
+        ("POST", apps, To(AppManage), json!({ "slug": "stolen", "image": "demo:v1" })),
+        ("GET", app(""), To(AppRead), none.clone()),
+        ("PATCH", app(""), To(AppManage), json!({ "replicas": 9 })),
+        ("DELETE", app(""), To(AppManage), none.clone()),
+        ("GET", app("/deployments"), To(AppRead), none.clone()),
+        ("POST", app("/deployments"), To(AppDeploy), json!({})),
+        ("GET", app("/deployments/{deployment}"), To(AppRead), none.clone()),
+        ("POST", app("/rollback"), To(AppDeploy), json!({ "release": 1 })),
+        ("POST", app("/scale"), To(AppDeploy), json!({ "replicas": 9 })),
+        ("POST", app("/restart"), To(AppDeploy), none.clone()),
+        ("POST", app("/stop"), To(AppDeploy), none.clone()),
+        ("POST", app("/start"), To(AppDeploy), none.clone()),
+        ("POST", app("/deployments/{deployment}/cancel"), To(AppDeploy), none.clone()),
+        ("GET", app("/diff"), To(AppRead), none.clone()),
+        ("GET", app("/health"), To(AppRead), none.clone()),
+        ("GET", app("/releases"), To(AppRead), none.clone()),
+        ("GET", app("/releases/{release}"), To(AppRead), none.clone()),
+        ("GET", "/v1/account/tokens".into(), Person, none.clone()),
+        ("POST", "/v1/account/tokens".into(), Session, name.clone()),
+        ("GET", "/v1/account/tokens/{token}".into(), Person, none.clone()),
+        ("POST", "/v1/account/tokens/{token}/rotate".into(), Session, none.clone()),
+        ("DELETE", "/v1/account/tokens/{token}".into(), Session, none.clone()),
+        ("GET", "/v1/admin/tokens".into(), To(PlatformRead), none.clone()),
+        (
+            "POST",
+            "/v1/admin/tokens".into(),
+            To(PlatformTokenManage),
+            json!({ "name": "x", "role": "viewer" }),
+        ),
+        ("GET", "/v1/admin/tokens/{token}".into(), To(PlatformRead), none.clone()),
+        ("POST", "/v1/admin/tokens/{token}/rotate".into(), To(PlatformTokenManage), none.clone()),
+        ("DELETE", "/v1/admin/tokens/{token}".into(), To(PlatformTokenManage), none.clone()),
+        ("GET", "/v1/admin/dead-letters".into(), To(PlatformRead), none.clone()),
+        (
+            "POST",
+            "/v1/admin/dead-letters/replay".into(),
+            To(PlatformOperate),
+            json!({ "count": 1 }),
+        ),
+        ("DELETE", "/v1/admin/dead-letters".into(), To(PlatformOperate), none.clone()),
+        ("GET", "/v1/admin/drift".into(), To(PlatformRead), none),
+    ]
+}
+
+/// The things of one tenant, by the names of the paths' variables.
+pub(crate) struct Things(Vec<(&'static str, String)>);
+
+impl Things {
+    pub(crate) async fn of(tenant: &Tenant, skep: &Skep) -> anyhow::Result<Self> {
+        let app = tenant.create_app("web", web()).await?;
+        let deployment = tenant.deploy("web", json!({})).await?;
+        pretend::succeed(skep.database.worker()).await?;
+        let environment = tenant
+            .client
+            .get(&format!("{}/environments/production", tenant.home()))
+            .await?
+            .expect(200)?;
+        let tokens = format!("{}/tokens", tenant.home());
+        let token = skep.operator.post(&tokens, &json!({ "name": "spare" })).await?.expect(201)?;
+        Ok(Self(vec![
+            ("organization", text(&tenant.organization, "/id")?.to_owned()),
+            ("environment", text(&environment, "/id")?.to_owned()),
+            ("app", text(&app, "/id")?.to_owned()),
+            ("deployment", text(&deployment, "/id")?.to_owned()),
+            ("token", text(&token, "/id")?.to_owned()),
+            ("release", "1".to_owned()),
+        ]))
+    }
+
+    pub(crate) fn fill(&self, template: &str) -> String {
+        self.0
+            .iter()
+            .fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
+    }
+
+    /// Another value of one variable.
+    pub(crate) fn name(&mut self, name: &str, id: &str) {
+        self.0
+            .iter_mut()
+            .filter(|(found, _)| *found == name)
+            .for_each(|(_, old)| id.clone_into(old));
+    }
+
+    /// The same, with another one's value of one variable.
+    pub(crate) fn with(&self, name: &str, other: &Self) -> Self {
+        let pairs = self.0.iter().zip(&other.0);
+        let chosen = pairs.map(|(own, foreign)| if own.0 == name { foreign } else { own });
+        Self(chosen.cloned().collect())
+    }
+}
+
+pub(crate) async fn ask(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Answer> {
+    let body = (!body.is_null()).then(|| body.to_string().into_bytes());
+    client.ask(Method::from_bytes(method.as_bytes())?, path, Ask { body, headers: &[] }).await
+}
+
+/// Everything that is kept, but for the stamps of tokens' last uses.
+pub(crate) async fn everything(skep: &Skep) -> anyhow::Result<Vec<Value>> {
+    let tables = "SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> '__diesel_schema_migrations' ORDER BY 1";
+    let mut found = Vec::new();
+    for table in sql::rows(skep.database.owner(), tables).await? {
+        let select = format!("SELECT * FROM {} ORDER BY 1", text(&table, "/tablename")?);
+        found.extend(sql::rows(skep.database.owner(), &select).await?);
+    }
+    for row in &mut found {
+        row.as_object_mut().map(|row| row.remove("last_used_at"));
+    }
+    Ok(found)
+}
+
+#[test]
+fn the_table_holds_every_operation_and_what_it_takes() -> Outcome {
+    let document: Value = serde_json::from_str(&api::openapi_document())?;
+    let mut documented = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().context("no paths")? {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            if ["get", "post", "put", "patch", "delete"].contains(&method.as_str()) {
+                let schemes = operation["security"].as_array().into_iter().flatten();
+                let names = schemes.filter_map(|scheme| scheme.as_object()?.keys().next().cloned());
+                let names: Vec<String> = names.collect();
+                documented.insert(format!("{} {path}", method.to_uppercase()), names.join(" or "));
+            }
+        }
+    }
+    let held: BTreeMap<String, String> = table()
+        .into_iter()
+        .map(|(method, path, door, _)| (format!("{method} {path}"), door.name().to_owned()))
+        .collect();
+    assert_eq!(documented, held);
+    Ok(())
+}
+
+/// Whoever knocks: who it is, and what they may do in the organization of the things.
+struct Visitor {
+    name: String,
+    client: Client,
+    permissions: Permissions,
+    kind: TokenKind,
+    /// Whether the organization is there for them.
+    knows: bool,
+    /// Whether they have a role in the platform.
+    operates: bool,
+}
+
+impl Visitor {
+    /// The status that refuses them; `None`: they are let through.
+    fn refusal(&self, path: &str, door: Door) -> Option<(u16, &'static str)> {
+        let is_person = matches!(self.kind, TokenKind::Personal | TokenKind::Session);
+        match door {
+            Door::Anybody => None,
+            Door::Person => (!is_person).then_some((403, "forbidden")),
+            Door::Session => (self.kind != TokenKind::Session).then_some((403, "forbidden")),
+            Door::To(_) if path.contains("{organization}") && !self.knows => {
+                Some((404, "not_found"))
+            }
+            Door::To(_) if !path.contains("{organization}") && !self.operates => {
+                Some((403, "forbidden"))
+            }
+            Door::To(action) => (!self.permissions.allow(action)).then_some((403, "forbidden")),
+        }
+    }
+}
+
+/// Every kind of holder with every scope alone, and every role with all of them.
+async fn visitors(skep: &Skep, slug: &str, foreign: &str) -> anyhow::Result<Vec<Visitor>> {
+    use TokenKind::{Organization, Personal, Platform, Session};
+    let mut wanted = Vec::new();
+    for scope in TokenScope::ALL {
+        let scopes = std::slice::from_ref(scope);
+        wanted.push((Holder::Organization(slug), Organization, scopes));
+        wanted.push((Holder::Member(slug, Role::Owner), Personal, scopes));
+        wanted.push((Holder::Platform(PlatformRole::Admin), Platform, scopes));
+    }
+    for role in Role::ALL {
+        wanted.push((Holder::Member(slug, *role), Personal, TokenScope::ALL));
+        wanted.push((Holder::Member(foreign, *role), Session, TokenScope::ALL));
+    }
+    for role in PlatformRole::ALL {
+        wanted.push((Holder::Platform(*role), Platform, TokenScope::ALL));
+    }
+    wanted.push((Holder::Organization(foreign), Organization, TokenScope::ALL));
+    wanted.push((Holder::Nobody, Session, TokenScope::ALL));
+    let mut made = Vec::new();
+    for (who, kind, scopes) in wanted {
+        let secret = holder(skep.database.owner(), who, kind, scopes).await?;
+        let (role, platform_role) = match who {
+            Holder::Organization(of) => ((of == slug).then_some(Role::Admin), None),
+            Holder::Member(of, role) => ((of == slug).then_some(role), None),
+            Holder::Nobody => (None, None),
+            Holder::Platform(role) => (None, Some(role)),
+        };
+        made.push(Visitor {
+            name: format!("{kind} {who:?} {scopes:?}"),
+            client: skep.operator.with_token(Some(&secret)),
+            permissions: Permissions::of(role, platform_role, scopes),
+            kind,
+            knows: role.is_some() || platform_role.is_some(),
+            operates: platform_role.is_some(),
+        });
+    }
+    Ok(made)
+}
+
+#[test]
+fn whoever_may_not_is_refused_and_changes_nothing() -> Outcome {
+    run(async |skep| {
+        let (acme, globex) = (skep.tenant("acme").await?, skep.tenant("globex").await?);
+        let things = Things::of(&acme, skep).await?;
+        let visitors = visitors(skep, &acme.slug, &globex.slug).await?;
+        let ended = [("revoked_at = now()", "revoked"), ("expires_at = now()", "expired")];
+        let mut strangers = vec![
+            ("nobody", skep.operator.with_token(None)),
+            ("malformed", skep.operator.with_token(Some("skep_nonsense"))),
+        ];
+        for (end, name) in ended {
+            let who = Holder::Platform(PlatformRole::Admin);
+            let secret =
+                holder(skep.database.owner(), who, TokenKind::Platform, TokenScope::ALL).await?;
+            let hash = hex::encode(model::token::secret_hash(&secret));
+            let update = format!("UPDATE tokens SET {end} WHERE secret_hash = '\\x{hash}'");
+            ensure!(sql::execute(skep.database.owner(), &update).await? == 1);
+            strangers.push((name, skep.operator.with_token(Some(&secret))));
+        }
+        let before = everything(skep).await?;
+        let (mut refused, mut opened) = (0, 0);
+        for (method, template, door, body) in table() {
+            let path = things.fill(&template);
+            if door == Door::Anybody {
+                ask(&strangers[0].1, method, &path, &body).await?.expect(200)?;
+                continue;
+            }
+            for (name, client) in &strangers {
+                let answer = ask(client, method, &path, &body).await?;
+                answer.problem(401, "unauthenticated").with_context(|| (*name).to_owned())?;
+                refused += 1;
+            }
+            for visitor in &visitors {
+                let told = || format!("{method} {template} by {}", visitor.name);
+                if let Some((status, code)) = visitor.refusal(&template, door) {
+                    let answer = ask(&visitor.client, method, &path, &body).await?;
+                    answer.problem(status, code).with_context(told)?;
+                    refused += 1;
+                } else if method == "GET" && template != "/v1/account/tokens/{token}" {
+                    // The operator's tokens hold no organization's.
+                    let status = ask(&visitor.client, method, &path, &body).await?.status;
+                    let is_there = template != "/v1/admin/tokens/{token}";
+                    ensure!(status == if is_there { 200 } else { 404 }, "{status}: {}", told());
+                    opened += 1;
+                }
+            }
+        }
+        assert_eq!(everything(skep).await?, before, "nothing was changed");
+        println!("{refused} requests refused, {opened} let through");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_suspended_organization_is_read_and_not_changed() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let things = Things::of(&acme, skep).await?;
+        let suspend = format!("{}/suspend", acme.home());
+        let reason = json!({ "reason": "unpaid" });
+        let told = skep.operator.post(&suspend, &reason).await?.expect(200)?;
+        assert_eq!(text(&told, "/suspended_reason")?, "unpaid");
+        let who = Holder::Member(&acme.slug, Role::Owner);
+        let secret =
+            holder(skep.database.owner(), who, TokenKind::Personal, TokenScope::ALL).await?;
+        let owner = skep.operator.with_token(Some(&secret));
+        let before = everything(skep).await?;
+        for (method, template, door, body) in table() {
+            let Door::To(_) = door else { continue };
+            if !template.contains("{organization}") {
+                continue;
+            }
+            let answer = ask(&owner, method, &things.fill(&template), &body).await?;
+            if door == Door::To(Action::OrganizationSuspend) {
+                answer.problem(403, "forbidden")?;
+            } else if method == "GET" {
+                answer.expect(200)?;
+            } else {
+                answer.problem(403, "organization_suspended")?;
+            }
+        }
+        assert_eq!(everything(skep).await?, before, "nothing was changed");
+        // Whoever operates the platform sets things right.
+        let web = acme.path("apps/web");
+        skep.operator.patch(&web, &json!({ "replicas": 2 })).await?.expect(200)?;
+        ask(&skep.operator, "POST", &format!("{}/resume", acme.home()), &Value::Null)
+            .await?
+            .expect(200)?;
+        owner.patch(&web, &json!({ "replicas": 3 })).await?.expect(200)?;
+        Ok(())
+    })
+}
