@@ -250,6 +250,10 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         acted: Acted,
     ) -> Result<Progress, Error> {
         let Looked { deployment, now, untouched, evidence } = looked;
+        // Of a call without an answer it is not known whether it was carried out.
+        let is_resolved =
+            work.release.as_ref().is_some_and(|release| release.resolved_image.is_some());
+        let untouched = untouched && !(is_resolved && matches!(acted, Acted::NotNow(_)));
         match within_deadline(work, &deployment, now, acted) {
             Acted::Done => {
                 self.failures = 0;

@@ -1,5 +1,6 @@
 //! What is seen of one deployment at one moment: its row, its service, its tasks.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
@@ -204,11 +205,17 @@ impl Observation<'_> {
         self.running(service) == desired && wanted == desired
     }
 
-    /// Whether Swarm wants more replicas than the service has.
-    pub(super) fn has_surplus(&self, service: &Service) -> bool {
+    /// How many tasks Swarm wants, against how many replicas the service has: it may lose count of its
+    /// slots, or keep up two tasks in one.
+    pub(super) fn count(&self, service: &Service) -> Ordering {
         let wanted = self.tasks.iter().filter(|task| task.desired <= TaskState::Running);
-        let slots: HashSet<i64> = wanted.map(|task| task.slot).collect();
-        slots.len() > usize::try_from(service.replicas).unwrap_or_default()
+        let slots: Vec<i64> = wanted.map(|task| task.slot).collect();
+        let replicas = usize::try_from(service.replicas).unwrap_or_default();
+        if slots.len() > replicas {
+            return Ordering::Greater;
+        }
+        let slots: HashSet<i64> = slots.into_iter().collect();
+        slots.len().cmp(&replicas)
     }
 
     /// Whether no task of the service runs any more.

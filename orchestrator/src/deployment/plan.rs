@@ -6,6 +6,7 @@ mod cancel;
 mod forward;
 mod removal;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use db::ledger::{Marks, Transition};
@@ -13,6 +14,7 @@ use db::work::Work;
 use model::deployment::{Deployment, Kind};
 use model::reason::{Reason, ReasonCode};
 use model::release::Release;
+use model::spec::RestartCondition;
 use model::status::Status;
 use model::update_policy::Deadlines;
 
@@ -147,7 +149,16 @@ impl<'a> Planner<'a, '_> {
         let counting = matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted));
         let applied = self.deployment().applied_at.unwrap_or(self.seen.now);
         let due = !counting && self.seen.now - applied > SURPLUS;
-        (due && self.seen.has_surplus(service)).then(|| self.apply(target.clone()))
+        let miscounted = match self.seen.count(service) {
+            Ordering::Greater => true,
+            // On the way in, Swarm could not roll back any more what is sent again.
+            Ordering::Less => {
+                let restarts = target.release.spec.0.restart.condition == RestartCondition::Any;
+                restarts && self.deployment().status == Status::RollingBack
+            }
+            Ordering::Equal => false,
+        };
+        (due && miscounted).then(|| self.apply(target.clone()))
     }
 
     fn blame_of_pause(&self, service: &Service) -> Blame {

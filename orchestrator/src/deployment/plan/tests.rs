@@ -10,6 +10,7 @@ use model::deployment::Kind;
 use model::id::DeploymentId;
 use model::reason::ReasonCode;
 use model::status::Status;
+use model::update_policy::UpdateOrder;
 
 use self::case::{Case, REPLICAS};
 use super::super::observation::{Memory, Stage};
@@ -292,6 +293,36 @@ fn going_back_is_tried_once_by_us_and_then_needs_an_operator() {
     assert!(matches!(ours.step(), Step::GiveUp(_)));
     // A lost node made Swarm stop, not the release.
     assert_eq!(paused().applies(), Some((1, REPLICAS)));
+}
+
+#[test]
+fn the_way_back_has_the_deadline_of_where_it_goes_and_swarms_own_minute() {
+    let since = |seconds, order| {
+        let mut back = Case::new(Status::RollingBack).restored(Some(UpdateState::Updating));
+        back.work.deployment.progressed_at = Some(back.now - TimeDelta::seconds(seconds));
+        let live = back.work.live.as_mut().unwrap();
+        live.spec.0.deadlines.progress_seconds = 100;
+        live.spec.0.update_policy.order = order;
+        matches!(back.step(), Step::GiveUp(_))
+    };
+    assert!(!since(99, UpdateOrder::StartFirst));
+    assert!(since(101, UpdateOrder::StartFirst));
+    // Swarm may wait for a task that never got a node, before it starts the next one.
+    assert!(!since(159, UpdateOrder::StopFirst));
+    assert!(since(161, UpdateOrder::StopFirst));
+}
+
+#[test]
+fn what_swarm_has_lost_count_of_is_sent_again() {
+    let back = || Case::new(Status::RollingBack).restored(None).two_running("v1");
+    assert!(matches!(back().step(), Step::Mark(_)), "it is all there");
+    let mut twice = back().task(1, "v1", TaskState::Running);
+    assert_eq!(twice.applies(), Some((1, REPLICAS)), "two tasks in one slot");
+    let mut short = Case::new(Status::RollingBack).restored(None).task(1, "v1", TaskState::Running);
+    assert_eq!(short.applies(), Some((1, REPLICAS)), "a slot without a task");
+    // On the way in, Swarm could not roll back any more.
+    let mut wanted = Case::new(Status::Updating).ours(None).task(1, "v2", TaskState::Running);
+    assert_eq!(wanted.applies(), None);
 }
 
 #[test]
