@@ -20,6 +20,7 @@ pub use owner::Owner;
 use owner::{Allowed, owned};
 
 use crate::audit::{Mutation, audit_insert};
+use crate::credentials::Holder;
 use crate::failure::{self, Failure};
 use crate::now::now;
 use crate::page::{Page, PageRequest};
@@ -73,17 +74,17 @@ pub(crate) struct TokenRow {
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a token of `owner`, with no scope that `maker` does not have.
+/// Makes a token of `owner`, which may do no more than `maker`.
 pub async fn token_create(
     database: &Database,
     owner: Owner,
-    maker: &[TokenScope],
+    maker: &Holder,
     draft: &TokenDraft,
     request: &Request,
     answer: impl Fn(NewToken) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
     let owner = owner.manage()?;
-    within(maker, &draft.scopes)?;
+    within(maker, &draft.scopes, &draft.networks)?;
     let mut connection = owner.connection(database).await?;
     let outcome = connection
         .transaction(async |connection| {
@@ -182,10 +183,12 @@ pub async fn token_revoke(
     Ok(())
 }
 
-/// Makes a token like another one, which works on for `overlap`.
+/// Makes a token like another one, which works on for `overlap`. Whoever rotates it holds it from then on:
+/// it may do no more than `maker`.
 pub async fn token_rotate(
     database: &Database,
     owner: Owner,
+    maker: &Holder,
     id: TokenId,
     overlap: TimeDelta,
     request: &Request,
@@ -200,6 +203,7 @@ pub async fn token_rotate(
             }
             let old = find(connection, owner, id).await?;
             refuse_rotation(&old)?;
+            within(maker, &old.scopes, old.networks.as_deref().unwrap_or_default())?;
             let row = TokenRow {
                 id: TokenId::new(),
                 kind: old.kind,
@@ -294,10 +298,10 @@ fn rotated_before() -> Error {
     Error::new(ErrorCode::NotRotatable, message)
 }
 
-/// Nothing that is made may do more than what makes it.
-fn within(maker: &[TokenScope], asked: &[TokenScope]) -> Result<()> {
-    let covered = |needed: &TokenScope| maker.iter().any(|scope| scope.includes(*needed));
-    let violations: Vec<Violation> = asked
+/// Nothing that is made may do more than what makes it, or be used from elsewhere.
+fn within(maker: &Holder, scopes: &[TokenScope], networks: &[IpNet]) -> Result<()> {
+    let covered = |needed: &TokenScope| maker.scopes.iter().any(|scope| scope.includes(*needed));
+    let mut violations: Vec<Violation> = scopes
         .iter()
         .enumerate()
         .filter(|(_, scope)| !covered(scope))
@@ -306,6 +310,13 @@ fn within(maker: &[TokenScope], asked: &[TokenScope]) -> Result<()> {
             Violation::new(format!("scopes.{index}"), rule)
         })
         .collect();
+    if let Some(bound) = &maker.networks {
+        let is_inside = |network: &IpNet| bound.iter().any(|outer| outer.contains(network));
+        if networks.is_empty() || !networks.iter().all(is_inside) {
+            let rule = "within the networks that the token that you use is bound to";
+            violations.push(Violation::new("networks", rule));
+        }
+    }
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 

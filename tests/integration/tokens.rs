@@ -103,6 +103,17 @@ fn a_token_makes_none_that_may_do_more() -> Outcome {
         assert_eq!(text(&refused, "/violations/0/field")?, "scopes.1");
         let (_, deploy) = made(&acme, &json!({ "name": "CI", "scopes": ["deploy"] })).await?;
         deploy.post(&tokens, &json!({ "name": "x" })).await?.problem(403, "forbidden")?;
+        // Whoever rotates a token holds it: it may do no more either.
+        let tool = json!({ "name": "tool", "scopes": ["billing"] });
+        let tool = skep.operator.post(&tokens, &tool).await?.expect(201)?;
+        let rotate = format!("{tokens}/{}/rotate", text(&tool, "/id")?);
+        acme.client.post(&rotate, &json!({})).await?.problem(400, "invalid")?;
+        // Nor is one made for elsewhere by one that is bound to a network.
+        let here = json!({ "name": "here", "networks": ["127.0.0.0/8"] });
+        let (_, here) = made(&acme, &here).await?;
+        here.post(&tokens, &json!({ "name": "anywhere" })).await?.problem(400, "invalid")?;
+        let narrower = json!({ "name": "x", "networks": ["127.0.0.1/32"] });
+        here.post(&tokens, &narrower).await?.expect(201)?;
         acme.create_app("web", web()).await?;
         deploy.post(&acme.path("apps"), &json!({})).await?.problem(403, "forbidden")?;
         deploy.post(&acme.path("apps/web/deployments"), &json!({})).await?.expect(202)?;

@@ -39,8 +39,7 @@ async fn create<A, S>(
     let request = access.request(key);
     let answer = |new| made(&tokens, new);
     let database = &access.state.database;
-    let scopes = &access.holder.scopes;
-    let answered = token_create(database, owner, scopes, &draft, &request, answer).await?;
+    let answered = token_create(database, owner, &access.holder, &draft, &request, answer).await?;
     Ok(Done::of(answered)?)
 }
 
@@ -82,6 +81,7 @@ async fn rotate<A, S>(
     let request = access.request(key);
     let answer = |new| made(&tokens, new);
     let database = &access.state.database;
-    let answered = token_rotate(database, owner, id, overlap, &request, answer).await?;
+    let answered =
+        token_rotate(database, owner, &access.holder, id, overlap, &request, answer).await?;
     Ok(Done::of(answered)?)
 }
