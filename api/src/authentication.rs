@@ -49,11 +49,16 @@ impl Authentication {
             return Err(unauthenticated());
         }
         let question = (secret_hash(token), organization.cloned());
-        self.answers
-            .try_get_with(question, self.look_up(token, organization))
-            .await
-            .map_err(again)?
-            .ok_or_else(unauthenticated)
+        let look_up = self.look_up(token, organization);
+        let answer = self.answers.try_get_with_by_ref(&question, look_up).await.map_err(again)?;
+        // Whoever makes an organization, or is let into one, finds it there at once: nothing tells of that.
+        if let Some(holder) = &answer
+            && organization.is_some()
+            && !holder.is_somebody()
+        {
+            self.answers.invalidate(&question).await;
+        }
+        answer.ok_or_else(unauthenticated)
     }
 
     /// Forgets every answer: something about a holder has changed.

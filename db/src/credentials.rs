@@ -57,6 +57,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Whether the organization that was asked for is there for the holder.
+    pub const fn is_somebody(&self) -> bool {
+        self.organization.is_some() && (self.role.is_some() || self.platform_role.is_some())
+    }
+
     /// Whether it is bound to environments.
     pub const fn is_bound(&self) -> bool {
         self.environment_ids.is_some()

@@ -80,3 +80,14 @@ fn bad_slugs_and_names_are_told_and_nothing_is_made() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn one_that_was_asked_for_before_it_was_made_is_there_at_once() -> Outcome {
+    run(async |skep| {
+        skep.operator.get("/v1/organizations/acme").await?.problem(404, "not_found")?;
+        let body = json!({ "slug": "acme" });
+        skep.operator.post("/v1/organizations", &body).await?.expect(201)?;
+        skep.operator.get("/v1/organizations/acme").await?.expect(200)?;
+        Ok(())
+    })
+}

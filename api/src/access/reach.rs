@@ -126,8 +126,7 @@ fn organization(
     holder: &Holder,
     permissions: Permissions,
 ) -> Result<(OrgScope, String), Error> {
-    let is_somebody = holder.role.is_some() || holder.platform_role.is_some();
-    let id = holder.organization.filter(|_| is_somebody);
+    let id = holder.organization.filter(|_| holder.is_somebody());
     let id = id.ok_or_else(|| Error::not_found("organization"))?;
     let text = request.raw_path_param(ORGANIZATION).unwrap_or_default();
     Ok((OrgScope::granted(id, permissions), format!("/v1/organizations/{text}")))
