@@ -29,10 +29,10 @@ const SLOW_LOOK: Duration = Duration::from_millis(500);
 /// What "a while" is.
 const LONG: chrono::Duration = chrono::Duration::seconds(30);
 
-/// How long Swarm may want more replicas than the service has. SwarmKit's restart of a task that
-/// ends in the moment of a scale-down can slip past it: its replacement then waits in READY for
-/// ever. Any update of the service makes SwarmKit count again.
-const SURPLUS: chrono::Duration = chrono::Duration::seconds(5);
+/// How long Swarm may want other tasks than the service has replicas. SwarmKit's restart of a task that
+/// ends in the moment of an update can slip past it: its replacement then waits in READY for ever, or
+/// runs beside another one in its slot. Any update of the service makes SwarmKit count again.
+const MISCOUNT: chrono::Duration = chrono::Duration::seconds(5);
 
 /// What the driver has to do next.
 #[expect(clippy::large_enum_variant, reason = "one is made a look, and none is kept")]
@@ -148,7 +148,7 @@ impl<'a> Planner<'a, '_> {
         let update = Observation::update(service);
         let counting = matches!(update, Some(UpdateState::Updating | UpdateState::RollbackStarted));
         let applied = self.deployment().applied_at.unwrap_or(self.seen.now);
-        let due = !counting && self.seen.now - applied > SURPLUS;
+        let due = !counting && self.seen.now - applied > MISCOUNT;
         let miscounted = match self.seen.count(service) {
             Ordering::Greater => true,
             // On the way in, Swarm could not roll back any more what is sent again.
