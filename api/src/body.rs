@@ -2,12 +2,13 @@
 //! across fields, then parsed. Whatever is wrong comes out as violations, all of them at once.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use model::Error;
-use model::error::Violation;
+use model::error::{ErrorCode, Violation};
 use poem::error::ReadBodyError;
-use poem::http::header::CONTENT_LENGTH;
+use poem::http::header::{CONTENT_LENGTH, EXPECT};
 use poem::{Request, RequestBody};
 use poem_openapi::error::ContentTypeError;
 use poem_openapi::payload::{Json, Payload};
@@ -15,10 +16,13 @@ use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::ParseFromJSON;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
+use tokio::time::timeout;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::document::document;
+use crate::json;
 use crate::problem::Problem;
+use crate::state::State;
 
 /// Most bytes of a body.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
@@ -38,7 +42,7 @@ impl<T> Body<T> {
 }
 
 /// Most bytes of a body that is too large which are read, to be thrown away.
-const MAX_DRAIN: usize = 4 * 1024 * 1024;
+const MAX_DRAIN: usize = 32 * 1024 * 1024;
 
 /// Reads on, so that a client that is still writing gets to read the answer: a connection that is
 /// closed on unread bytes is reset, and the answer with it.
@@ -51,6 +55,20 @@ async fn drain(body: poem::Body) {
             return;
         }
     }
+}
+
+/// The whole body, where it is not too large.
+async fn bytes(request: &Request, body: &mut RequestBody) -> poem::Result<Vec<u8>> {
+    let body = body.take()?;
+    let length = request.header(CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) {
+        // Who expects to be told whether to send it has sent nothing, and would begin to.
+        if request.header(EXPECT).is_none() {
+            drain(body).await;
+        }
+        return Err(ReadBodyError::PayloadTooLarge.into());
+    }
+    Ok(body.into_bytes_limit(MAX_BODY).await?.to_vec())
 }
 
 impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
@@ -78,12 +96,13 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let length = request.header(CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
-        if length.is_some_and(|length| length > MAX_BODY) {
-            drain(body.take()?).await;
-            return Err(ReadBodyError::PayloadTooLarge.into());
-        }
-        let bytes = body.take()?.into_bytes_limit(MAX_BODY).await?.to_vec();
+        let state = request.data::<Arc<State>>().ok_or_else(|| {
+            Problem::from(Error::internal("a request without the process's state"))
+        })?;
+        let bytes = timeout(state.patience, bytes(request, body)).await.unwrap_or_else(|_| {
+            let message = format!("the body did not come within {} s", state.patience.as_secs());
+            Err(Problem::from(Error::new(ErrorCode::RequestTimeout, message)).into())
+        })?;
         if bytes.is_empty() {
             // Where every field has a default, `curl -X POST` without a body is a whole request.
             let value = read(Value::Object(serde_json::Map::new())).map_err(Problem::from)?;
@@ -93,14 +112,8 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
             Some(media_type) if Json::<T>::check_content_type(media_type) => {}
             Some(_) | None => return Err(ContentTypeError::ExpectContentType.into()),
         }
-        let json = serde_json::from_slice(&bytes).map_err(|error| {
-            let rule = format!(
-                "must be JSON; it is not at line {}, column {}",
-                error.line(),
-                error.column()
-            );
-            Problem::from(Error::invalid(vec![Violation::new("body", rule)]))
-        })?;
+        let json = json::parse(&bytes)
+            .map_err(|rule| Problem::from(Error::invalid(vec![Violation::new("body", rule)])))?;
         Ok(Self { value: read(json).map_err(Problem::from)?, bytes })
     }
 }

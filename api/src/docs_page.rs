@@ -19,7 +19,6 @@ pub(crate) fn answer() -> Response {
     Response::builder()
         .content_type("text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, POLICY)
-        .header(header::REFERRER_POLICY, "no-referrer")
         .body(PAGE.as_str())
 }
 

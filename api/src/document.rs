@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub(crate) use routes::Routes;
+pub(crate) use routes::{Routes, UNDOCUMENTED};
 
 use crate::endpoints;
 use crate::schema::Schema;
@@ -145,7 +145,7 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{name}");
                 assert_eq!(operation["security"].is_array(), path.starts_with("/v1"), "{name}");
                 if path.starts_with("/v1") {
-                    for status in ["401", "404", "500", "503"] {
+                    for status in ["400", "401", "403", "404", "406", "500", "503", "504"] {
                         assert!(operation["responses"][status].is_object(), "{name} {status}");
                     }
                 }

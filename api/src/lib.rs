@@ -14,14 +14,17 @@ mod done;
 mod endpoints;
 mod entity_tag;
 mod idempotency;
+mod json;
 mod middleware;
 mod page;
 mod problem;
 mod problems_page;
 mod schema;
+mod server;
 mod settings;
 mod spec;
 mod state;
+mod tls;
 mod word;
 
 use std::sync::Arc;
@@ -30,11 +33,10 @@ use std::time::Duration;
 use db::Database;
 use db::migrations::schema_check;
 use db::platform::platform_get;
-use model::{Error, Result};
 use poem::endpoint::make_sync;
-use poem::listener::Acceptor;
-use poem::{Endpoint, EndpointExt as _, Response, Route, Server, get};
+use poem::{Endpoint, EndpointExt as _, Response, Route, get};
 use queue::{DeadLetters, Relay};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{LogFormat, Settings};
@@ -42,13 +44,9 @@ pub use settings::{LogFormat, Settings};
 use authentication::Authentication;
 use changes::Changes;
 use endpoints::health::DatabaseHealth;
-use middleware::Bounds;
+use middleware::{Bounds, Cors};
+use server::Server;
 use state::State;
-
-/// How long requests in progress may take once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
-/// When a connection on which nothing happens is closed: longer than any request takes.
-const IDLE: Duration = Duration::from_secs(120);
 
 /// The OpenAPI document as JSON, indented: what `/openapi.json` answers, and what the repository
 /// keeps a copy of.
@@ -57,16 +55,20 @@ pub fn openapi_document() -> String {
 }
 
 /// Serves until `shutdown`, then finishes the requests in progress (within 30 seconds). Fails at
-/// once where the database is not there, was never set up, or has an older schema than this build.
+/// once where a setting names what is not there, and where the database is not, was never set up, or has
+/// an older schema than this build.
 pub async fn serve(
     settings: Settings,
-    acceptor: impl Acceptor + 'static,
+    listener: TcpListener,
     shutdown: CancellationToken,
-) -> Result<()> {
+) -> anyhow::Result<()> {
+    let tls = settings.tls().map(tls::acceptor).transpose()?;
+    let patience = Duration::from_secs(settings.client_timeout);
     let database = Database::new(settings.database_url, settings.database_connections)?;
     schema_check(&database).await?;
     let platform = platform_get(&database).await?;
-    tracing::info!(platform = platform.name, "the API serves");
+    let address = listener.local_addr()?;
+    tracing::info!(platform = platform.name, %address, tls = tls.is_some(), "the API serves");
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
     let authentication = Authentication::new(database.clone());
@@ -82,20 +84,19 @@ pub async fn serve(
         ),
         changes: Changes::start(database.clone(), authentication.clone(), background.clone()),
         authentication,
+        patience,
         stopping: shutdown.clone(),
         database,
     };
     let _end_background = background.drop_guard();
-    let routes = routes(Arc::new(state), Bounds::new(settings.max_in_flight));
-    Server::new_with_acceptor(acceptor)
-        .name("api")
-        .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(routes, shutdown.cancelled_owned(), Some(DRAIN))
-        .await
-        .map_err(Error::internal)
+    let (cors, bounds) = (Cors::new(settings.cors_origins), Bounds::new(settings.max_in_flight));
+    let routes = routes(Arc::new(state), cors, bounds);
+    let server = Server { listener, tls, connections: settings.max_connections, patience };
+    server.run(routes, shutdown).await;
+    Ok(())
 }
 
-fn routes(state: Arc<State>, bounds: Bounds) -> impl Endpoint<Output = Response> {
+fn routes(state: Arc<State>, cors: Cors, bounds: Bounds) -> impl Endpoint<Output = Response> {
     // Made before the first request: every request needs it.
     let text = document::document().text();
     let document =
@@ -105,5 +106,5 @@ fn routes(state: Arc<State>, bounds: Bounds) -> impl Endpoint<Output = Response>
         .at("/docs", get(make_sync(|_| docs_page::answer())))
         .at(problems_page::PATH, get(make_sync(|_| problems_page::answer())))
         .nest_no_strip("/", endpoints::service());
-    middleware::around(routes.data(state), bounds)
+    middleware::around(routes.data(state), cors, bounds)
 }

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use api::{LogFormat, Settings};
 use clap::Parser as _;
 use model::error::chain;
-use poem::listener::TcpAcceptor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +31,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let shutdown = CancellationToken::new();
     end_with_signals(shutdown.clone())?;
-    Ok(api::serve(settings, TcpAcceptor::from_tokio(listener)?, shutdown).await?)
+    api::serve(settings, listener, shutdown).await
 }
 
 fn start_log(settings: &Settings) {

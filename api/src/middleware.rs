@@ -1,13 +1,17 @@
 //! What every request passes on its way in and out, outermost first:
 //!
 //! 1. `request`: gives it an id, logs one line about it, adds the headers of every answer;
-//! 2. `problems`: turns whatever failed, panics too, into problem details;
-//! 3. `bounds`: bounds how many are worked on at once, and for how long;
-//! 4. `query`: refuses query parameters that the route does not know.
+//! 2. `cors`: lets pages of the origins that the operator lists call, and read failures as well;
+//! 3. `problems`: turns whatever failed, panics too, into problem details;
+//! 4. `bounds`: bounds how many are worked on at once, and for how long;
+//! 5. `headers`: refuses what can be read in two ways, and answers that the caller would not take;
+//! 6. `query`: refuses query parameters that the route does not know.
 //!
 //! The size of bodies is bounded where they are read (`crate::body`).
 
 mod bounds;
+mod cors;
+mod headers;
 mod problems;
 mod query;
 mod request;
@@ -15,17 +19,21 @@ mod request;
 use poem::{Endpoint, EndpointExt as _, Request, Response};
 
 pub(crate) use bounds::Bounds;
+pub(crate) use cors::{Cors, origin};
 pub(crate) use request::RequestId;
 
 /// Puts the whole of it around `routes`.
 pub(crate) fn around(
     routes: impl Endpoint<Output = Response> + 'static,
+    cors: Cors,
     bounds: Bounds,
 ) -> impl Endpoint<Output = Response> {
     routes
         .around(query::known)
+        .around(headers::checked)
         .around(move |next, request| bounds.clone().keep(next, request))
         .around(problems::told)
+        .around(move |next, request| cors.clone().told(next, request))
         .around(request::traced)
 }
 
@@ -51,7 +59,7 @@ mod tests {
         if let Some(id) = id {
             request = request.header("x-request-id", id);
         }
-        let endpoint = around(routes, Bounds::new(1));
+        let endpoint = around(routes, Cors::new(Vec::new()), Bounds::new(1));
         let mut response = endpoint.get_response(request.finish()).await;
         let body = response.take_body().into_json().await.unwrap_or_default();
         (response, body)

@@ -50,6 +50,8 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::IdempotencyKeyInFlight => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -84,6 +86,8 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
             "The first request with this idempotency key has no answer yet"
         }
         ErrorCode::TooLarge => "The body is too large",
+        ErrorCode::NotAcceptable => "No media type of the answer is accepted",
+        ErrorCode::RequestTimeout => "The body did not come in time",
         ErrorCode::UnsupportedMediaType => "The body is not of a media type that is taken",
         ErrorCode::Overloaded => "Too many requests are in progress",
         ErrorCode::Unavailable => "A part of the platform does not answer",

@@ -1,5 +1,7 @@
 //! The state of an API process: what all requests share.
 
+use std::time::Duration;
+
 use db::Database;
 use model::platform::Platform;
 use queue::{DeadLetters, RelayHandle};
@@ -25,6 +27,8 @@ pub(crate) struct State {
     pub(crate) dead_letters: DeadLetters,
     /// Deployments that change.
     pub(crate) changes: Changes,
+    /// How long a client may take over its part.
+    pub(crate) patience: Duration,
     /// Canceled when the process was asked to stop.
     pub(crate) stopping: CancellationToken,
 }

@@ -17,6 +17,7 @@ use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use crate::address;
 use crate::failure;
 use crate::now::now;
 use crate::tokens::{NewToken, TokenRow, token_insert};
@@ -136,7 +137,7 @@ async fn pool_insert(connection: &mut AsyncPgConnection, pool: Ipv4Net) -> diese
 }
 
 async fn connect(url: &SecretString) -> Result<AsyncPgConnection> {
-    AsyncPgConnection::establish(url.expose_secret())
+    address::connect(url.expose_secret())
         .await
         .map_err(|error| Error::unavailable("the database", error))
 }

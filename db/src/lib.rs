@@ -4,6 +4,7 @@
 //! are confined to as an argument: a tenant's rows cannot be asked for without an [`OrgScope`].
 //! Nothing in here knows of HTTP, AMQP or Docker.
 
+mod address;
 pub mod app_status;
 pub mod apps;
 pub mod audit;

@@ -1,11 +1,12 @@
 //! The schema's migrations, embedded in the binary. Run as the owner's role, by `worker migrate`
 //! or `worker bootstrap`; no other process changes the schema.
 
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::address;
 use crate::failure;
 use crate::pool::Database;
 
@@ -26,7 +27,7 @@ pub async fn revert_all(url: &SecretString) -> Result<()> {
 }
 
 async fn harness(url: &SecretString) -> Result<AsyncMigrationHarness<AsyncPgConnection>> {
-    let connection = AsyncPgConnection::establish(url.expose_secret())
+    let connection = address::connect(url.expose_secret())
         .await
         .map_err(|error| Error::unavailable("the database", error))?;
     Ok(AsyncMigrationHarness::new(connection))

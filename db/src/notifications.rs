@@ -1,13 +1,14 @@
 //! Postgres's NOTIFY as a stream: which deployments changed, and that something about tokens did. A hint, never data: whoever hears it
 //! looks into the tables, and looks now and then even if nothing was heard.
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::{Stream, StreamExt};
 use model::id::DeploymentId;
 use model::{Error, Result};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
+use crate::address;
 use crate::failure;
 use crate::pool::Database;
 
@@ -30,7 +31,7 @@ pub enum Notice {
 
 /// Starts to listen.
 pub async fn listen(database: &Database) -> Result<Listener> {
-    let mut connection = AsyncPgConnection::establish(database.url().expose_secret())
+    let mut connection = address::connect(database.url().expose_secret())
         .await
         .map_err(|error| Error::unavailable("the database", error))?;
     let heard = format!("LISTEN skep_deployments; LISTEN {CREDENTIALS}");

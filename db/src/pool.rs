@@ -10,13 +10,13 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures::poll;
 use model::id::{OrganizationId, UserId};
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::failure;
+use crate::{address, failure};
 use crate::scope::OperatorScope;
 
 /// How long a request waits for a connection before it is told that the database is not there.
@@ -37,7 +37,7 @@ pub type Connection = Object<AsyncPgConnection>;
 
 /// Connects, and sets the limits once for the connection's life.
 async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
-    let mut connection = AsyncPgConnection::establish(url).await?;
+    let mut connection = address::connect(url).await?;
     let set = connection.batch_execute(LIMITS).await;
     set.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
@@ -51,8 +51,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// A pool of at most `connections`; connects when it is first asked.
+    /// A pool of at most `connections`; connects when it is first asked. Fails where the URL asks for TLS in a way
+    /// that cannot be had.
     pub fn new(url: SecretString, connections: usize) -> Result<Self> {
+        address::check(&url)?;
         // `Fast` trusts a connection that is not known to be closed, and saves one SELECT each
         // checkout; a query on a connection that died meanwhile fails as `unavailable`.
         let mut config = ManagerConfig::default();

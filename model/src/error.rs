@@ -57,6 +57,10 @@ text_enum! {
         IdempotencyKeyInFlight => "idempotency_key_in_flight",
         /// The body is larger than the endpoint takes.
         TooLarge => "too_large",
+        /// Nothing that the endpoint answers is of a media type that the request accepts.
+        NotAcceptable => "not_acceptable",
+        /// The body took longer to come than the platform waits.
+        RequestTimeout => "request_timeout",
         /// The body is not of a media type that the endpoint takes.
         UnsupportedMediaType => "unsupported_media_type",
         /// Too many requests are in progress; try again.

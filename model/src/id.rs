@@ -162,7 +162,8 @@ fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, uuid: Uuid) -> fmt::Result
 fn read_id(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     text.strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('_'))
-        .and_then(|rest| Ulid::from_string(rest).ok())
+        // Of the decoder's other spellings only capitals are ours; it also drops what is more than 128 bits.
+        .and_then(|rest| Ulid::from_string(rest).ok().filter(|id| id.to_string().eq_ignore_ascii_case(rest)))
         .map(Uuid::from)
         .ok_or(InvalidId { prefix })
 }

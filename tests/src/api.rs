@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::api::{LogFormat, Settings};
-use anyhow::{Context, Result, anyhow, bail};
-use poem::listener::{Acceptor as _, Listener as _, TcpListener};
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// A serving API. Dropped, it stops.
 pub struct Api {
     url: String,
-    serving: JoinHandle<model::Result<()>>,
+    serving: JoinHandle<Result<()>>,
     shutdown: DropGuard,
 }
 
@@ -25,7 +25,13 @@ pub fn settings(database_url: String, amqp_url: String, queue_prefix: String) ->
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         queue_prefix,
         database_connections: 6,
+        tls_certificate: None,
+        tls_key: None,
+        metrics_listen: None,
+        cors_origins: Vec::new(),
         max_in_flight: 64,
+        max_connections: 256,
+        client_timeout: 30,
         log: "error".into(),
         log_format: LogFormat::Text,
     }
@@ -34,12 +40,10 @@ pub fn settings(database_url: String, amqp_url: String, queue_prefix: String) ->
 impl Api {
     /// Starts to serve.
     pub async fn start(settings: Settings) -> Result<Self> {
-        let acceptor = TcpListener::bind(settings.listen).into_acceptor().await?;
-        let bound = acceptor.local_addr();
-        let address = bound.first().and_then(|address| address.as_socket_addr());
-        let url = format!("http://{}", address.context("the API listens nowhere")?);
+        let listener = TcpListener::bind(settings.listen).await?;
+        let url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(::api::serve(settings, acceptor, stop.clone()));
+        let serving = tokio::spawn(::api::serve(settings, listener, stop.clone()));
         Ok(Self { url, serving, shutdown: stop.drop_guard() })
     }
 
@@ -60,7 +64,7 @@ impl Api {
     /// How it ended by itself; an error where it has not after `longest`.
     pub async fn ended(&mut self, longest: Duration) -> Result<Result<()>> {
         let ended = timeout(longest, &mut self.serving).await.context("the API still serves")?;
-        Ok(ended?.map_err(|error| anyhow!(error.chain())))
+        Ok(ended?)
     }
 
     /// Asks it to stop, and waits until it has.

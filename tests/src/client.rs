@@ -42,6 +42,16 @@ impl Client {
         Self { token: token.map(str::to_owned), ..self.clone() }
     }
 
+    /// The address of the API that it asks.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The token that it asks with.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same, at another API process.
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }

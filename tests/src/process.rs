@@ -60,7 +60,7 @@ impl Process {
         })?;
         let url = wait_for("an API that listens", LISTENING, async || {
             let told = |line: String| {
-                let (_, address) = line.split_once("addr=socket://")?;
+                let (_, address) = line.split_once("address=")?;
                 Some(format!("http://{}", address.split_whitespace().next()?))
             };
             Ok(process.log().into_iter().find_map(told))

@@ -171,16 +171,14 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     };
     let (keyed, conditional) = (takes("Idempotency-Key"), takes("If-Match"));
     let body = operation.get("requestBody").is_some();
-    let operators = operation["security"][0]["operator_token"].is_array();
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     // One Rust type documents the errors of all operations; here go those that one cannot have.
     responses.retain(|status, _| match status.as_str() {
         "409" => method != "get",
-        "413" | "415" => body,
+        "408" | "413" | "415" => body,
         "412" => conditional,
         "422" => keyed,
-        "403" => operators,
-        "400" | "401" | "404" | "504" => path.starts_with("/v1"),
+        "401" | "403" | "404" | "504" => path.starts_with("/v1"),
         _ => true,
     });
     for (status, response) in responses {
@@ -274,7 +272,7 @@ mod tests {
         document = finish(document);
         let get = &document["paths"]["/v1/apps/{app}"]["get"];
         let statuses: Vec<&String> = get["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "400"]);
+        assert_eq!(statuses, ["200", "400", "403"]);
         assert_eq!(get["responses"]["400"]["description"], "Codes: `invalid`.");
         assert!(get["responses"]["200"]["headers"]["Location"].is_object());
         assert!(get["responses"]["200"]["content"]["application/json"].is_object());

@@ -58,6 +58,11 @@ impl Route {
         fits && parts.next().is_none()
     }
 
+    /// Whether its answers are JSON; the pages for people are not.
+    pub(crate) fn answers_json(&self) -> bool {
+        self.template != "/docs" && self.template != crate::problems_page::PATH
+    }
+
     /// The path with its variables' names.
     pub(crate) fn template(&self) -> &str {
         &self.template

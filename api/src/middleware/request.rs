@@ -4,13 +4,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::id::AuditId;
-use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+use poem::http::uri::Scheme;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use poem::{Endpoint, Request, Response};
 
-use crate::document::document;
+use crate::document::{UNDOCUMENTED, document};
 
 /// Longest id that a caller may choose, in characters.
 const MAX_LENGTH: usize = 64;
+
+/// What every answer tells a browser.
+const EVERYWHERE: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+/// An answer that is no page has nothing to load or to run; pages bring a policy of their own.
+const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
+/// For a year. Said within TLS only: in clear text it must not be heard.
+const ONLY_TLS: &str = "max-age=31536000";
 
 static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,6 +59,11 @@ where
     let id = RequestId::chosen(request.headers()).unwrap_or_else(RequestId::made);
     request.set_data(id.clone());
     let method = request.method().clone();
+    if method == Method::HEAD {
+        // Answered as GET is, by whatever answers that; the connection leaves the body out.
+        request.set_method(Method::GET);
+    }
+    let within_tls = *request.scheme() == Scheme::HTTPS;
     let path = request.uri().path();
     let route = document().routes().find(path).map_or("-", |route| route.template());
     let tenants = path.starts_with("/v1/");
@@ -55,8 +72,16 @@ where
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(HEADER.clone(), id);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if tenants {
+    for (name, value) in &EVERYWHERE {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE));
+    }
+    if within_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_TLS));
+    }
+    if !UNDOCUMENTED.contains(&route) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let status = response.status().as_u16();
