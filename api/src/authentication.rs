@@ -15,6 +15,8 @@ use model::token::{is_secret, secret_hash};
 use model::{Error, Result};
 use moka::future::Cache;
 
+use crate::measures;
+
 /// How long an answer is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Most answers that are kept.
@@ -48,6 +50,7 @@ impl Authentication {
         if !is_secret(token) {
             return Err(unauthenticated());
         }
+        measures::token_checked();
         let question = (secret_hash(token), organization.cloned());
         let look_up = self.look_up(token, organization);
         let answer = self.answers.try_get_with_by_ref(&question, look_up).await.map_err(again)?;
@@ -71,6 +74,7 @@ impl Authentication {
         token: &str,
         organization: Option<&Segment<OrganizationId>>,
     ) -> Result<Option<Arc<Holder>>> {
+        measures::token_looked_up();
         let found = credential_find(&self.database, &secret_hash(token), organization).await?;
         if let Some(holder) = &found
             && holder.is_used_lately != Some(true)

@@ -16,13 +16,15 @@ use model::error::Violation;
 use poem::http::{HeaderName, header};
 use poem::{IntoResponse, Request, RequestBody, Response};
 use poem_openapi::payload::{Json, Payload};
-use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::Problem;
 
+/// What the headers look like.
+pub(crate) const PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
 /// What the headers hold.
 const RULE: &str = "entity tags as a GET answered them in `ETag`, separated by commas, or *";
 /// Most tags of a request.
@@ -175,7 +177,10 @@ macro_rules! header_extractor {
             }
 
             fn param_schema_ref() -> Option<MetaSchemaRef> {
-                Some(String::schema_ref())
+                Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
+                    pattern: Some(PATTERN.into()),
+                    ..MetaSchema::new("string")
+                })))
             }
 
             async fn from_request(

@@ -15,8 +15,11 @@ mod endpoints;
 mod entity_tag;
 mod idempotency;
 mod json;
+mod measures;
 mod middleware;
 mod page;
+#[cfg(test)]
+mod parsers;
 mod problem;
 mod problems_page;
 mod schema;
@@ -27,6 +30,7 @@ mod state;
 mod tls;
 mod word;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +66,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    queue::check(&settings.amqp_url)?;
     let tls = settings.tls().map(tls::acceptor).transpose()?;
     let patience = Duration::from_secs(settings.client_timeout);
     let database = Database::new(settings.database_url, settings.database_connections)?;
@@ -69,6 +74,12 @@ pub async fn serve(
     let platform = platform_get(&database).await?;
     let address = listener.local_addr()?;
     tracing::info!(platform = platform.name, %address, tls = tls.is_some(), "the API serves");
+    if let Some(address) = settings.metrics_listen {
+        let sampled = database.clone();
+        telemetry::listen(address, move || ready(measures::sample(&sampled)), shutdown.clone())?;
+        measures::describe();
+        tracing::info!(%address, "tells metrics");
+    }
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
     let authentication = Authentication::new(database.clone());

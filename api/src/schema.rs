@@ -8,10 +8,12 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
 use model::error::Violation;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+pub(crate) use words::ANY_TEXT;
 #[cfg(test)]
 pub(crate) use words::PATTERNS;
 use words::rule_of;
@@ -48,6 +50,7 @@ enum Kind {
         least: usize,
         most: usize,
         pattern: Option<Regex>,
+        date_time: bool,
         words: Vec<String>,
     },
     Number {
@@ -78,6 +81,7 @@ impl Schema {
                     Some(pattern) => Some(Regex::new(pattern).ok()?),
                     None => None,
                 },
+                date_time: map.get("format").is_some_and(|format| format == "date-time"),
                 words: texts(&map, "enum"),
             },
             Some(name @ ("integer" | "number")) => read_number(&map, name == "integer"),
@@ -161,9 +165,10 @@ impl Schema {
     fn fits(&self, value: &Value) -> bool {
         match (&self.kind, value) {
             (Kind::Any, _) | (Kind::Boolean, Value::Bool(_)) => true,
-            (Kind::Text { least, most, pattern, words }, Value::String(text)) => {
+            (Kind::Text { least, most, pattern, date_time, words }, Value::String(text)) => {
                 (*least..=*most).contains(&text.chars().count())
                     && pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+                    && (!date_time || DateTime::parse_from_rfc3339(text).is_ok())
                     && (words.is_empty() || words.contains(text))
             }
             (Kind::Number { integer, least, most }, Value::Number(number)) => {
@@ -264,6 +269,7 @@ mod tests {
                         { "$ref": "#/components/schemas/Size" }, { "maximum": 3.0 } ] },
                     "words": { "type": "array", "maxItems": 2, "items": { "type": "string" } },
                     "order": { "type": "string", "enum": ["up", "down"] },
+                    "at": { "type": "string", "format": "date-time" },
                     "step": { "oneOf": [{ "type": "integer", "minimum": 1.0 },
                         { "type": "string", "enum": ["all"] }] },
                     "env": { "type": "object", "additionalProperties": { "type": "string" } },
@@ -290,7 +296,7 @@ mod tests {
     fn what_fits_passes() {
         let all = json!({
             "name": "web", "share": 0.5, "size": 3, "words": ["a"], "order": "up",
-            "env": { "A": "b" }, "inner": { "on": true }, "step": "all",
+            "env": { "A": "b" }, "inner": { "on": true }, "step": "all", "at": "2026-11-21T00:00:00+01:00",
         });
         assert_eq!(faults(&all), []);
         assert_eq!(faults(&json!({ "name": "web", "share": null, "inner": null })), []);
@@ -310,6 +316,9 @@ mod tests {
             told("words", "a list of at most 2 entries, each a text")
         );
         assert_eq!(fault(json!({ "order": "left" })), told("order", "one of up, down"));
+        for bad in ["2026-13-01T00:00:00Z", "tomorrow", ""] {
+            assert_eq!(fault(json!({ "at": bad })), told("at", "a date and time as in RFC 3339"));
+        }
         for bad in [json!(0), json!("some"), json!(true)] {
             let rule = "an integer of at least 1, or one of all";
             assert_eq!(fault(json!({ "step": bad })), told("step", rule));

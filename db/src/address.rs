@@ -2,21 +2,18 @@
 //! here (a certificate that nobody verifies protects from nobody), and `sslrootcert=FILE` for the certificates to
 //! trust, instead of the system's. What could end in clear text though TLS was asked for is refused.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use model::{Error, Result};
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::form_urlencoded;
+
+use crate::trust::client_config;
 
 /// Where Postgres is, and how it is spoken to.
 struct Address {
@@ -36,9 +33,8 @@ pub(crate) fn check(url: &SecretString) -> Result<()> {
 pub(crate) async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let Address { url, tls } = Address::read(url).map_err(ConnectionError::InvalidConnectionUrl)?;
     let Some(tls) = tls else { return AsyncPgConnection::establish(&url).await };
-    let bad = |error: tokio_postgres::Error| {
-        ConnectionError::BadConnection(model::error::chain(&error))
-    };
+    let bad =
+        |error: tokio_postgres::Error| ConnectionError::BadConnection(model::error::chain(&error));
     let mut config: Config = url.parse().map_err(bad)?;
     let (client, connection) = config.ssl_mode(SslMode::Require).connect(tls).await.map_err(bad)?;
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
@@ -50,7 +46,9 @@ impl Address {
         let (mut wanted, mut trusted, mut others) = (false, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let read = form_urlencoded::parse(pair.as_bytes()).next();
-            let (name, value) = read.map(|(name, value)| (name.into_owned(), value.into_owned())).unwrap_or_default();
+            let (name, value) = read
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .unwrap_or_default();
             match (name.as_str(), value.as_str()) {
                 ("sslmode", "require" | "verify-full") => wanted = true,
                 ("sslmode", "disable") => {}
@@ -65,36 +63,19 @@ impl Address {
             }
         }
         let tls = match (wanted, trusted) {
-            (true, trusted) => Some(MakeRustlsConnect::new(config(trusted.as_deref())?)),
+            (true, trusted) => Some(MakeRustlsConnect::new(client_config(trusted.as_deref())?)),
             (false, None) => None,
             (false, Some(_)) => {
                 return Err("sslrootcert without sslmode=verify-full would be for nothing".into());
             }
         };
-        let url = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+        let url = if others.is_empty() {
+            base.to_owned()
+        } else {
+            format!("{base}?{}", others.join("&"))
+        };
         Ok(Self { url, tls })
     }
-}
-
-/// What a TLS client trusts: the certificates of this file, or the system's.
-fn config(trusted: Option<&Path>) -> Result<ClientConfig, String> {
-    let (source, certificates) = match trusted {
-        Some(file) => {
-            let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let source = format!("the file {}", file.display());
-            (source.clone(), read.map_err(|error| format!("cannot read the certificates in {source}: {error}"))?)
-        }
-        None => ("the system's store".to_owned(), rustls_native_certs::load_native_certs().certs),
-    };
-    let mut roots = RootCertStore::empty();
-    let (taken, _) = roots.add_parsable_certificates(certificates);
-    if taken == 0 {
-        return Err(format!("{source} holds no certificate to trust"));
-    }
-    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod transition;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
@@ -16,6 +17,7 @@ use model::Result;
 use model::deployment::{Deployment, WORK_VERSION};
 use model::id::{DeploymentId, WorkerId};
 use model::schema::deployments;
+use model::status::Status;
 
 pub(crate) use transition::app_unset;
 pub use transition::{Live, Marks, Transition, ledger_mark, ledger_transition};
@@ -167,6 +169,21 @@ pub async fn ledger_read(
         .await
         .optional()
         .map_err(failure::postgres)
+}
+
+/// How many deployments there are in each status that is no end; statuses without any included.
+pub async fn ledger_counts(database: &Database) -> Result<Vec<(Status, i64)>> {
+    let mut connection = database.connection().await?;
+    let counted: Vec<(Status, i64)> = deployments::table
+        .filter(deployments::finished_at.is_null())
+        .group_by(deployments::status)
+        .select((deployments::status, count_star()))
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    let unfinished = Status::ALL.iter().filter(|status| !status.is_terminal());
+    let count = |status: &Status| counted.iter().find(|(found, _)| found == status);
+    Ok(unfinished.map(|status| (*status, count(status).map_or(0, |(_, count)| *count))).collect())
 }
 
 /// How many deployments wait or are being driven: zero when everything accepted has its verdict.

@@ -34,6 +34,7 @@ pub mod scope;
 pub mod segment;
 pub mod subnets;
 pub mod tokens;
+pub mod trust;
 pub mod work;
 
 pub use failure::Failure;

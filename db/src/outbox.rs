@@ -45,6 +45,12 @@ pub async fn outbox_take(database: &Database, limit: i64) -> Result<OutboxBatch>
     Ok(OutboxBatch { connection, rows })
 }
 
+/// How many wake-ups the broker has not confirmed yet.
+pub async fn outbox_length(database: &Database) -> Result<i64> {
+    let mut connection = database.connection().await?;
+    outbox::table.count().get_result(&mut connection).await.map_err(failure::postgres)
+}
+
 impl OutboxBatch {
     /// The wake-ups.
     pub fn rows(&self) -> &[OutboxRow] {

@@ -16,8 +16,8 @@ use model::id::{OrganizationId, UserId};
 use model::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{address, failure};
 use crate::scope::OperatorScope;
+use crate::{address, failure};
 
 /// How long a request waits for a connection before it is told that the database is not there.
 const WAIT: Duration = Duration::from_secs(3);
@@ -48,6 +48,17 @@ async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     url: SecretString,
+}
+
+/// How many connections there are, and how many more are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUse {
+    /// Connections at rest.
+    pub idle: usize,
+    /// Connections that somebody works on.
+    pub used: usize,
+    /// Who waits for one.
+    pub waiting: usize,
 }
 
 impl Database {
@@ -105,6 +116,13 @@ impl Database {
             }
         }
         Ok(connection)
+    }
+
+    /// How the pool is used.
+    pub fn pool(&self) -> PoolUse {
+        let status = self.pool.status();
+        let used = status.size.saturating_sub(status.available);
+        PoolUse { idle: status.available, used, waiting: status.waiting }
     }
 
     /// Whether Postgres answers.

@@ -163,7 +163,9 @@ fn read_id(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     text.strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('_'))
         // Of the decoder's other spellings only capitals are ours; it also drops what is more than 128 bits.
-        .and_then(|rest| Ulid::from_string(rest).ok().filter(|id| id.to_string().eq_ignore_ascii_case(rest)))
+        .and_then(|rest| {
+            Ulid::from_string(rest).ok().filter(|id| id.to_string().eq_ignore_ascii_case(rest))
+        })
         .map(Uuid::from)
         .ok_or(InvalidId { prefix })
 }

@@ -4,6 +4,7 @@
 //! the change it tells of was committed, confirmed by the broker, and safe to lose, to repeat and
 //! to receive late. No secret travels here.
 
+mod address;
 mod backoff;
 pub mod consumer;
 pub mod dead;
@@ -11,13 +12,17 @@ mod link;
 pub mod relay;
 mod topology;
 
+pub use address::check;
 pub use consumer::{Consumer, Wakeup};
 pub use dead::DeadLetters;
 pub use relay::{Relay, RelayHandle};
 
-/// What can go wrong between us and the broker; all of it is answered by connecting again.
+/// What can go wrong between us and the broker; all of it but a bad address is answered by connecting again.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
+    /// The URL cannot be meant, or names certificates that cannot be read.
+    #[error("the broker's URL: {0}")]
+    Address(String),
     /// The broker or the connection to it failed.
     #[error("the broker failed")]
     Amqp(#[from] lapin::Error),

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::BrokerError;
+use crate::{BrokerError, address};
 
 /// How long connecting, declaring or publishing may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ impl Link {
     pub(crate) async fn open(url: &SecretString, name: &str) -> Result<Self, BrokerError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let open = async {
-            let connection = Connection::connect(url.expose_secret(), properties).await?;
+            let connection = address::connect(url, properties).await?;
             let channel = connection.create_channel().await?;
             // Without it the broker confirms nothing and a lost message goes unnoticed.
             channel.confirm_select(ConfirmSelectOptions::default()).await?;

@@ -187,8 +187,10 @@ impl Found<'_> {
                 self.tell(place, &format!("has a narrower {name}"));
             }
         }
-        if new.get("pattern").is_some() && old.get("pattern") != new.get("pattern") {
-            self.tell(place, "has another pattern");
+        for name in ["pattern", "multipleOf"] {
+            if new.get(name).is_some() && old.get(name) != new.get(name) {
+                self.tell(place, &format!("has another {name}"));
+            }
         }
     }
 

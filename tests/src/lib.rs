@@ -9,11 +9,13 @@
 pub mod answer;
 pub mod api;
 pub mod broker;
+pub mod certificates;
 pub mod client;
 pub mod compatibility;
 pub mod contract;
 pub mod database;
 pub mod docker;
+pub mod encrypted_postgres;
 pub mod environment;
 pub mod holders;
 pub mod images;

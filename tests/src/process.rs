@@ -1,6 +1,7 @@
 //! Processes of Skep that are really processes, so that they can be killed as a machine kills them.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,8 @@ pub struct ProcessSettings {
     pub amqp_url: String,
     /// Prefix of the queues.
     pub queue_prefix: String,
+    /// Where it tells metrics, where it does.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Process {
@@ -85,6 +88,7 @@ impl Process {
             .env("AMQP_URL", &settings.amqp_url)
             .env("SKEP_QUEUE_PREFIX", &settings.queue_prefix)
             .env("SKEP_LOG_FORMAT", "text")
+            .envs(settings.metrics.map(|address| ("SKEP_METRICS_LISTEN", address.to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! One test's installation of Skep: database, queues, API, and workers where the test asks for them.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -136,7 +137,30 @@ impl Skep {
             database_url,
             amqp_url: self.amqp_url.clone(),
             queue_prefix: self.queue_prefix(),
+            metrics: None,
         }
+    }
+
+    /// Starts an API process that tells metrics; also where it listens, and where it tells them.
+    pub async fn start_measured_api(&self) -> Result<(Process, String, String)> {
+        let address = free_address()?;
+        let settings = self.process_settings(self.database.api_url()?);
+        let (process, url) =
+            Process::api(&ProcessSettings { metrics: Some(address), ..settings }).await?;
+        Ok((process, url, format!("http://{address}")))
+    }
+
+    /// Starts a worker that tells metrics, beside those of the story; also where it tells them.
+    pub async fn start_measured_worker(&self) -> Result<(Process, String)> {
+        self.driven.store(true, Ordering::Relaxed);
+        let address = free_address()?;
+        let settings = self.process_settings(self.database.worker_url()?);
+        let process = Process::worker(&ProcessSettings { metrics: Some(address), ..settings })?;
+        wait_until("a worker that tells metrics", Duration::from_secs(20), async || {
+            Ok(tokio::net::TcpStream::connect(address).await.is_ok())
+        })
+        .await?;
+        Ok((process, format!("http://{address}")))
     }
 
     /// Its workers, in the order in which they were started.
@@ -198,6 +222,11 @@ impl Skep {
         self.database.drop().await?;
         stopped
     }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// Settings of a platform on the machines that tests run on.

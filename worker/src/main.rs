@@ -2,6 +2,7 @@
 //! is in `orchestrator` and `db`.
 
 mod bootstrap;
+mod measures;
 mod run;
 mod settings;
 

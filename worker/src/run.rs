@@ -11,15 +11,20 @@ use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::measures;
 use crate::settings::Run;
 
 pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
+    queue::check(&settings.amqp_url)?;
     let database = Database::new(settings.database_url, settings.database_connections)?;
     db::migrations::schema_check(&database).await?;
     let platform = Arc::new(db::platform::platform_get(&database).await?);
     let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?;
     let swarm = Arc::new(swarm);
     let stop = CancellationToken::new();
+    if let Some(address) = settings.metrics_listen {
+        measures::listen(address, database.clone(), stop.clone())?;
+    }
     // The relay goes on while the runner hands over: that wakes other workers.
     let relay_stop = CancellationToken::new();
     let relay = Relay::start(

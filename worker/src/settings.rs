@@ -1,6 +1,7 @@
 //! Settings: flags and environment variables, with their help. Nothing else reads the environment.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -69,14 +70,16 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// Database URL, as the role skep_worker
+    /// Database URL, as the role skep_worker; sslmode=verify-full for TLS, and sslrootcert=FILE for the
+    /// certificates (PEM) to trust instead of the system's
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: SecretString,
     /// Most connections to the database
     #[arg(long, env = "SKEP_DATABASE_CONNECTIONS", default_value_t = 8,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub(crate) database_connections: usize,
-    /// RabbitMQ URL
+    /// RabbitMQ URL; amqps:// for TLS, and cacertfile=FILE for the certificates (PEM) to trust instead of
+    /// the system's
     #[arg(long, env = "AMQP_URL", hide_env_values = true)]
     pub(crate) amqp_url: SecretString,
     /// What the names of the queues start with
@@ -89,6 +92,10 @@ pub(crate) struct Run {
     /// daemon when left out
     #[arg(long, env = "DOCKER_SWARM_ADVERTISE_ADDR")]
     pub(crate) advertise_address: Option<String>,
+    /// Address for Prometheus to read /metrics from, for nobody else to reach; left out, nothing is
+    /// measured
+    #[arg(long, env = "SKEP_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Deployments driven at once
     #[arg(long, env = "SKEP_SLOTS", default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..))]

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::action::Needs;
 use crate::problem::{status_of, title_of};
+use crate::schema::ANY_TEXT;
 use crate::word::Words as _;
 
 /// The variables of paths. Handlers take them by their scope, so poem-openapi does not see them.
@@ -197,10 +198,30 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// Unknown fields are refused, and the schema says so.
+/// Unknown fields are refused, and so is NUL in any text; the schema says so.
 fn close(schema: &mut Value) {
     if schema.get("properties").is_some() {
         schema["additionalProperties"] = false.into();
+    }
+    // A fourth decimal would come back as another number (`spec::cpu_millis`).
+    if let Some(cpu) = schema.pointer_mut("/properties/cpu") {
+        cpu["multipleOf"] = json!(0.001);
+    }
+    without_nul(schema);
+}
+
+fn without_nul(schema: &mut Value) {
+    let has = |name| schema.get(name).is_some();
+    if schema.get("type").is_some_and(|kind| kind == "string")
+        && !has("pattern")
+        && !has("enum")
+        && !has("format")
+    {
+        schema["pattern"] = ANY_TEXT.into();
+    }
+    members(schema.get_mut("properties")).for_each(without_nul);
+    for name in ["items", "additionalProperties"] {
+        schema.get_mut(name).filter(|inner| inner.is_object()).into_iter().for_each(without_nul);
     }
 }
 

@@ -22,7 +22,10 @@ const REMEMBERED: &str = "600";
 /// An origin as a browser sends it: scheme, host, and a port that is not the scheme's own.
 pub(crate) fn origin(text: &str) -> Result<String, String> {
     let is_one = Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+        // A host may be *, of which a reader would believe more than is true.
+        matches!(url.scheme(), "http" | "https")
+            && url.origin().ascii_serialization() == text
+            && !text.contains('*')
     });
     let rule = "an origin is scheme, host and port as a browser sends them, such as https://console.example.org";
     if is_one { Ok(text.to_owned()) } else { Err(rule.to_owned()) }

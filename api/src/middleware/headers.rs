@@ -38,7 +38,7 @@ where
 
 /// Whether `Accept` allows JSON (RFC 9110, section 12.5.1): of the ranges that cover a type, the most specific
 /// decides, and its weight may be none.
-fn takes_json(headers: &HeaderMap) -> Result<bool, Problem> {
+pub(crate) fn takes_json(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut ranges = Vec::new();
     for value in headers.get_all(header::ACCEPT) {
         let text = value.to_str().map_err(|_| {

@@ -9,6 +9,7 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use poem::{Endpoint, Request, Response};
 
 use crate::document::{UNDOCUMENTED, document};
+use crate::measures;
 
 /// Longest id that a caller may choose, in characters.
 const MAX_LENGTH: usize = 64;
@@ -84,8 +85,10 @@ where
     if !UNDOCUMENTED.contains(&route) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    let took = started.elapsed();
+    measures::request(route, &method, response.status(), took);
     let status = response.status().as_u16();
-    let ms = started.elapsed().as_micros() as f64 / 1000.0;
+    let ms = took.as_micros() as f64 / 1000.0;
     let request_id = &*id.0;
     if tenants {
         tracing::info!(%method, route, status, ms, request_id, "request");

@@ -5,13 +5,19 @@ use model::policy::CONSTRAINT_RULE;
 use model::slug::{SLUG_PATTERN, SLUG_RULE};
 
 use super::{Kind, Schema};
+use crate::entity_tag::PATTERN as ENTITY_TAGS;
+
+/// What every text of a request is that has no pattern of its own: Postgres cannot hold NUL.
+pub(crate) const ANY_TEXT: &str = r"^[^\x00]*$";
 
 /// Patterns of the document in words. Attributes take literals only, so each pattern stands here
 /// once more; one that is missing here is told as it is.
 pub(crate) const PATTERNS: &[(&str, &str)] = &[
+    (ANY_TEXT, "a text without NUL characters"),
+    (ENTITY_TAGS, "entity tags as a GET answered them in `ETag`, separated by commas, or *"),
     (SLUG_PATTERN, SLUG_RULE),
     (
-        r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$",
+        r"^(([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[A-Fa-f0-9:]+\])(:[0-9]+)?/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$",
         IMAGE_RULE,
     ),
     (
@@ -41,7 +47,8 @@ pub(super) fn rule_of(kind: &Kind) -> String {
             format!("a list of {}{}", counted(*least, *most, "entries, each "), items.rule())
         }
         Kind::Text { words, .. } if !words.is_empty() => format!("one of {}", words.join(", ")),
-        Kind::Text { pattern: Some(pattern), .. } => {
+        Kind::Text { date_time: true, .. } => "a date and time as in RFC 3339".into(),
+        Kind::Text { pattern: Some(pattern), .. } if pattern.as_str() != ANY_TEXT => {
             let known = PATTERNS.iter().find(|(known, _)| *known == pattern.as_str());
             known.map_or_else(
                 || format!("a text that matches {pattern}"),
