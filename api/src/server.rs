@@ -115,11 +115,19 @@ impl<E: Endpoint<Output = Response>> Connections<E> {
         let socket = Box::pin(socket);
         match &self.tls {
             None => self.serve(socket, Scheme::HTTP, local, remote).await,
-            Some(tls) => match timeout(self.patience, tls.accept(socket)).await {
-                Ok(Ok(stream)) => self.serve(stream, Scheme::HTTPS, local, remote).await,
-                Ok(Err(error)) => tracing::debug!(%remote, %error, "no TLS was agreed upon"),
-                Err(_) => tracing::debug!(%remote, "a client was too slow to agree upon TLS"),
-            },
+            Some(tls) => {
+                let agreed = timeout(self.patience, tls.accept(socket));
+                match self.stop.run_until_cancelled(agreed).await {
+                    Some(Ok(Ok(stream))) => {
+                        self.serve(stream, Scheme::HTTPS, local, remote).await;
+                    }
+                    Some(Ok(Err(error))) => {
+                        tracing::debug!(%remote, %error, "no TLS was agreed upon");
+                    }
+                    Some(Err(_)) => tracing::debug!(%remote, "too slow to agree upon TLS"),
+                    None => {}
+                }
+            }
         }
     }
 

@@ -22,7 +22,9 @@ THERE = {
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    if path_parameters and random.random() < 0.9:
+    # The app has to stay for the cases that follow.
+    removes_app = context.operation.label.startswith("DELETE") and context.operation.path.endswith("/apps/{app}")
+    if path_parameters and not removes_app and random.random() < 0.9:
         for name, there in THERE.items():
             if name in path_parameters:
                 path_parameters[name] = there

@@ -28,7 +28,9 @@ impl ImageReference {
             (None, Some(tag)) => text.ends_with(&format!(":{tag}")),
             (None, None) => false,
         };
-        stated.then(|| Self { text: text.to_owned(), reference })
+        // `A/web` names neither a registry nor a repository: with its registry written out, nothing reads it again.
+        let lower_case = !reference.repository().bytes().any(|byte| byte.is_ascii_uppercase());
+        (stated && lower_case).then(|| Self { text: text.to_owned(), reference })
     }
 
     /// The reference as it was written.
@@ -78,9 +80,17 @@ mod tests {
         for good in ["nginx:1.27", "127.0.0.1:5000/team/web:v1", &format!("web@{digest}")] {
             assert!(ImageReference::parse(good).is_some(), "{good}");
         }
-        for bad in
-            ["", "nginx", "localhost:5000/web", "NGINX:1", "web:", "web:v1 ", "we b:v1", "../x:1"]
-        {
+        for bad in [
+            "",
+            "nginx",
+            "localhost:5000/web",
+            "NGINX:1",
+            "Team/web:1",
+            "web:",
+            "web:v1 ",
+            "we b:v1",
+            "../x:1",
+        ] {
             assert!(ImageReference::parse(bad).is_none(), "{bad}");
         }
     }

@@ -13,7 +13,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::environment::environment;
 use crate::wait::wait_for;
 
 /// Log lines that are kept of a process.
@@ -37,6 +36,8 @@ pub struct ProcessSettings {
     pub amqp_url: String,
     /// Prefix of the queues.
     pub queue_prefix: String,
+    /// The dockerd of a worker.
+    pub docker_host: String,
     /// Where it tells metrics, where it does.
     pub metrics: Option<SocketAddr>,
 }
@@ -48,7 +49,7 @@ impl Process {
             command
                 .arg("run")
                 .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
-                .env("DOCKER_HOST", &environment().docker_host)
+                .env("DOCKER_HOST", &settings.docker_host)
                 .env("SKEP_LOG", "info,orchestrator=debug");
         })
     }

@@ -137,6 +137,7 @@ impl Skep {
             database_url,
             amqp_url: self.amqp_url.clone(),
             queue_prefix: self.queue_prefix(),
+            docker_host: environment().docker_host.clone(),
             metrics: None,
         }
     }
@@ -150,12 +151,14 @@ impl Skep {
         Ok((process, url, format!("http://{address}")))
     }
 
-    /// Starts a worker that tells metrics, beside those of the story; also where it tells them.
+    /// Starts a worker that tells metrics, and has no swarm to drive; also where it tells them.
     pub async fn start_measured_worker(&self) -> Result<(Process, String)> {
-        self.driven.store(true, Ordering::Relaxed);
         let address = free_address()?;
-        let settings = self.process_settings(self.database.worker_url()?);
-        let process = Process::worker(&ProcessSettings { metrics: Some(address), ..settings })?;
+        let process = Process::worker(&ProcessSettings {
+            docker_host: "unix:///dev/null".to_owned(),
+            metrics: Some(address),
+            ..self.process_settings(self.database.worker_url()?)
+        })?;
         wait_until("a worker that tells metrics", Duration::from_secs(20), async || {
             Ok(tokio::net::TcpStream::connect(address).await.is_ok())
         })
