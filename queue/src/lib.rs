@@ -18,6 +18,9 @@ pub use relay::{Relay, RelayHandle};
 /// What can go wrong between us and the broker; all of it is answered by connecting again.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
+    /// The broker's URL is none.
+    #[error("the broker's URL cannot be read; it looks like amqp://name:password@host:5672/%2f")]
+    Url,
     /// The broker or the connection to it failed.
     #[error("the broker failed")]
     Amqp(#[from] lapin::Error),
