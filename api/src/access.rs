@@ -73,6 +73,7 @@ impl<A: Asks, S: Reach> Access<A, S> {
         allows(A::NEEDS, &holder, permissions)?;
         let actor = Actor {
             token: holder.token,
+            user: holder.user_id,
             request_id: RequestId::of(request).to_owned(),
             address: address.map(|address| address.to_string()),
         };

@@ -225,8 +225,8 @@ impl Request {
         let query = format!(
             "WITH audited AS (
                  INSERT INTO audit_log (id, organization_id, token_id, action, object, before, after,
-                     request_id, address)
-                 VALUES ($9, $10, $1, $11, $12, $13, $14, $15, $16)
+                     request_id, address, user_id, result)
+                 VALUES ($9, $10, $1, $11, $12, $13, $14, $15, $16, $17, $18)
              ), kept AS (
                  INSERT INTO idempotency_keys
                      (token_id, route, key, request_hash, deployment_id, status, headers, body)
@@ -257,6 +257,8 @@ impl Request {
             .bind::<Nullable<Jsonb>, _>(entry.after)
             .bind::<Text, _>(entry.request_id)
             .bind::<Nullable<Text>, _>(entry.address)
+            .bind::<Nullable<Uuid>, _>(entry.user_id)
+            .bind::<Text, _>(entry.result)
             .get_result(connection)
             .await?;
         // None: a twin committed after `begin` had looked. All of this one is taken back.

@@ -27,6 +27,8 @@ pub(crate) use named;
 pub struct Actor {
     /// The token that was used.
     pub token: TokenId,
+    /// The person whose token it is.
+    pub user: Option<UserId>,
     /// Id of the request.
     pub request_id: String,
     /// Address of the peer.

@@ -300,6 +300,24 @@ table! {
         request_id -> Text,
         address -> Nullable<Text>,
         created_at -> Timestamptz,
+        user_id -> Nullable<Uuid>,
+        result -> Text,
+    }
+}
+
+table! {
+    audit_unchained (audit_id) {
+        audit_id -> Uuid,
+    }
+}
+
+table! {
+    audit_chain (organization_id, number) {
+        organization_id -> Uuid,
+        number -> Int8,
+        audit_id -> Uuid,
+        hash -> Bytea,
+        created_at -> Timestamptz,
     }
 }
 
@@ -337,4 +355,6 @@ allow_tables_to_appear_in_same_query!(
     outbox,
     idempotency_keys,
     audit_log,
+    audit_unchained,
+    audit_chain,
 );

@@ -75,7 +75,7 @@ impl PostgresStage {
             owner: database.owner().clone(),
             platform,
             request: Request {
-                actor: Actor { token, request_id: "contract".into(), address: None },
+                actor: Actor { token, user: None, request_id: "contract".into(), address: None },
                 key: None,
                 expected: Expected::Any,
             },
