@@ -8,9 +8,15 @@ pub(crate) mod deployments;
 pub(crate) mod drift;
 pub(crate) mod environments;
 pub(crate) mod health;
+pub(crate) mod invitations;
+pub(crate) mod me;
+pub(crate) mod members;
 pub(crate) mod organizations;
+pub(crate) mod password_resets;
 pub(crate) mod releases;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -21,13 +27,20 @@ use deployments::Deployments;
 use drift::DriftEndpoints;
 use environments::Environments;
 use health::HealthChecks;
+use invitations::Invitations;
+use me::Me;
+use members::Members;
 use organizations::Organizations;
+use password_resets::PasswordResets;
 use releases::Releases;
+use sessions::Sessions;
 use tokens::{OrganizationTokens, PersonalTokens, PlatformTokens};
+use users::Users;
 
 /// All endpoints of the document.
 pub(crate) type Endpoints = (
     Organizations,
+    People,
     OrganizationTokens,
     PersonalTokens,
     PlatformTokens,
@@ -41,10 +54,15 @@ pub(crate) type Endpoints = (
     HealthChecks,
 );
 
+/// Those of people: a tuple holds sixteen at most.
+type People = (Sessions, Me, Members, Invitations, PasswordResets, Users);
+
 #[derive(Tags)]
 enum Tag {
     /// The tenants. Operators make them; each is born with the environment `production`.
     Organizations,
+    /// People: how they log in, what they are in organizations, how they get in.
+    People,
     /// API tokens: of organizations, of people, and of the platform.
     Tokens,
     /// Isolated places inside an organization, each with an encrypted network of its own.
@@ -80,6 +98,7 @@ that was refused leaves its key free.";
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
     let endpoints = (
         Organizations,
+        (Sessions, Me, Members, Invitations, PasswordResets, Users),
         OrganizationTokens,
         PersonalTokens,
         PlatformTokens,
