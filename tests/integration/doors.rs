@@ -39,7 +39,7 @@ impl Things {
             .expect(200)?;
         let tokens = format!("{}/tokens", tenant.home());
         let email = format!("member@{}.example", tenant.slug);
-        let member = join(skep, &tenant.slug, &email, "developer").await?;
+        let member = join(&skep.operator, &tenant.slug, &email, "developer").await?;
         let members =
             tenant.client.get(&format!("{}/members", tenant.home())).await?.expect(200)?;
         let invitations = format!("{}/invitations", tenant.home());

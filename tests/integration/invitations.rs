@@ -20,7 +20,7 @@ fn somebody_new_becomes_a_person_once() -> Outcome {
         let acme = skep.tenant("acme").await?;
         let secret = invite(&acme.client, "acme", "New@Example.org", "developer").await?;
         ensure!(secret.starts_with("skep_inv_"));
-        let nobody = anybody(skep);
+        let nobody = anybody(&skep.operator);
         for (missing, field) in [("name", "name"), ("password", "password")] {
             let mut body = new(&secret);
             body.as_object_mut().map(|body| body.remove(missing));
@@ -59,14 +59,14 @@ fn somebody_new_becomes_a_person_once() -> Outcome {
 fn the_secret_alone_acts_on_nobody_who_is_there() -> Outcome {
     run(async |skep| {
         skep.tenant("acme").await?;
-        let ada = person(skep, "ada@example.org").await?;
-        let eve = person(skep, "eve@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
+        let eve = person(&skep.operator, "eve@example.org").await?;
         let secret = invite(&skep.operator, "acme", &ada.email, "admin").await?;
         let hash = "SELECT u.email, p.hash FROM users u JOIN user_passwords p ON p.user_id = u.id ORDER BY 1";
         let before = sql::rows(skep.database.owner(), hash).await?;
         let mut body = new(&secret);
         body["password"] = "chosen by who holds the secret".into();
-        anybody(skep).post(ACCEPT, &body).await?.problem(401, "unauthenticated")?;
+        anybody(&skep.operator).post(ACCEPT, &body).await?.problem(401, "unauthenticated")?;
         eve.client.post(ACCEPT, &body).await?.problem(403, "forbidden")?;
         let broken = ada.client.with_token(Some("skep_nonsense"));
         broken.post(ACCEPT, &body).await?.problem(401, "unauthenticated")?;
@@ -93,9 +93,9 @@ fn the_secret_alone_acts_on_nobody_who_is_there() -> Outcome {
 fn nobody_invites_above_themselves() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
-        let owner = join(skep, "acme", "owner@example.org", "owner").await?;
-        let admin = join(skep, "acme", "admin@example.org", "admin").await?;
-        let dev = join(skep, "acme", "dev@example.org", "developer").await?;
+        let owner = join(&skep.operator, "acme", "owner@example.org", "owner").await?;
+        let admin = join(&skep.operator, "acme", "admin@example.org", "admin").await?;
+        let dev = join(&skep.operator, "acme", "dev@example.org", "developer").await?;
         let path = format!("{}/invitations", acme.home());
         let of = |role: &str| json!({ "email": format!("{role}@example.net"), "role": role });
         dev.client.post(&path, &of("viewer")).await?.problem(403, "forbidden")?;
@@ -132,7 +132,7 @@ fn what_was_revoked_or_has_expired_lets_nobody_in() -> Outcome {
         globex.client.delete(&foreign).await?.problem(404, "not_found")?;
         acme.client.delete(&one).await?.expect(204)?;
         acme.client.delete(&one).await?.problem(404, "not_found")?;
-        let nobody = anybody(skep);
+        let nobody = anybody(&skep.operator);
         nobody.post(ACCEPT, &new(&secret)).await?.problem(404, "not_found")?;
         let secret = invite(&acme.client, "acme", email, "viewer").await?;
         let expire = "UPDATE invitations SET expires_at = now() WHERE revoked_at IS NULL";

@@ -26,9 +26,9 @@ fn nobody_changes_who_is_above_them() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
         let home = acme.home();
-        let owner = join(skep, "acme", "owner@example.org", "owner").await?;
-        let admin = join(skep, "acme", "admin@example.org", "admin").await?;
-        let dev = join(skep, "acme", "dev@example.org", "developer").await?;
+        let owner = join(&skep.operator, "acme", "owner@example.org", "owner").await?;
+        let admin = join(&skep.operator, "acme", "admin@example.org", "admin").await?;
+        let dev = join(&skep.operator, "acme", "dev@example.org", "developer").await?;
         let owner_path = member(&owner.client, &home, &owner.email).await?;
         let admin_path = member(&owner.client, &home, &admin.email).await?;
         let dev_path = member(&dev.client, &home, &dev.email).await?;
@@ -73,8 +73,8 @@ fn nobody_changes_who_is_above_them() -> Outcome {
 fn anybody_leaves_but_the_last_owner() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
-        let owner = join(skep, "acme", "owner@example.org", "owner").await?;
-        let viewer = join(skep, "acme", "viewer@example.org", "viewer").await?;
+        let owner = join(&skep.operator, "acme", "owner@example.org", "owner").await?;
+        let viewer = join(&skep.operator, "acme", "viewer@example.org", "viewer").await?;
         let leave = "/v1/me/memberships/acme";
         owner.client.delete(leave).await?.problem(409, "last_owner")?;
         let path = member(&owner.client, &acme.home(), &owner.email).await?;
@@ -90,7 +90,7 @@ fn anybody_leaves_but_the_last_owner() -> Outcome {
         let me = viewer.client.get("/v1/me").await?.expect(200)?;
         assert_eq!(me["memberships"], json!([]));
         // With another owner there, the first one can go.
-        let heir = join(skep, "acme", "heir@example.org", "developer").await?;
+        let heir = join(&skep.operator, "acme", "heir@example.org", "developer").await?;
         let heirs = member(&owner.client, &acme.home(), &heir.email).await?;
         owner.client.patch(&heirs, &role("owner")).await?.expect(200)?;
         owner.client.delete(leave).await?.expect(204)?;
@@ -104,8 +104,8 @@ fn of_two_owners_who_are_demoted_at_once_one_stays() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
         let home = acme.home();
-        let one = join(skep, "acme", "one@example.org", "owner").await?;
-        let other = join(skep, "acme", "other@example.org", "owner").await?;
+        let one = join(&skep.operator, "acme", "one@example.org", "owner").await?;
+        let other = join(&skep.operator, "acme", "other@example.org", "owner").await?;
         let paths = [
             member(&skep.operator, &home, &one.email).await?,
             member(&skep.operator, &home, &other.email).await?,

@@ -18,7 +18,7 @@ const NEXT: &str = "another correct horse";
 #[test]
 fn changing_it_ends_the_other_sessions_on_every_process() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let others = [skep.start_api_process().await?, skep.start_api_process().await?];
         let other = log_in(&skep.operator, &ada.email, PASSWORD).await?.expect(201)?;
         let other = skep.operator.with_token(Some(text(&other, "/secret")?));
@@ -54,7 +54,7 @@ fn changing_it_ends_the_other_sessions_on_every_process() -> Outcome {
 #[test]
 fn whoever_does_not_know_it_changes_nothing_and_has_to_wait() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let guess = json!({ "current": "incorrect horse", "new": NEXT });
         for _ in 0..5 {
             let refused = ada.client.put("/v1/me/password", &guess).await?;
@@ -77,7 +77,7 @@ fn whoever_does_not_know_it_changes_nothing_and_has_to_wait() -> Outcome {
 #[test]
 fn what_is_tried_first_is_no_password() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada.lovelace@example.org").await?;
+        let ada = person(&skep.operator, "ada.lovelace@example.org").await?;
         ada.client.patch("/v1/me", &json!({ "name": "Ada of Lovelace" })).await?.expect(200)?;
         let long = "x".repeat(257);
         for bad in ["", "elevenchars", &long, "Ada.Lovelace@example.org", "ada of lovelace"] {
@@ -86,15 +86,18 @@ fn what_is_tried_first_is_no_password() -> Outcome {
             let refused = refused.problem(400, "invalid")?;
             assert_eq!(text(&refused, "/violations/0/field")?, "new", "{bad}");
         }
-        let secret = reset(skep, &ada.id).await?;
+        let secret = reset(&skep.operator, &ada.id).await?;
         let same = json!({ "secret": secret, "password": "ada of lovelace" });
-        let refused = anybody(skep).post("/v1/password-resets", &same).await?;
+        let refused = anybody(&skep.operator).post("/v1/password-resets", &same).await?;
         assert_eq!(text(&refused.problem(400, "invalid")?, "/violations/0/field")?, "password");
         // Twelve characters are, in any script, and the secret is not used up by what was refused.
         let good = json!({ "secret": secret, "password": "пароль-паро" });
-        anybody(skep).post("/v1/password-resets", &good).await?.problem(400, "invalid")?;
+        anybody(&skep.operator)
+            .post("/v1/password-resets", &good)
+            .await?
+            .problem(400, "invalid")?;
         let good = json!({ "secret": secret, "password": "пароль-парол" });
-        anybody(skep).post("/v1/password-resets", &good).await?.expect(200)?;
+        anybody(&skep.operator).post("/v1/password-resets", &good).await?.expect(200)?;
         log_in(&skep.operator, &ada.email, "пароль-парол").await?.expect(201)?;
         Ok(())
     })
@@ -103,14 +106,14 @@ fn what_is_tried_first_is_no_password() -> Outcome {
 #[test]
 fn a_reset_works_once_and_lets_its_person_in() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         for _ in 0..5 {
             log_in(&skep.operator, &ada.email, "incorrect horse").await?.expect(401)?;
         }
         log_in(&skep.operator, &ada.email, PASSWORD).await?.problem(429, "too_many_attempts")?;
-        let older = reset(skep, &ada.id).await?;
-        let secret = reset(skep, &ada.id).await?;
-        let nobody = anybody(skep);
+        let older = reset(&skep.operator, &ada.id).await?;
+        let secret = reset(&skep.operator, &ada.id).await?;
+        let nobody = anybody(&skep.operator);
         let path = "/v1/password-resets";
         let of = |secret: &str, password: &str| json!({ "secret": secret, "password": password });
         nobody.post(path, &of(&older, NEXT)).await?.problem(404, "not_found")?;
@@ -138,7 +141,7 @@ fn a_reset_works_once_and_lets_its_person_in() -> Outcome {
         .await?;
         let password = if key == "one" { NEXT } else { "a third correct horse" };
         log_in(&skep.operator, &ada.email, password).await?.expect(201)?;
-        let secret = reset(skep, &ada.id).await?;
+        let secret = reset(&skep.operator, &ada.id).await?;
         let expire = "UPDATE password_resets SET expires_at = now()";
         sql::execute(skep.database.owner(), expire).await?;
         nobody.post(path, &of(&secret, NEXT)).await?.problem(404, "not_found")?;
@@ -149,7 +152,7 @@ fn a_reset_works_once_and_lets_its_person_in() -> Outcome {
 #[test]
 fn who_has_a_role_in_the_platform_is_reset_by_admins_only() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let who = Holder::Platform(PlatformRole::Operator);
         let secret =
             holder(skep.database.owner(), who, TokenKind::Platform, TokenScope::ALL).await?;
@@ -169,7 +172,10 @@ fn who_has_a_role_in_the_platform_is_reset_by_admins_only() -> Outcome {
         }
         // What was made when there was less to gain works no more.
         let body = json!({ "secret": text(&made, "/secret")?, "password": NEXT });
-        anybody(skep).post("/v1/password-resets", &body).await?.problem(404, "not_found")?;
+        anybody(&skep.operator)
+            .post("/v1/password-resets", &body)
+            .await?
+            .problem(404, "not_found")?;
         skep.operator.post(&reset, &json!(null)).await?.expect(201)?;
         Ok(())
     })
@@ -178,7 +184,7 @@ fn who_has_a_role_in_the_platform_is_reset_by_admins_only() -> Outcome {
 #[test]
 fn a_hash_of_old_parameters_is_renewed_by_the_next_login() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let weak = Argon2::from(Params::new(64, 1, 1, Some(32)).map_err(anyhow::Error::msg)?);
         let weak = weak.hash_password(PASSWORD.as_bytes()).map_err(anyhow::Error::msg)?;
         let owner = skep.database.owner();

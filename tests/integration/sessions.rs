@@ -16,7 +16,7 @@ const WRONG: &str = "incorrect horse";
 fn a_person_logs_in_sees_it_and_logs_out() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
-        let ada = join(skep, "acme", "Ada@Example.org", "developer").await?;
+        let ada = join(&skep.operator, "acme", "Ada@Example.org", "developer").await?;
         let me = ada.client.get("/v1/me").await?.expect(200)?;
         assert_eq!(text(&me, "/email")?, "ada@example.org");
         assert_eq!(text(&me, "/memberships/0/organization")?, "acme");
@@ -36,7 +36,7 @@ fn a_person_logs_in_sees_it_and_logs_out() -> Outcome {
         let id = text(&listed, "/items/1/id")?;
         other.delete(&format!("/v1/sessions/{id}")).await?.expect(204)?;
         other.delete(&format!("/v1/sessions/{id}")).await?.expect(204)?;
-        let eve = person(skep, "eve@example.org").await?;
+        let eve = person(&skep.operator, "eve@example.org").await?;
         let own = text(&listed, "/items/0/id")?;
         eve.client.delete(&format!("/v1/sessions/{own}")).await?.problem(404, "not_found")?;
         other.delete("/v1/sessions/current").await?.expect(204)?;
@@ -53,7 +53,7 @@ fn a_person_logs_in_sees_it_and_logs_out() -> Outcome {
 #[test]
 fn a_session_ends_by_itself() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let listed = ada.client.get("/v1/sessions").await?.expect(200)?;
         let hours =
             "SELECT extract(epoch FROM expires_at - created_at)::int / 60 AS minutes FROM tokens
@@ -75,7 +75,7 @@ fn a_session_ends_by_itself() -> Outcome {
 #[test]
 fn who_is_unknown_is_refused_as_who_is_wrong() -> Outcome {
     run(async |skep| {
-        person(skep, "ada@example.org").await?;
+        person(&skep.operator, "ada@example.org").await?;
         let body = json!({ "email": "new@example.org", "name": "Has no password yet" });
         skep.operator.post("/v1/admin/users", &body).await?.expect(201)?;
         let mut told = Vec::new();
@@ -116,7 +116,7 @@ async fn told_to_wait(client: &Client, email: &str, password: &str) -> anyhow::R
 #[test]
 fn after_five_failures_each_try_waits_twice_as_long() -> Outcome {
     run(async |skep| {
-        person(skep, "ada@example.org").await?;
+        person(&skep.operator, "ada@example.org").await?;
         let owner = skep.database.owner();
         for email in ["ada@example.org", "nobody@example.org"] {
             for _ in 0..5 {
@@ -153,7 +153,7 @@ fn after_five_failures_each_try_waits_twice_as_long() -> Outcome {
 #[test]
 fn many_at_once_on_three_processes_are_five_tries() -> Outcome {
     run(async |skep| {
-        person(skep, "ada@example.org").await?;
+        person(&skep.operator, "ada@example.org").await?;
         let others = [skep.start_api_process().await?, skep.start_api_process().await?];
         let everywhere =
             [skep.operator.clone(), skep.operator.at(&others[0].1), skep.operator.at(&others[1].1)];
@@ -176,7 +176,7 @@ fn many_at_once_on_three_processes_are_five_tries() -> Outcome {
 #[test]
 fn the_right_password_is_right_however_often_at_once() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let tries = (0..16).map(|_| log_in(&skep.operator, &ada.email, PASSWORD));
         for answer in try_join_all(tries).await? {
             answer.expect(201)?;
@@ -215,9 +215,9 @@ fn too_many_logins_at_once_are_told_to_come_again() -> Outcome {
 #[test]
 fn a_repeated_login_is_one_session() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let body = json!({ "email": ada.email, "password": PASSWORD });
-        let nobody = anybody(skep);
+        let nobody = anybody(&skep.operator);
         let first = nobody.post_once("/v1/sessions", &body, "key").await?.expect(201)?;
         let again = nobody.post_once("/v1/sessions", &body, "key").await?;
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
@@ -244,7 +244,7 @@ fn a_repeated_login_is_one_session() -> Outcome {
 #[test]
 fn no_password_and_no_hash_is_written_down() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let (api, url) = skep.start_api_process().await?;
         let client = ada.client.at(&url);
         log_in(&client, &ada.email, WRONG).await?.expect(401)?;

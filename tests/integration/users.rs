@@ -48,7 +48,7 @@ fn roles_in_the_platform_are_given_by_its_admins() -> Outcome {
         let body = json!({ "email": "root@example.org", "name": "x", "platform_role": "viewer" });
         operator.post(USERS, &body).await?.problem(403, "forbidden")?;
         assert_eq!(sql::count(skep.database.owner(), "users").await?, 0);
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let path = format!("{USERS}/{}", ada.id);
         ada.client.get(USERS).await?.problem(403, "forbidden")?;
         let made = skep.operator.patch(&path, &json!({ "platform_role": "viewer" })).await?;
@@ -75,7 +75,7 @@ fn roles_in_the_platform_are_given_by_its_admins() -> Outcome {
 #[test]
 fn who_is_shut_out_is_out_with_every_token() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let token = json!({ "name": "laptop" });
         let token = ada.client.post("/v1/account/tokens", &token).await?.expect(201)?;
         let token = skep.operator.with_token(Some(text(&token, "/secret")?));
@@ -103,7 +103,7 @@ fn who_is_shut_out_is_out_with_every_token() -> Outcome {
 #[test]
 fn an_organization_may_be_born_with_its_owner() -> Outcome {
     run(async |skep| {
-        let ada = person(skep, "ada@example.org").await?;
+        let ada = person(&skep.operator, "ada@example.org").await?;
         let body = json!({ "slug": "acme", "owner": "nobody@example.org" });
         let refused =
             skep.operator.post("/v1/organizations", &body).await?.problem(400, "invalid")?;

@@ -283,7 +283,7 @@ mod tests {
         document = finish(document);
         let get = &document["paths"]["/v1/apps/{app}"]["get"];
         let statuses: Vec<&String> = get["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "400"]);
+        assert_eq!(statuses, ["200", "400", "403"]);
         assert_eq!(get["responses"]["400"]["description"], "Codes: `invalid`.");
         assert!(get["responses"]["200"]["headers"]["Location"].is_object());
         assert!(get["responses"]["200"]["content"]["application/json"].is_object());
