@@ -85,14 +85,15 @@ const ABOUT: &str = "\
 Deploys containerised apps on Docker Swarm, each organization's environment on an encrypted network \
 of its own.
 
-Send `Authorization: Bearer skep_…`. Path segments take slugs or ids. Lists are paged: pass \
+Send `Authorization: Bearer skep_…`: a token, or the session that `POST /v1/sessions` answers with. Path segments take slugs or ids. Lists are paged: pass \
 `next_cursor` on as `cursor`. Deployments are accepted with 202; follow them with \
 `GET …/deployments/{deployment}?wait=30`. Errors are problem details (RFC 9457) with a stable `code`.
 
 Every POST and the removal of an app take an `Idempotency-Key`: sent again within 24 \
 hours with the same token, path and body, the request changes nothing and is answered as it was, with \
 `Idempotency-Replayed: true`. Secrets are never kept: a repetition is answered without them. A request \
-that was refused leaves its key free.";
+that was refused leaves its key free. What takes no token is repeated by what it shows instead, and a password is \
+not compared.";
 
 /// The service of all endpoints.
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
