@@ -231,7 +231,9 @@ fn a_repeated_login_is_one_session() -> Outcome {
         assert_eq!(sql::count(skep.database.owner(), "tokens WHERE kind = 'session'").await?, 2);
         // Nor is a quick hash of the password kept, as that of the body would be.
         use sha2::Digest as _;
-        for said in [body.to_string(), PASSWORD.to_owned()].map(|said| [format!("\0{said}"), said]).concat() {
+        for said in
+            [body.to_string(), PASSWORD.to_owned()].map(|said| [format!("\0{said}"), said]).concat()
+        {
             let hash = hex::encode(sha2::Sha256::digest(said));
             let kept = format!("idempotency_keys WHERE encode(request_hash, 'hex') = '{hash}'");
             assert_eq!(sql::count(skep.database.owner(), &kept).await?, 0);
