@@ -11,14 +11,18 @@ mod changes;
 mod docs_page;
 mod document;
 mod done;
+mod email_text;
 mod endpoints;
 mod entity_tag;
+mod hashing;
 mod idempotency;
+mod logins;
 mod middleware;
 mod page;
 mod problem;
 mod problems_page;
 mod schema;
+mod secret_text;
 mod settings;
 mod spec;
 mod state;
@@ -27,6 +31,7 @@ mod word;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use db::Database;
 use db::migrations::schema_check;
 use db::platform::platform_get;
@@ -42,6 +47,7 @@ pub use settings::{LogFormat, Settings};
 use authentication::Authentication;
 use changes::Changes;
 use endpoints::health::DatabaseHealth;
+use hashing::Hashing;
 use middleware::Bounds;
 use state::State;
 
@@ -82,6 +88,8 @@ pub async fn serve(
         ),
         changes: Changes::start(database.clone(), authentication.clone(), background.clone()),
         authentication,
+        hashing: Hashing::new(settings.login_queue),
+        session_lifetime: TimeDelta::hours(settings.session_hours),
         stopping: shutdown.clone(),
         database,
     };

@@ -26,7 +26,7 @@ impl Mutation<'_> {
         AuditEntry {
             id: AuditId::new(),
             organization_id: self.organization,
-            token_id: Some(actor.token),
+            token_id: actor.credential.token(),
             user_id: actor.user,
             action: self.action.to_owned(),
             object: self.object,

@@ -69,6 +69,51 @@ table! {
 }
 
 table! {
+    user_passwords (user_id) {
+        user_id -> Uuid,
+        hash -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    password_resets (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        secret_hash -> Bytea,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    login_failures (email_hash) {
+        email_hash -> Bytea,
+        failures -> Int4,
+        locked_until -> Timestamptz,
+        tried_at -> Timestamptz,
+    }
+}
+
+table! {
+    invitations (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        email -> Text,
+        role -> Text,
+        secret_hash -> Bytea,
+        expires_at -> Timestamptz,
+        accepted_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
     members (id) {
         id -> Uuid,
         organization_id -> Uuid,
@@ -322,6 +367,7 @@ table! {
 }
 
 joinable!(tokens -> organizations (organization_id));
+joinable!(members -> users (user_id));
 joinable!(environments -> organizations (organization_id));
 joinable!(networks -> environments (environment_id));
 joinable!(apps -> environments (environment_id));
@@ -339,6 +385,10 @@ allow_tables_to_appear_in_same_query!(
     organizations,
     tokens,
     users,
+    user_passwords,
+    password_resets,
+    login_failures,
+    invitations,
     members,
     environments,
     subnet_pools,

@@ -16,22 +16,27 @@ mod environments;
 mod fairness;
 mod health;
 mod idempotency;
+mod invitations;
 mod isolation;
 mod ledger;
 mod ledger_contract;
 mod live;
+mod members;
 mod openapi;
 mod organizations;
 mod paging;
+mod passwords;
 mod relay;
 mod releases;
 mod retention;
 mod row_security;
 mod schema;
+mod sessions;
 mod stopping;
 mod subnets;
 mod superseding;
 mod tokens;
+mod users;
 
 use serde_json::{Value, json};
 

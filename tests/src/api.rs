@@ -26,6 +26,8 @@ pub fn settings(database_url: String, amqp_url: String, queue_prefix: String) ->
         queue_prefix,
         database_connections: 6,
         max_in_flight: 64,
+        session_hours: 12,
+        login_queue: 64,
         log: "error".into(),
         log_format: LogFormat::Text,
     }

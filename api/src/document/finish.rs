@@ -17,8 +17,15 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("app", "string", "Slug or id (`app_…`) of the app."),
     ("deployment", "string", "Id (`dep_…`) of the deployment."),
     ("token", "string", "Id (`tok_…`) of the token."),
+    ("user", "string", "Id (`usr_…`) of the person."),
+    ("session", "string", "Id (`tok_…`) of the session."),
+    ("member", "string", "Id (`mem_…`) of the membership."),
+    ("invitation", "string", "Id (`inv_…`) of the invitation."),
     ("release", "integer", "Number of the release."),
 ];
+
+/// What tries a password, and has to wait after too many wrong ones.
+const TRIES: &[&str] = &["session_create", "password_change"];
 
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
 const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
@@ -171,7 +178,8 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     };
     let (keyed, conditional) = (takes("Idempotency-Key"), takes("If-Match"));
     let body = operation.get("requestBody").is_some();
-    let operators = operation["security"][0]["operator_token"].is_array();
+    let asks = operation["security"].is_array();
+    let tries = TRIES.iter().any(|tries| operation["operationId"] == *tries);
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     // One Rust type documents the errors of all operations; here go those that one cannot have.
     responses.retain(|status, _| match status.as_str() {
@@ -179,7 +187,8 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         "413" | "415" => body,
         "412" => conditional,
         "422" => keyed,
-        "403" => operators,
+        "403" => asks || tries || path == "/v1/invitations/accept",
+        "429" => tries,
         "400" | "401" | "404" | "504" => path.starts_with("/v1"),
         _ => true,
     });
@@ -274,7 +283,7 @@ mod tests {
         document = finish(document);
         let get = &document["paths"]["/v1/apps/{app}"]["get"];
         let statuses: Vec<&String> = get["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "400"]);
+        assert_eq!(statuses, ["200", "400", "403"]);
         assert_eq!(get["responses"]["400"]["description"], "Codes: `invalid`.");
         assert!(get["responses"]["200"]["headers"]["Location"].is_object());
         assert!(get["responses"]["200"]["content"]["application/json"].is_object());

@@ -1,5 +1,6 @@
 //! The rules of schemas in words.
 
+use model::email::{EMAIL_PATTERN, EMAIL_RULE};
 use model::image::IMAGE_RULE;
 use model::policy::CONSTRAINT_RULE;
 use model::slug::{SLUG_PATTERN, SLUG_RULE};
@@ -10,6 +11,7 @@ use super::{Kind, Schema};
 /// once more; one that is missing here is told as it is.
 pub(crate) const PATTERNS: &[(&str, &str)] = &[
     (SLUG_PATTERN, SLUG_RULE),
+    (EMAIL_PATTERN, EMAIL_RULE),
     (
         r"^[A-Za-z0-9\[][A-Za-z0-9._/:\[\]-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[a-f0-9]{64})$",
         IMAGE_RULE,
