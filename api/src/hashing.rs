@@ -5,8 +5,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use model::error::ErrorCode;
 use model::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,6 +17,9 @@ use tokio::task::spawn_blocking;
 const PARAMETERS: (u32, u32, u32) = (19 * 1024, 2, 1);
 /// Bytes of a hash.
 const LENGTH: usize = 32;
+/// Bytes from which on glibc asks the system for memory each time, and gives it back when it is freed. What is
+/// never touched costs nothing.
+const GIVEN_BACK: usize = 33 << 20;
 
 /// Hashes one password after the other.
 #[derive(Clone)]
@@ -88,29 +91,53 @@ impl Turn {
     }
 }
 
-fn argon2() -> Result<Argon2<'static>> {
+fn parameters() -> Result<Params> {
     let (memory, passes, lanes) = PARAMETERS;
-    let parameters =
-        Params::new(memory, passes, lanes, Some(LENGTH)).map_err(|error| told(&error))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+    Params::new(memory, passes, lanes, Some(LENGTH)).map_err(|error| told(&error))
 }
 
 fn hash(password: &SecretString) -> Result<SecretString> {
-    let hashed = argon2()?.hash_password(password.expose_secret().as_bytes());
-    Ok(hashed.map_err(|error| told(&error))?.to_string().into())
+    let (parameters, salt) = (parameters()?, Salt::generate());
+    let hashed = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&parameters).map_err(|error| told(&error))?,
+        salt: Some(salt),
+        hash: Some(output(password, &salt, parameters)?),
+    };
+    Ok(hashed.to_string().into())
 }
 
 fn verify(password: &SecretString, stored: &SecretString) -> Result<Option<Right>> {
     let stored = PasswordHash::new(stored.expose_secret()).map_err(|error| told(&error))?;
-    let argon2 = argon2()?;
-    match argon2.verify_password(password.expose_secret().as_bytes(), &stored) {
-        Ok(()) => {}
-        Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(None),
-        Err(error) => return Err(told(&error)),
+    let used = Params::try_from(&stored).map_err(|error| told(&error))?;
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Err(told(&"a hash without salt or output is stored"));
+    };
+    let is_current = used == parameters()?;
+    // Compared in constant time.
+    if output(password, salt, used)? != *expected {
+        return Ok(None);
     }
-    let is_current =
-        Params::try_from(&stored).is_ok_and(|parameters| parameters == *argon2.params());
     Ok(Some(Right { renewed: if is_current { None } else { Some(hash(password)?) } }))
+}
+
+/// The hash itself. Its memory is given back at once: the crate would allocate 19 MiB, which glibc keeps, once
+/// for each thread that has hashed.
+fn output(password: &SecretString, salt: &[u8], parameters: Params) -> Result<Output> {
+    let blocks = parameters.block_count();
+    let mut memory: Vec<Block> = Vec::with_capacity(blocks.max(GIVEN_BACK / Block::SIZE));
+    memory.resize(blocks, Block::default());
+    let mut out = vec![0; parameters.output_len().unwrap_or(LENGTH)];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into_with_memory(
+            password.expose_secret().as_bytes(),
+            salt,
+            &mut out,
+            &mut memory,
+        )
+        .map_err(|error| told(&error))?;
+    Output::new(&out).map_err(|error| told(&error))
 }
 
 /// What the library says of a failure names no password and no hash.
@@ -121,6 +148,8 @@ fn told(error: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
+
+    use argon2::PasswordHasher as _;
 
     use super::*;
 
@@ -169,10 +198,9 @@ mod tests {
             let hashing = hashing.clone();
             async move { hashing.turn().await.map(drop) }
         });
-        // The second has its place once there is none left.
-        while hashing.queue.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        // The second takes the last place, and waits.
+        tokio::task::yield_now().await;
+        assert_eq!(hashing.queue.available_permits(), 0);
         let refused = hashing.turn().await.map(drop).unwrap_err();
         assert_eq!(refused.code, ErrorCode::LoginsOverloaded);
         assert!(!second.is_finished(), "it waits for its turn");
