@@ -4,6 +4,7 @@
 mod app_status;
 mod apps;
 mod audit;
+mod audit_chain;
 mod bad_specs;
 mod canceling;
 mod crash_loops;
