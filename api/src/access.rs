@@ -9,6 +9,7 @@
 pub(crate) mod action;
 mod document;
 mod reach;
+pub(crate) mod stranger;
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 
 use db::credentials::Holder;
 use db::scope::forbidden;
-use db::{Actor, Expected, IdempotencyKey};
+use db::{Actor, Credential, Expected, IdempotencyKey};
 use model::Error;
 use model::error::ErrorCode;
-use model::id::{DeploymentId, TokenId};
+use model::id::{DeploymentId, InvitationId, MemberId, TokenId, UserId};
 use model::policy::access::Permissions;
 use model::token::TokenKind;
 use poem::{FromRequest, Request, RequestBody};
@@ -65,14 +66,15 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let bearer = Bearer::from_request(request).map_err(|_| unauthenticated())?;
         let wanted = S::organization(request)?;
         let holder = state.authentication.holder(&bearer.token, wanted.as_ref()).await?;
-        let address = request.remote_addr().as_socket_addr().map(|address| address.ip());
+        let address = address_of(request);
         from_its_networks(&holder, address)?;
         let permissions = Permissions::of(holder.role, holder.platform_role, &holder.scopes);
         // First the wall: to whom has nothing to do with an organization, it is not there.
         let (scope, path) = S::reach(request, &holder, permissions)?;
         allows(A::NEEDS, &holder, permissions)?;
         let actor = Actor {
-            token: holder.token,
+            credential: Credential::Token(holder.token),
+            user: holder.user_id,
             request_id: RequestId::of(request).to_owned(),
             address: address.map(|address| address.to_string()),
         };
@@ -90,6 +92,15 @@ fn from_its_networks(holder: &Holder, address: Option<IpAddr>) -> Result<(), Err
     Err(Error::new(ErrorCode::Forbidden, message))
 }
 
+fn address_of(request: &Request) -> Option<IpAddr> {
+    request.remote_addr().as_socket_addr().map(|address| address.ip())
+}
+
+fn takes_a_session() -> Error {
+    let message = "this takes a session: log in, and use the token of the answer";
+    Error::new(ErrorCode::Forbidden, message)
+}
+
 fn allows(needs: Needs, holder: &Holder, permissions: Permissions) -> Result<(), Error> {
     match needs {
         Needs::Action(action) if !permissions.allow(action) => Err(forbidden(action)),
@@ -101,10 +112,7 @@ fn allows(needs: Needs, holder: &Holder, permissions: Permissions) -> Result<(),
                            operates the platform why";
             Err(Error::new(ErrorCode::OrganizationSuspended, message))
         }
-        Needs::Session if holder.kind != TokenKind::Session => {
-            let message = "this takes a session: log in, and use the token of the answer";
-            Err(Error::new(ErrorCode::Forbidden, message))
-        }
+        Needs::Session if holder.kind != TokenKind::Session => Err(takes_a_session()),
         Needs::Action(_) | Needs::Person | Needs::Session => Ok(()),
     }
 }
@@ -124,6 +132,18 @@ impl Named for DeploymentId {
 
 impl Named for TokenId {
     const WHAT: &'static str = "token";
+}
+
+impl Named for UserId {
+    const WHAT: &'static str = "user";
+}
+
+impl Named for MemberId {
+    const WHAT: &'static str = "member";
+}
+
+impl Named for InvitationId {
+    const WHAT: &'static str = "invitation";
 }
 
 /// A release's number.

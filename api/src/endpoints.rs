@@ -8,9 +8,15 @@ pub(crate) mod deployments;
 pub(crate) mod drift;
 pub(crate) mod environments;
 pub(crate) mod health;
+pub(crate) mod invitations;
+pub(crate) mod me;
+pub(crate) mod members;
 pub(crate) mod organizations;
+pub(crate) mod password_resets;
 pub(crate) mod releases;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -21,13 +27,20 @@ use deployments::Deployments;
 use drift::DriftEndpoints;
 use environments::Environments;
 use health::HealthChecks;
+use invitations::Invitations;
+use me::Me;
+use members::Members;
 use organizations::Organizations;
+use password_resets::PasswordResets;
 use releases::Releases;
+use sessions::Sessions;
 use tokens::{OrganizationTokens, PersonalTokens, PlatformTokens};
+use users::Users;
 
 /// All endpoints of the document.
 pub(crate) type Endpoints = (
     Organizations,
+    People,
     OrganizationTokens,
     PersonalTokens,
     PlatformTokens,
@@ -41,10 +54,15 @@ pub(crate) type Endpoints = (
     HealthChecks,
 );
 
+/// Those of people: a tuple holds sixteen at most.
+type People = (Sessions, Me, Members, Invitations, PasswordResets, Users);
+
 #[derive(Tags)]
 enum Tag {
     /// The tenants. Operators make them; each is born with the environment `production`.
     Organizations,
+    /// People: how they log in, what they are in organizations, how they get in.
+    People,
     /// API tokens: of organizations, of people, and of the platform.
     Tokens,
     /// Isolated places inside an organization, each with an encrypted network of its own.
@@ -67,19 +85,21 @@ const ABOUT: &str = "\
 Deploys containerised apps on Docker Swarm, each organization's environment on an encrypted network \
 of its own.
 
-Send `Authorization: Bearer skep_…`. Path segments take slugs or ids. Lists are paged: pass \
+Send `Authorization: Bearer skep_…`: a token, or the session that `POST /v1/sessions` answers with. Path segments take slugs or ids. Lists are paged: pass \
 `next_cursor` on as `cursor`. Deployments are accepted with 202; follow them with \
 `GET …/deployments/{deployment}?wait=30`. Errors are problem details (RFC 9457) with a stable `code`.
 
 Every POST and the removal of an app take an `Idempotency-Key`: sent again within 24 \
 hours with the same token, path and body, the request changes nothing and is answered as it was, with \
 `Idempotency-Replayed: true`. Secrets are never kept: a repetition is answered without them. A request \
-that was refused leaves its key free.";
+that was refused leaves its key free. What takes no token is repeated by what it shows instead, and a password is \
+not compared.";
 
 /// The service of all endpoints.
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
     let endpoints = (
         Organizations,
+        (Sessions, Me, Members, Invitations, PasswordResets, Users),
         OrganizationTokens,
         PersonalTokens,
         PlatformTokens,

@@ -11,10 +11,13 @@ mod changes;
 mod docs_page;
 mod document;
 mod done;
+mod email_text;
 mod endpoints;
 mod entity_tag;
+mod hashing;
 mod idempotency;
 mod json;
+mod logins;
 mod measures;
 mod middleware;
 mod page;
@@ -23,6 +26,7 @@ mod parsers;
 mod problem;
 mod problems_page;
 mod schema;
+mod secret_text;
 mod server;
 mod settings;
 mod spec;
@@ -34,6 +38,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use db::Database;
 use db::migrations::schema_check;
 use db::platform::platform_get;
@@ -48,6 +53,7 @@ pub use settings::{LogFormat, Settings};
 use authentication::Authentication;
 use changes::Changes;
 use endpoints::health::DatabaseHealth;
+use hashing::Hashing;
 use middleware::{Bounds, Cors};
 use server::Server;
 use state::State;
@@ -96,6 +102,8 @@ pub async fn serve(
         changes: Changes::start(database.clone(), authentication.clone(), background.clone()),
         authentication,
         patience,
+        hashing: Hashing::new(settings.login_queue),
+        session_lifetime: TimeDelta::hours(settings.session_hours),
         stopping: shutdown.clone(),
         database,
     };

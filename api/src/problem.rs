@@ -32,13 +32,14 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Invalid => StatusCode::BAD_REQUEST,
-        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Unauthenticated | ErrorCode::InvalidCredentials => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden | ErrorCode::OrganizationSuspended => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::AlreadyExists
         | ErrorCode::InUse
         | ErrorCode::TooMany
+        | ErrorCode::LastOwner
         | ErrorCode::NotRotatable
         | ErrorCode::NothingDeployed
         | ErrorCode::NotDeployable
@@ -54,7 +55,10 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Overloaded | ErrorCode::LoginsOverloaded | ErrorCode::Unavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -65,6 +69,8 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Invalid => "The request breaks a rule",
         ErrorCode::Unauthenticated => "No valid token was given",
+        ErrorCode::InvalidCredentials => "Email address and password are nobody's",
+        ErrorCode::TooManyAttempts => "Too many wrong passwords came",
         ErrorCode::Forbidden => "The token does not reach this",
         ErrorCode::OrganizationSuspended => "The organization is suspended",
         ErrorCode::NotFound => "There is no such thing",
@@ -72,6 +78,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::AlreadyExists => "The name is taken",
         ErrorCode::InUse => "It is still in use",
         ErrorCode::TooMany => "There are as many as there may be",
+        ErrorCode::LastOwner => "An organization keeps an owner",
         ErrorCode::NotRotatable => "The token cannot be rotated",
         ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
         ErrorCode::NotDeployable => "The release cannot be deployed",
@@ -90,6 +97,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::RequestTimeout => "The body did not come in time",
         ErrorCode::UnsupportedMediaType => "The body is not of a media type that is taken",
         ErrorCode::Overloaded => "Too many requests are in progress",
+        ErrorCode::LoginsOverloaded => "Too many passwords are waiting to be checked",
         ErrorCode::Unavailable => "A part of the platform does not answer",
         ErrorCode::TimedOut => "The request took too long",
         ErrorCode::Internal => "The platform failed",
@@ -127,9 +135,9 @@ impl Problem {
                 let headers = response.headers_mut();
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                let headers = response.headers_mut();
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = self.0.retry_after.unwrap_or(1);
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }
             _ => {}
         }
@@ -188,7 +196,7 @@ impl ApiResponse for Problem {
                 }],
                 headers: match status {
                     401 => vec![text_header("WWW-Authenticate", "`Bearer`")],
-                    503 => vec![text_header("Retry-After", "Seconds to wait")],
+                    429 | 503 => vec![text_header("Retry-After", "Seconds to wait")],
                     _ => Vec::new(),
                 },
             })

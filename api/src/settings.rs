@@ -73,6 +73,15 @@ pub struct Settings {
     #[arg(long, env = "SKEP_CLIENT_TIMEOUT", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(1..=300))]
     pub client_timeout: u64,
+    /// Hours after which a session ends, and a person has to log in again.
+    #[arg(long, env = "SKEP_SESSION_HOURS", default_value_t = 12,
+        value_parser = clap::value_parser!(i64).range(1..=720))]
+    pub session_hours: i64,
+
+    /// Most passwords that wait to be checked, one at a time; what comes beyond is answered 503.
+    #[arg(long, env = "SKEP_LOGIN_QUEUE", default_value_t = 64,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub login_queue: usize,
 
     /// What is logged: a level, or directives such as info,db=debug.
     #[arg(long, env = "SKEP_LOG", default_value = "info", value_parser = directives)]

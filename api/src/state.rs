@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use db::Database;
 use model::platform::Platform;
 use queue::{DeadLetters, RelayHandle};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authentication::Authentication;
 use crate::changes::Changes;
 use crate::endpoints::health::DatabaseHealth;
+use crate::hashing::Hashing;
 
 /// What all requests share.
 pub(crate) struct State {
@@ -21,6 +23,10 @@ pub(crate) struct State {
     pub(crate) database_health: DatabaseHealth,
     /// Whose tokens are whose.
     pub(crate) authentication: Authentication,
+    /// Hashes passwords.
+    pub(crate) hashing: Hashing,
+    /// How long a session lasts.
+    pub(crate) session_lifetime: TimeDelta,
     /// Wakes the relay after an accept.
     pub(crate) relay: RelayHandle,
     /// What no worker could decode.

@@ -45,6 +45,7 @@ words! {
     model::token::TokenScope, "TokenScope", "What a token may be used for: `read`; `deploy` changes \
         what runs and reads; `manage` changes everything of an organization, deploys and reads; \
         `billing` is for plans, quotas and suspensions; `admin` is everything.";
+    model::member::Role, "Role", "What a member may do in an organization.";
     model::user::PlatformRole, "PlatformRole", "What somebody may do to the platform itself.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
         one virtual address, or the addresses of the replicas in turn.";

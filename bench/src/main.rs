@@ -14,6 +14,7 @@ mod faults;
 mod figures;
 mod images;
 mod installation;
+mod logins;
 mod machine;
 mod operation;
 mod process;
@@ -38,6 +39,7 @@ async fn main() -> ExitCode {
     let Settings { directory, benchmark } = Settings::parse();
     let outcome = match benchmark.unwrap_or_default() {
         Benchmark::Deploy(settings) => deploy::run(&directory, &settings).await,
+        Benchmark::Logins(settings) => logins::run(&directory, &settings).await,
         // Its stories have runtimes of their own.
         Benchmark::Faults(settings) => tokio::task::block_in_place(|| faults::run(&settings)),
     };

@@ -22,6 +22,8 @@ pub(crate) enum Benchmark {
     /// Deployments beside raw Docker API calls: one app, many at once, a worker that ends, a cancel;
     /// starts of API and worker, resident memory
     Deploy(Deploy),
+    /// Reads while people log in, beside reads while nobody does
+    Logins(Logins),
     /// The seeded fault search at length; fails when a story breaks a promise
     Faults(Faults),
 }
@@ -35,6 +37,20 @@ pub(crate) struct Faults {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) first: u64,
+}
+
+/// Settings of `logins`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Logins {
+    /// People who log in at once, again and again
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) people: u32,
+    /// Connections that read meanwhile
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) readers: u32,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
 }
 
 /// Settings of `deploy`.

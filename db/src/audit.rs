@@ -1,8 +1,9 @@
-//! Audit rows. Written in the transaction of the mutation that they tell of; read by a later
-//! issue's endpoints.
+//! Audit rows. Written in the transaction of the mutation that they tell of.
+
+pub mod chain;
 
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use model::audit::AuditEntry;
+use model::audit::{AuditEntry, AuditResult};
 use model::id::{AuditId, DeploymentId, OrganizationId};
 use model::schema::audit_log;
 
@@ -25,13 +26,15 @@ impl Mutation<'_> {
         AuditEntry {
             id: AuditId::new(),
             organization_id: self.organization,
-            token_id: Some(actor.token),
+            token_id: actor.credential.token(),
+            user_id: actor.user,
             action: self.action.to_owned(),
             object: self.object,
             before: self.before,
             after: self.after,
             request_id: actor.request_id.clone(),
             address: actor.address.clone(),
+            result: AuditResult::Done,
         }
     }
 }

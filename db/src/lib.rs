@@ -17,14 +17,18 @@ pub mod drift;
 pub mod environments;
 mod failure;
 pub mod history;
+pub mod invitations;
 pub mod ledger;
 pub mod live;
+pub mod logins;
+pub mod members;
 pub mod migrations;
 pub mod notifications;
 mod now;
 pub mod organizations;
 pub mod outbox;
 pub mod page;
+pub mod passwords;
 pub mod platform;
 pub mod pool;
 pub mod releases;
@@ -32,14 +36,19 @@ pub mod requests;
 pub mod retention;
 pub mod scope;
 pub mod segment;
+pub mod sessions;
 pub mod subnets;
 pub mod tokens;
 pub mod trust;
+pub mod users;
 pub mod work;
 
 pub use failure::Failure;
 pub use page::{Cursor, Page, PageRequest};
 pub use pool::Database;
 pub use requests::{Answer, Answered, Expected, IdempotencyKey, Request};
-pub use scope::{Actor, AppScope, EnvironmentScope, OperatorScope, OrgScope, UserScope};
+pub use scope::{
+    Actor, AppScope, Credential, EnvironmentScope, MembershipScope, OperatorScope, OrgScope,
+    UserScope,
+};
 pub use segment::Segment;

@@ -2,19 +2,22 @@
 
 use chrono::Utc;
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use model::email::Email;
 use model::environment::PRODUCTION;
-use model::error::ErrorCode;
-use model::id::OrganizationId;
+use model::error::{ErrorCode, Violation};
+use model::id::{OrganizationId, UserId};
+use model::member::Role;
 use model::organization::Organization;
 use model::policy::access::Action;
-use model::schema::organizations;
+use model::schema::{organizations, users};
 use model::slug::Slug;
 use model::{Error, Result};
 
 use crate::audit::Mutation;
 use crate::environments::environment_insert;
 use crate::failure::{self, Failure, violates_unique};
+use crate::members::member_insert;
 use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
@@ -27,6 +30,7 @@ pub async fn organization_create(
     operator: OperatorScope,
     slug: &Slug,
     name: &str,
+    owner: Option<&Email>,
     request: &Request,
     answer: impl Fn(Organization) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
@@ -57,12 +61,18 @@ pub async fn organization_create(
                     }
                 })?;
             environment_insert(connection, organization.id, PRODUCTION).await?;
+            if let Some(email) = owner {
+                let owner = owner_of(connection, email).await?;
+                member_insert(connection, organization.id, owner, Role::Owner).await?;
+            }
             let mutation = Mutation {
                 organization: Some(organization.id),
                 action: "organization.create",
                 object: organization.id.to_string(),
                 before: None,
-                after: Some(serde_json::json!({ "slug": slug, "name": name })),
+                after: Some(serde_json::json!({
+                    "slug": slug, "name": name, "owner": owner.map(Email::as_str),
+                })),
                 deployment: None,
             };
             request.finish(connection, mutation, answer(organization)?).await
@@ -70,6 +80,18 @@ pub async fn organization_create(
         .await;
     drop(connection);
     request.settle(database, outcome).await
+}
+
+/// The person who is to own an organization from its beginning.
+async fn owner_of(connection: &mut AsyncPgConnection, email: &Email) -> Result<UserId, Failure> {
+    let found = users::table
+        .filter(users::email.eq(email.as_str()))
+        .select(users::id)
+        .first(connection)
+        .await
+        .optional()?;
+    let rule = "the email address of a person who exists; invite the owner otherwise";
+    Ok(found.ok_or_else(|| Error::invalid(vec![Violation::new("owner", rule)]))?)
 }
 
 /// The organization of a scope.

@@ -96,6 +96,16 @@ impl Database {
         self.walled("", &user.as_uuid().to_string()).await
     }
 
+    /// A connection on which an API finds this organization's rows and this person's own: for who goes in
+    /// or out.
+    pub(crate) async fn member(
+        &self,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<Connection> {
+        self.walled(&organization.as_uuid().to_string(), &user.as_uuid().to_string()).await
+    }
+
     /// A connection on which an API finds every organization's rows.
     pub(crate) async fn platform(&self, _operator: OperatorScope) -> Result<Connection> {
         self.walled(EVERY_ORGANIZATION, "").await

@@ -19,9 +19,10 @@ use sha2::{Digest as _, Sha256};
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::Failure;
 use crate::pool::Database;
-use crate::scope::Actor;
+use crate::scope::{Actor, Credential};
 
-/// What makes a repeated request the same request. It holds for a token and for 24 hours.
+/// What makes a repeated request the same request. It holds for a token, or what is shown in its place, and
+/// for 24 hours.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     /// Method and path.
@@ -116,6 +117,14 @@ impl Answered {
     }
 }
 
+/// What a secret that works once leads to.
+pub enum Shown<T> {
+    /// What it can be used for.
+    Now(T),
+    /// It was used by this very request, which is answered again.
+    Before(Answered),
+}
+
 /// What is kept under a key.
 #[derive(QueryableByName)]
 struct Kept {
@@ -138,6 +147,20 @@ struct Count {
 }
 
 impl Request {
+    /// The same, of somebody who has shown what belongs to this id, in the place of a token.
+    pub(crate) fn by(&self, id: uuid::Uuid) -> Self {
+        let actor = Actor { credential: Credential::Other(id), ..self.actor.clone() };
+        Self { actor, ..self.clone() }
+    }
+
+    /// The answer to an earlier request with the same key. For what is used up by the first one: a repetition
+    /// has to be answered before it is refused.
+    pub(crate) async fn earlier(&self, database: &Database) -> Result<Option<Answered>> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let mut connection = database.connection().await?;
+        self.look(&mut connection, key, "$4 IS NOT NULL").await?.answered(key)
+    }
+
     /// The first statement of the change's transaction. `Some`: an earlier request had the key, and
     /// this is its answer. Refused while that one is still in flight.
     pub(crate) async fn begin(
@@ -175,17 +198,15 @@ impl Request {
         database: &Database,
         outcome: Result<Answered, Failure>,
     ) -> Result<Answered> {
-        let (error, key) = match (outcome, &self.key) {
+        let error = match (outcome, &self.key) {
             (Ok(answered), _) => return Ok(answered),
-            (Err(Failure::Refused(error)), Some(key)) => (error, key),
+            (Err(Failure::Refused(error)), Some(_)) => error,
             (Err(failure), _) => return Err(failure.into()),
         };
         if error.code == ErrorCode::IdempotencyKeyReused {
             return Err(error);
         }
-        let mut connection = database.connection().await?;
-        let kept = self.look(&mut connection, key, "$4 IS NOT NULL").await?;
-        kept.answered(key)?.ok_or(error)
+        self.earlier(database).await?.ok_or(error)
     }
 
     /// Looks for what is kept under the key; `alone` is evaluated besides.
@@ -202,7 +223,7 @@ impl Request {
               AND kept.created_at > now() - {KEPT_FOR}"
         );
         let kept = diesel::sql_query(query)
-            .bind::<Uuid, _>(self.actor.token)
+            .bind::<Uuid, _>(self.actor.credential.id())
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
             .bind::<BigInt, _>(self.lock_of(key))
@@ -225,8 +246,8 @@ impl Request {
         let query = format!(
             "WITH audited AS (
                  INSERT INTO audit_log (id, organization_id, token_id, action, object, before, after,
-                     request_id, address)
-                 VALUES ($9, $10, $1, $11, $12, $13, $14, $15, $16)
+                     request_id, address, user_id, result)
+                 VALUES ($9, $10, $17, $11, $12, $13, $14, $15, $16, $18, $19)
              ), kept AS (
                  INSERT INTO idempotency_keys
                      (token_id, route, key, request_hash, deployment_id, status, headers, body)
@@ -241,7 +262,7 @@ impl Request {
              SELECT count(*) AS kept FROM kept"
         );
         let Count { kept } = diesel::sql_query(query)
-            .bind::<Uuid, _>(self.actor.token)
+            .bind::<Uuid, _>(self.actor.credential.id())
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
             .bind::<Binary, _>(key.request_hash.as_slice())
@@ -257,6 +278,9 @@ impl Request {
             .bind::<Nullable<Jsonb>, _>(entry.after)
             .bind::<Text, _>(entry.request_id)
             .bind::<Nullable<Text>, _>(entry.address)
+            .bind::<Nullable<Uuid>, _>(entry.token_id)
+            .bind::<Nullable<Uuid>, _>(entry.user_id)
+            .bind::<Text, _>(entry.result)
             .get_result(connection)
             .await?;
         // None: a twin committed after `begin` had looked. All of this one is taken back.
@@ -266,7 +290,7 @@ impl Request {
     /// The advisory lock that says that a request with this key is in flight.
     fn lock_of(&self, key: &IdempotencyKey) -> i64 {
         let mut hash = Sha256::new();
-        for part in [self.actor.token.to_string().as_str(), &key.route, &key.key] {
+        for part in [self.actor.credential.id().to_string().as_str(), &key.route, &key.key] {
             hash.update(part);
             // None of them holds one, so no two keys are the same bytes.
             hash.update([0]);

@@ -7,6 +7,7 @@ use model::error::ErrorCode;
 use model::id::{AppId, EnvironmentId, OrganizationId, TokenId, UserId};
 use model::policy::access::{Action, Permissions};
 use model::{Error, Result};
+use uuid::Uuid;
 
 use crate::segment::Segment;
 
@@ -22,11 +23,40 @@ macro_rules! named {
 }
 pub(crate) use named;
 
+/// What somebody shows to prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// A token.
+    Token(TokenId),
+    /// A password, or a secret that works once: the id of whose it is. Nobody's, until it was found.
+    Other(Uuid),
+}
+
+impl Credential {
+    /// What idempotency keys are kept under.
+    pub const fn id(self) -> Uuid {
+        match self {
+            Self::Token(id) => id.as_uuid(),
+            Self::Other(id) => id,
+        }
+    }
+
+    /// The token, where it is one.
+    pub const fn token(self) -> Option<TokenId> {
+        match self {
+            Self::Token(id) => Some(id),
+            Self::Other(_) => None,
+        }
+    }
+}
+
 /// Who asks, for the audit log.
 #[derive(Debug, Clone)]
 pub struct Actor {
-    /// The token that was used.
-    pub token: TokenId,
+    /// What they have shown.
+    pub credential: Credential,
+    /// The person whose it is.
+    pub user: Option<UserId>,
     /// Id of the request.
     pub request_id: String,
     /// Address of the peer.
@@ -84,6 +114,15 @@ impl UserScope {
     pub const fn user(self) -> UserId {
         self.0
     }
+}
+
+/// A person's own membership, as the path names its organization.
+#[derive(Debug, Clone)]
+pub struct MembershipScope {
+    /// Whose.
+    pub user: UserScope,
+    /// Where.
+    pub organization: Segment<OrganizationId>,
 }
 
 /// One environment of an organization, as the path names it.

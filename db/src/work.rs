@@ -1,6 +1,7 @@
 //! What a worker needs to know to drive a deployment: read in one query when it takes it up, and
 //! never handed to a tenant.
 
+use diesel::alias;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use model::Result;
@@ -37,11 +38,17 @@ pub struct Work {
 /// Reads a deployment's work.
 pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
     let mut connection = database.connection().await?;
-    type Row = (Deployment, App, Option<Release>, Network, Option<Stored<Fingerprint>>);
-    let (deployment, app, release, network, left): Row = deployments::table
+    let live_releases = alias!(releases as live_releases);
+    type Row =
+        (Deployment, App, Option<Release>, Option<Release>, Network, Option<Stored<Fingerprint>>);
+    let (deployment, app, release, live, network, left): Row = deployments::table
         .inner_join(
             apps::table
-                .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id))),
+                .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id)))
+                .left_join(
+                    live_releases
+                        .on(live_releases.field(releases::id).nullable().eq(apps::live_release_id)),
+                ),
         )
         .left_join(releases::table)
         .filter(deployments::id.eq(id))
@@ -49,23 +56,13 @@ pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
             Deployment::as_select(),
             App::as_select(),
             Option::<Release>::as_select(),
+            live_releases.fields(releases::all_columns).nullable(),
             Network::as_select(),
             apps::live_fingerprint,
         ))
         .first(&mut connection)
         .await
         .map_err(failure::postgres)?;
-    let live = match app.live_release_id {
-        Some(id) => Some(
-            releases::table
-                .find(id)
-                .select(Release::as_select())
-                .first(&mut connection)
-                .await
-                .map_err(failure::postgres)?,
-        ),
-        None => None,
-    };
     let fingerprint =
         left.map(|Stored(left)| left).filter(|left| Some(left.version) == app.live_version);
     Ok(Work { deployment, app, release, live, fingerprint, network })

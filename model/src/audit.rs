@@ -2,10 +2,24 @@
 
 use diesel::prelude::*;
 
-use crate::id::{AuditId, OrganizationId, TokenId};
+use crate::id::{AuditId, OrganizationId, TokenId, UserId};
 use crate::schema::audit_log;
+use crate::text_enum::text_enum;
 
-/// One mutation. Written in the transaction that makes it.
+pub mod chain;
+
+text_enum! {
+    /// What came of what was tried.
+    pub enum AuditResult {
+        /// It was done.
+        Done => "done",
+        /// Its holder may not: nothing was done.
+        Refused => "refused",
+    }
+}
+
+/// One mutation, written in the transaction that makes it; a look of who operates the platform into an
+/// organization; or what somebody was refused.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = audit_log)]
 pub struct AuditEntry {
@@ -13,8 +27,10 @@ pub struct AuditEntry {
     pub id: AuditId,
     /// The tenant that it concerns.
     pub organization_id: Option<OrganizationId>,
-    /// The token that was used.
+    /// The token that was used; `None`: none was shown, as when somebody logs in.
     pub token_id: Option<TokenId>,
+    /// The person whose token it was; `None`: nobody's in person.
+    pub user_id: Option<UserId>,
     /// Verb and noun: `app.create`.
     pub action: String,
     /// Id of what was changed.
@@ -27,4 +43,6 @@ pub struct AuditEntry {
     pub request_id: String,
     /// The peer's address.
     pub address: Option<String>,
+    /// What came of it.
+    pub result: AuditResult,
 }

@@ -19,6 +19,10 @@ text_enum! {
         Invalid => "invalid",
         /// No valid token was given.
         Unauthenticated => "unauthenticated",
+        /// Email and password are not somebody's.
+        InvalidCredentials => "invalid_credentials",
+        /// Too many wrong passwords came for this email; `Retry-After` says when to try again.
+        TooManyAttempts => "too_many_attempts",
         /// The token is valid and does not reach this.
         Forbidden => "forbidden",
         /// The organization is suspended: it may be read and not changed.
@@ -33,6 +37,8 @@ text_enum! {
         InUse => "in_use",
         /// There are as many as there may be.
         TooMany => "too_many",
+        /// An organization keeps at least one owner.
+        LastOwner => "last_owner",
         /// The token does not work any more, was rotated before, or is a session.
         NotRotatable => "not_rotatable",
         /// The app has no release that could be acted upon.
@@ -65,6 +71,8 @@ text_enum! {
         UnsupportedMediaType => "unsupported_media_type",
         /// Too many requests are in progress; try again.
         Overloaded => "overloaded",
+        /// Too many passwords are waiting to be checked; try again.
+        LoginsOverloaded => "logins_overloaded",
         /// A part of the platform that this needs does not answer.
         Unavailable => "unavailable",
         /// The request took longer than the platform allows.
@@ -99,13 +107,21 @@ pub struct Error {
     pub message: String,
     /// The fields at fault, for [`ErrorCode::Invalid`].
     pub violations: Vec<Violation>,
+    /// Seconds to wait before trying again, where that is known.
+    pub retry_after: Option<u64>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error that is the caller's to mend.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), violations: Vec::new(), source: None }
+        Self {
+            code,
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Rules were broken; the list must not be empty.
@@ -114,7 +130,15 @@ impl Error {
             [one] => format!("{}: {}", one.field, one.rule),
             many => format!("{} fields break a rule", many.len()),
         };
-        Self { code: ErrorCode::Invalid, message, violations, source: None }
+        Self { code: ErrorCode::Invalid, message, violations, retry_after: None, source: None }
+    }
+
+    /// Too many passwords were wrong; the next is looked at after so many seconds.
+    pub fn too_many_attempts(seconds: u64) -> Self {
+        let message = format!(
+            "too many wrong passwords came for this email address: wait {seconds} s before the next"
+        );
+        Self { retry_after: Some(seconds), ..Self::new(ErrorCode::TooManyAttempts, message) }
     }
 
     /// There is no such `what` within the caller's reach.
@@ -128,6 +152,7 @@ impl Error {
             code: ErrorCode::Internal,
             message: "the platform failed; the request id finds the cause in its log".into(),
             violations: Vec::new(),
+            retry_after: None,
             source: Some(source.into()),
         }
     }
@@ -138,6 +163,7 @@ impl Error {
             code: ErrorCode::Unavailable,
             message: format!("{part} does not answer; try again"),
             violations: Vec::new(),
+            retry_after: None,
             source: Some(source.into()),
         }
     }

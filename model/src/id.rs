@@ -136,6 +136,14 @@ typed_id!(
     MemberId, "mem"
 );
 typed_id!(
+    /// An invitation into an organization.
+    InvitationId, "inv"
+);
+typed_id!(
+    /// A password that may be set without the old one, once.
+    PasswordResetId, "pwr"
+);
+typed_id!(
     /// A row of the audit log.
     AuditId, "aud"
 );

@@ -69,6 +69,51 @@ table! {
 }
 
 table! {
+    user_passwords (user_id) {
+        user_id -> Uuid,
+        hash -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    password_resets (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        secret_hash -> Bytea,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    login_failures (email_hash) {
+        email_hash -> Bytea,
+        failures -> Int4,
+        locked_until -> Timestamptz,
+        tried_at -> Timestamptz,
+    }
+}
+
+table! {
+    invitations (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        email -> Text,
+        role -> Text,
+        secret_hash -> Bytea,
+        expires_at -> Timestamptz,
+        accepted_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
     members (id) {
         id -> Uuid,
         organization_id -> Uuid,
@@ -300,10 +345,29 @@ table! {
         request_id -> Text,
         address -> Nullable<Text>,
         created_at -> Timestamptz,
+        user_id -> Nullable<Uuid>,
+        result -> Text,
+    }
+}
+
+table! {
+    audit_unchained (audit_id) {
+        audit_id -> Uuid,
+    }
+}
+
+table! {
+    audit_chain (organization_id, number) {
+        organization_id -> Uuid,
+        number -> Int8,
+        audit_id -> Uuid,
+        hash -> Bytea,
+        created_at -> Timestamptz,
     }
 }
 
 joinable!(tokens -> organizations (organization_id));
+joinable!(members -> users (user_id));
 joinable!(environments -> organizations (organization_id));
 joinable!(networks -> environments (environment_id));
 joinable!(apps -> environments (environment_id));
@@ -321,6 +385,10 @@ allow_tables_to_appear_in_same_query!(
     organizations,
     tokens,
     users,
+    user_passwords,
+    password_resets,
+    login_failures,
+    invitations,
     members,
     environments,
     subnet_pools,
@@ -337,4 +405,6 @@ allow_tables_to_appear_in_same_query!(
     outbox,
     idempotency_keys,
     audit_log,
+    audit_unchained,
+    audit_chain,
 );

@@ -2,6 +2,7 @@
 //! watches over what is live then. Knows no HTTP; drives through [`ledger`] and [`wakeups`], behind which are
 //! Postgres and the broker; knows Docker only under [`swarm`].
 
+pub mod audit_chain;
 pub mod deployment;
 mod image;
 mod lease;
@@ -17,6 +18,7 @@ mod surroundings;
 pub mod swarm;
 pub mod wakeups;
 
+pub use audit_chain::AuditChain;
 pub use ledger::Ledger;
 pub use live::Live;
 pub use purge::Purge;

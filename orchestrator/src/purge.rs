@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use db::Database;
 use db::history::history_purge;
+use db::logins::login_failures_purge;
 use db::requests::keys_purge;
 use model::Result;
 use tokio::time::sleep;
@@ -41,6 +42,8 @@ impl Purge {
     async fn round(&self) -> Result<()> {
         self.until_nothing_is_left("idempotency keys", async |db| keys_purge(db, BATCH).await)
             .await?;
+        let failures = async |db: &Database| login_failures_purge(db, BATCH).await;
+        self.until_nothing_is_left("counts of failed logins", failures).await?;
         self.until_nothing_is_left("history", async |db| history_purge(db, BATCH).await).await
     }
 

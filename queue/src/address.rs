@@ -7,11 +7,15 @@ use db::trust::client_config;
 use lapin::runtime::default_runtime;
 use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connect as _, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::BrokerError;
+
+/// The largest frame, in bytes, unless the URL says otherwise. An envelope has some hundred. lapin keeps
+/// 64 frames' room for each connection: 8 MB with what RabbitMQ offers (128 KiB).
+const FRAME_MAX: u32 = 16 * 1024;
 
 /// Refuses a URL that could not be meant, and certificates that cannot be read: at start, and not each time that a
 /// connection is tried.
@@ -24,9 +28,9 @@ pub(crate) async fn connect(
     url: &SecretString,
     properties: ConnectionProperties,
 ) -> Result<Connection, BrokerError> {
-    let (uri, Some(tls)) = read(url)? else {
-        return Ok(Connection::connect(url.expose_secret(), properties).await?);
-    };
+    let (mut uri, tls) = read(url)?;
+    uri.query.frame_max.get_or_insert(FRAME_MAX);
+    let Some(tls) = tls else { return Ok(uri.connect(properties).await?) };
     let encrypt = async move |uri: AMQPUri, runtime| {
         let host = uri.authority.host.clone();
         let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri };

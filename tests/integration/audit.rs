@@ -1,5 +1,6 @@
 //! The audit log: every mutation, and nothing secret in it.
 
+use db::audit::chain::audit_chain_extend;
 use serde_json::{Value, json};
 use tests::answer::text;
 use tests::{Outcome, pretend, run, sql};
@@ -53,9 +54,15 @@ fn tells_who_did_what_from_where() -> Outcome {
 fn is_append_only_for_everybody() -> Outcome {
     run(async |skep| {
         skep.tenant("acme").await?;
-        for change in
-            ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
-        {
+        audit_chain_extend(skep.database.worker(), 10).await?;
+        for change in [
+            "UPDATE audit_log SET action = 'x'",
+            "DELETE FROM audit_log",
+            "TRUNCATE audit_log CASCADE",
+            "UPDATE audit_chain SET number = number + 1",
+            "DELETE FROM audit_chain",
+            "TRUNCATE audit_chain",
+        ] {
             let error = sql::execute(skep.database.owner(), change).await.unwrap_err();
             assert!(format!("{error:#}").contains("append-only"), "{change}: {error:#}");
         }

@@ -32,6 +32,8 @@ pub fn settings(database_url: String, amqp_url: String, queue_prefix: String) ->
         max_in_flight: 64,
         max_connections: 256,
         client_timeout: 30,
+        session_hours: 12,
+        login_queue: 64,
         log: "error".into(),
         log_format: LogFormat::Text,
     }

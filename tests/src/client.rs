@@ -118,6 +118,11 @@ impl Client {
             .await
     }
 
+    /// A PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.ask(Method::PUT, path, Ask { body: Some(body.to_string().into()), headers: &[] }).await
+    }
+
     /// A DELETE.
     pub async fn delete(&self, path: &str) -> Result<Answer> {
         self.ask(Method::DELETE, path, Ask::default()).await

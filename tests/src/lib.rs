@@ -20,6 +20,7 @@ pub mod environment;
 pub mod holders;
 pub mod images;
 pub mod mark;
+pub mod people;
 pub mod pretend;
 pub mod process;
 pub mod proxy;

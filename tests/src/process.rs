@@ -134,7 +134,7 @@ impl Process {
 }
 
 /// A program of ours: beside the directory of the test's own.
-fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let built = test.parent().and_then(|deps| deps.parent()).context("a test has a directory")?;
     let program = built.join(name);

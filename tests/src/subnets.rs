@@ -11,6 +11,8 @@ use db::pool::Connection;
 use ipnet::Ipv4Net;
 use tokio::sync::OnceCell;
 
+use crate::answer::list;
+use crate::docker::Engine;
 use crate::environment::environment;
 use crate::sql;
 
@@ -38,19 +40,21 @@ impl Subnets {
     pub async fn take() -> Result<Self> {
         static BLOCK: OnceCell<Block> = OnceCell::const_new();
         let block = BLOCK.get_or_try_init(Block::hold).await?;
+        // A node keeps its copy of a removed network for a while, and rejects tasks on another one that
+        // overlaps: such a range rests.
+        let kept = kept_by_the_node().await?;
+        let rests = |range: &Ipv4Net| kept.iter().any(|subnet| overlap(range, subnet));
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        // After the one that was handed out last: a range rests before it is used again. A node
-        // keeps a removed network for seconds, and rejects tasks on another one that overlaps.
+        // After the one that was handed out last, so that one which rests is seldom met.
         let (used, next) = &mut *taken;
-        let number = (0..RANGES)
+        let (number, range) = (0..RANGES)
             .map(|step| (*next + step) % RANGES)
-            .find(|number| !used.contains(number))
-            .context("more tests at once than ranges of subnets")?;
+            .map(|number| (number, block.range(number)))
+            .find(|(number, range)| !used.contains(number) && !rests(range))
+            .context("every range of subnets is taken, or kept by the node")?;
         used.insert(number);
         *next = (number + 1) % RANGES;
-        let index = block.number * RANGES + number;
-        let address = Ipv4Addr::from(u32::from(ALL) + (index << (32 - PREFIX)));
-        Ok(Self { range: Ipv4Net::new(address, PREFIX)?, number })
+        Ok(Self { range, number })
     }
 
     /// The range.
@@ -72,6 +76,12 @@ struct Block {
 }
 
 impl Block {
+    fn range(&self, number: u32) -> Ipv4Net {
+        let index = self.number * RANGES + number;
+        let address = Ipv4Addr::from(u32::from(ALL) + (index << (32 - PREFIX)));
+        Ipv4Net::new_assert(address, PREFIX)
+    }
+
     async fn hold() -> Result<Self> {
         let database = Database::new(environment().admin_url.clone().into(), 1)?;
         let mut held = database.connection().await?;
@@ -83,4 +93,18 @@ impl Block {
         }
         bail!("{BLOCKS} test processes run already")
     }
+}
+
+/// The subnets of every network that the node has, those that are gone from the swarm included.
+async fn kept_by_the_node() -> Result<Vec<Ipv4Net>> {
+    let networks = Engine::connect()?.get("/networks").await?;
+    let configs =
+        list(&networks, "")?.iter().filter_map(|network| network["IPAM"]["Config"].as_array());
+    let subnets = configs.flatten().filter_map(|config| config["Subnet"].as_str());
+    // What is no IPv4 network overlaps none of ours.
+    Ok(subnets.filter_map(|subnet| subnet.parse().ok()).collect())
+}
+
+fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.contains(other) || other.contains(one)
 }

@@ -1,6 +1,7 @@
 //! The worker: drives deployments on Docker Swarm, and sets an installation up. Thin: what it does
 //! is in `orchestrator` and `db`.
 
+mod audit;
 mod bootstrap;
 mod measures;
 mod run;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use model::error::chain;
 
-use crate::settings::{Command, Settings};
+use crate::settings::{Audit, Command, Settings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,6 +22,7 @@ async fn main() -> ExitCode {
         Command::Run(run) => run::run(run).await,
         Command::Migrate(migrate) => bootstrap::migrate(migrate).await,
         Command::Bootstrap(bootstrap) => bootstrap::bootstrap(bootstrap).await,
+        Command::Audit(Audit::Verify(verify)) => audit::verify(verify).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

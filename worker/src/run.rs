@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{Live, Purge, Retention, Runner};
+use orchestrator::{AuditChain, Live, Purge, Retention, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
     };
     let purge = Purge { database: database.clone() };
+    let audit_chain = AuditChain { database: database.clone() };
     let retention = Retention { database: database.clone(), swarm: Arc::clone(&swarm) };
     let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
@@ -52,6 +53,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let mut watching = tokio::spawn(live.run(stop.clone()));
     // Cut off anywhere, they leave nothing half done: they are not waited for.
     tokio::spawn(purge.run(stop.clone()));
+    tokio::spawn(audit_chain.run(stop.clone()));
     tokio::spawn(retention.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -66,6 +66,25 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Make roles, database, schema, settings and the first operator token; safe to repeat
     Bootstrap(Box<Bootstrap>),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Check every chain of the audit log, link by link; fails where one is broken
+    Verify(Verify),
+}
+
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// Database URL, as the role skep_worker or skep_owner
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretString,
+    /// One JSON object for each chain, in the place of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -42,8 +42,8 @@ macro_rules! actions {
 }
 
 actions! {
-    OrganizationRead TokenRead TokenManage EnvironmentRead AppRead AppManage AppDeploy
-    OrganizationList OrganizationCreate OrganizationSuspend PlatformRead PlatformOperate PlatformTokenManage
+    OrganizationRead TokenRead TokenManage MemberRead MemberManage EnvironmentRead AppRead AppManage AppDeploy
+    OrganizationList OrganizationCreate OrganizationSuspend UserRead UserManage PlatformRead PlatformOperate PlatformTokenManage
 }
 
 /// Reads what is a person's own.

@@ -1,7 +1,9 @@
 //! Reaches: the scopes that a path can name, each with how it is made of a request.
 
 use db::credentials::Holder;
-use db::{AppScope, EnvironmentScope, OperatorScope, OrgScope, Segment, UserScope};
+use db::{
+    AppScope, EnvironmentScope, MembershipScope, OperatorScope, OrgScope, Segment, UserScope,
+};
 use model::Error;
 use model::error::ErrorCode;
 use model::id::OrganizationId;
@@ -63,6 +65,22 @@ impl Reach for UserScope {
             Error::new(ErrorCode::Forbidden, message)
         })?;
         Ok((Self::granted(user), "/v1/account".into()))
+    }
+}
+
+impl Reach for MembershipScope {
+    fn organization(_: &Request) -> Result<Option<Segment<OrganizationId>>, Error> {
+        Ok(None)
+    }
+
+    fn reach(
+        request: &Request,
+        holder: &Holder,
+        permissions: Permissions,
+    ) -> Result<(Self, String), Error> {
+        let (user, path) = UserScope::reach(request, holder, permissions)?;
+        let (organization, _) = segment(request, ORGANIZATION, "membership")?;
+        Ok((Self { user, organization }, path))
     }
 }
 

@@ -18,8 +18,15 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("app", "string", "Slug or id (`app_…`) of the app."),
     ("deployment", "string", "Id (`dep_…`) of the deployment."),
     ("token", "string", "Id (`tok_…`) of the token."),
+    ("user", "string", "Id (`usr_…`) of the person."),
+    ("session", "string", "Id (`tok_…`) of the session."),
+    ("member", "string", "Id (`mem_…`) of the membership."),
+    ("invitation", "string", "Id (`inv_…`) of the invitation."),
     ("release", "integer", "Number of the release."),
 ];
+
+/// What tries a password, and has to wait after too many wrong ones.
+const TRIES: &[&str] = &["session_create", "password_change"];
 
 /// Header names as RFCs write them; poem-openapi prints them in capitals.
 const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
@@ -172,6 +179,8 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
     };
     let (keyed, conditional) = (takes("Idempotency-Key"), takes("If-Match"));
     let body = operation.get("requestBody").is_some();
+    let asks = operation["security"].is_array();
+    let tries = TRIES.iter().any(|tries| operation["operationId"] == *tries);
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     // One Rust type documents the errors of all operations; here go those that one cannot have.
     responses.retain(|status, _| match status.as_str() {
@@ -179,7 +188,9 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         "408" | "413" | "415" => body,
         "412" => conditional,
         "422" => keyed,
-        "401" | "403" | "404" | "504" => path.starts_with("/v1"),
+        "403" => asks || tries || path == "/v1/invitations/accept",
+        "429" => tries,
+        "401" | "404" | "504" => path.starts_with("/v1"),
         _ => true,
     });
     for (status, response) in responses {

@@ -16,6 +16,7 @@ use super::Tag;
 use crate::access::{Access, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
+use crate::email_text::EmailText;
 use crate::idempotency::Key;
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
@@ -36,6 +37,8 @@ pub(crate) struct OrganizationCreate {
     /// For people; the slug where it is not given.
     #[oai(validator(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
     name: Option<String>,
+    /// Its first owner: the email address of a person who exists. Where it is not given, invite one.
+    owner: Option<EmailText>,
 }
 
 /// A tenant.
@@ -116,7 +119,8 @@ impl Organizations {
         body: Body<OrganizationCreate>,
     ) -> Result<Done<OrganizationCreated>, Problem> {
         let request = access.request(key.with(&body));
-        let OrganizationCreate { slug, name } = body.value;
+        let OrganizationCreate { slug, name, owner } = body.value;
+        let owner = owner.map(|EmailText(email)| email);
         let slug: Slug = slug.parse().map_err(Error::internal)?;
         let name = name.unwrap_or_else(|| slug.to_string());
         let database = &access.state.database;
@@ -124,8 +128,16 @@ impl Organizations {
             let location = format!("/v1/organizations/{slug}");
             kept(OrganizationCreated::Created(Json(made.into()), location))
         };
-        let answered =
-            organization_create(database, access.scope, &slug, &name, &request, answer).await?;
+        let answered = organization_create(
+            database,
+            access.scope,
+            &slug,
+            &name,
+            owner.as_ref(),
+            &request,
+            answer,
+        )
+        .await?;
         Ok(Done::of(answered)?)
     }
 

@@ -1,5 +1,6 @@
 //! The rules of schemas in words.
 
+use model::email::{EMAIL_PATTERN, EMAIL_RULE};
 use model::image::IMAGE_RULE;
 use model::policy::CONSTRAINT_RULE;
 use model::slug::{SLUG_PATTERN, SLUG_RULE};
@@ -16,6 +17,7 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
     (ANY_TEXT, "a text without NUL characters"),
     (ENTITY_TAGS, "entity tags as a GET answered them in `ETag`, separated by commas, or *"),
     (SLUG_PATTERN, SLUG_RULE),
+    (EMAIL_PATTERN, EMAIL_RULE),
     (
         r"^(((localhost|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+|\[[A-Fa-f0-9:]+\])(:[0-9]+)?|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?:[0-9]+)/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$",
         IMAGE_RULE,

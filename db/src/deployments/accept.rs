@@ -147,7 +147,7 @@ pub async fn deployment_accept(
                     deployments::force.eq(wanted.force()),
                     deployments::spec_version
                         .eq(target.spec_version.max(wanted.kind().work_version())),
-                    deployments::requested_by.eq(request.actor.token),
+                    deployments::requested_by.eq(request.actor.credential.token()),
                 ))
                 .returning(Deployment::as_returning())
                 .get_result(connection)

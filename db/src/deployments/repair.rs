@@ -6,7 +6,7 @@ use diesel::sql_types;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
-use model::audit::AuditEntry;
+use model::audit::{AuditEntry, AuditResult};
 use model::deployment::{Deployment, Kind};
 use model::id::{AppId, AuditId, DeploymentId};
 use model::schema::{apps, audit_log, deployments, releases};
@@ -72,12 +72,14 @@ pub async fn deployment_repair(
                     id: AuditId::new(),
                     organization_id: Some(app.organization_id),
                     token_id: None,
+                    user_id: None,
                     action: "app.repair".to_owned(),
                     object: app.id.to_string(),
                     before: Some(serde_json::json!({ "found": why })),
                     after: Some(serde_json::json!({ "deployment": deployment.id })),
                     request_id: RECONCILER.to_owned(),
                     address: None,
+                    result: AuditResult::Done,
                 })
                 .execute(connection)
                 .await?;

@@ -47,6 +47,10 @@ actions! {
     TokenRead "token.read" Read [Owner Admin] [Admin Operator Viewer];
     /// Make, rotate and revoke the organization's tokens.
     TokenManage "token.manage" Manage [Owner Admin] [Admin Operator];
+    /// See who is in the organization, and who is invited.
+    MemberRead "member.read" Read [Owner Admin Developer Viewer Billing] [Admin Operator Viewer];
+    /// Invite people, change what members are, remove them; nobody above oneself.
+    MemberManage "member.manage" Manage [Owner Admin] [Admin Operator];
     /// See environments.
     EnvironmentRead "environment.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
     /// See apps, their releases and their deployments.
@@ -63,6 +67,12 @@ actions! {
     OrganizationSuspend "organization.suspend" Billing [] [Admin Operator];
     /// Make, rotate and revoke the platform's tokens.
     PlatformTokenManage "platform_token.manage" Admin [] [Admin];
+    /// See people.
+    UserRead "user.read" Read [] [Admin Operator Viewer];
+    /// Make people, rename them, shut them out, let them set another password.
+    UserManage "user.manage" Admin [] [Admin Operator];
+    /// Give roles in the platform, and manage people who have one.
+    PlatformRoleManage "platform_role.manage" Admin [] [Admin];
     /// See how the platform does: drift, dead letters, the platform's own tokens.
     PlatformRead "platform.read" Read [] [Admin Operator Viewer];
     /// Act on how the platform does.

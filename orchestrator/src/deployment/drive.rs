@@ -142,11 +142,16 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         if !self.lease.left().allows_a_call() {
             return self.without_lease().await;
         }
-        let work = match work {
-            Some(work) => work,
-            None => work.insert(self.actor.ledger.work(self.claim.deployment).await?),
+        let ledger = &self.actor.ledger;
+        let (work, read) = match work {
+            Some(work) => (work, ledger.read(self.claim).await),
+            None => {
+                let (found, read) =
+                    tokio::join!(ledger.work(self.claim.deployment), ledger.read(self.claim));
+                (work.insert(found?), read)
+            }
         };
-        let Some((deployment, now)) = self.actor.ledger.read(self.claim).await? else {
+        let Some((deployment, now)) = read? else {
             return Ok(Progress::Over(Drove::Lost));
         };
         if deployment.status.is_terminal() {

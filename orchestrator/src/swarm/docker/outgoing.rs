@@ -244,3 +244,6 @@ fn nanos(duration: Duration) -> i64 {
 fn map(labels: &BTreeMap<String, String>) -> HashMap<String, String> {
     labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ use db::deployments::{
 };
 use db::organizations::organization_create;
 use db::{
-    Actor, Answer, Answered, AppScope, EnvironmentScope, Expected, OperatorScope, OrgScope,
-    Request, Segment,
+    Actor, Answer, Answered, AppScope, Credential, EnvironmentScope, Expected, OperatorScope,
+    OrgScope, Request, Segment,
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -75,7 +75,12 @@ impl PostgresStage {
             owner: database.owner().clone(),
             platform,
             request: Request {
-                actor: Actor { token, request_id: "contract".into(), address: None },
+                actor: Actor {
+                    credential: Credential::Token(token),
+                    user: None,
+                    request_id: "contract".into(),
+                    address: None,
+                },
                 key: None,
                 expected: Expected::Any,
             },
@@ -114,8 +119,15 @@ impl Stage for PostgresStage {
         let operator = OperatorScope::granted(operators());
         let slug: Slug = slug.parse()?;
         let answer = |made: Organization| Ok(id_of(made.id));
-        let answered =
-            organization_create(&self.api, operator, &slug, slug.as_str(), &self.request, answer);
+        let answered = organization_create(
+            &self.api,
+            operator,
+            &slug,
+            slug.as_str(),
+            None,
+            &self.request,
+            answer,
+        );
         let organization: OrganizationId = made(answered.await?)?;
         let environment: Environment = environments::table
             .filter(environments::organization_id.eq(organization))

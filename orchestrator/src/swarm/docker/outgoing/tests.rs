@@ -1,0 +1,389 @@
+//! Whatever a tenant may ask for, this is all that Docker is told: the policy's check, rendering and the
+//! Engine's form together, held against an allow-list of their own. Run it at length with
+//! `PROPTEST_CASES=1000000`.
+
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use model::app::App;
+use model::drift::OnDrift;
+use model::health_check::{HealthCheck, HealthTest};
+use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
+use model::names;
+use model::platform::Platform;
+use model::policy;
+use model::release::Release;
+use model::spec::{AppSpec, EndpointMode, Tmpfs};
+use model::stored::Stored;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
+
+use crate::probe::MountedProbe;
+use crate::render::{self, Rendering};
+
+/// What somebody would try who wants more than an app.
+const HOSTILE: &[&str] = &[
+    "/var/run/docker.sock",
+    "/var/run/docker.sock:/var/run/docker.sock",
+    "type=bind,src=/,dst=/host",
+    "/",
+    "/proc/../etc",
+    "/run/secrets/../../etc",
+    "/tmp/{{.Node.Hostname}}",
+    "{{.Node.Hostname}}",
+    "{{{.Service.Name}}}",
+    "{{ env \"PATH\" }}",
+    "host",
+    "container:web",
+    "ingress",
+    "docker_gwbridge",
+    "--privileged",
+    "CAP_SYS_ADMIN",
+    "kernel.core_pattern=|/bin/sh",
+    "node.role==manager",
+    "node.role == manager",
+    "node.role!=worker",
+    "node.labels.a==b,node.role==manager",
+    "node.hostname==a",
+    "skep.platform",
+    "skep.organization",
+    "com.docker.swarm.service.name",
+    "tenant.x",
+    "SKEP_PLATFORM",
+    "PATH",
+    "0:0",
+    "root",
+    "web\0",
+    "a=b",
+    "=",
+    "",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        select(HOSTILE).prop_map(str::to_owned),
+        "[ -~]{0,24}",
+        "/[a-z/.{}]{0,16}",
+        "node\\.(labels\\.[a-z]{1,4}|role|platform\\.os)(==|!=)[a-z]{1,8}",
+        any::<String>().prop_map(|text| text.chars().take(24).collect()),
+    ]
+}
+
+/// One field of a spec, set to something.
+#[derive(Debug, Clone)]
+enum Change {
+    Command(Vec<String>),
+    Args(Vec<String>),
+    User(String),
+    WorkingDir(String),
+    Env(String, String),
+    Ports(u16, Vec<u16>),
+    Size(u32, u32, u32),
+    Probe(u16, String),
+    Check(Vec<String>),
+    Constraints(Vec<String>),
+    StopSignal(String),
+    Tmpfs(String, u32),
+    Label(String, String),
+    Flags(bool, bool),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        vec(text(), 0..4).prop_map(Change::Command),
+        vec(text(), 0..4).prop_map(Change::Args),
+        text().prop_map(Change::User),
+        text().prop_map(Change::WorkingDir),
+        (prop_oneof![text(), "[A-Z]{1,6}"], text())
+            .prop_map(|(name, value)| Change::Env(name, value)),
+        (any::<u16>(), vec(any::<u16>(), 0..3)).prop_map(|(port, more)| Change::Ports(port, more)),
+        (400..20_000_u32, 200..40_000_u32, 0..600_u32).prop_map(|(c, m, d)| Change::Size(c, m, d)),
+        (any::<u16>(), text()).prop_map(|(port, path)| Change::Probe(port, path)),
+        vec(text(), 0..4).prop_map(Change::Check),
+        vec(text(), 0..3).prop_map(Change::Constraints),
+        prop_oneof![text(), select(policy::STOP_SIGNALS).prop_map(str::to_owned)]
+            .prop_map(Change::StopSignal),
+        (text(), 0..2000_u32).prop_map(|(path, size)| Change::Tmpfs(path, size)),
+        (text(), text()).prop_map(|(key, value)| Change::Label(key, value)),
+        any::<(bool, bool)>().prop_map(|(init, read_only)| Change::Flags(init, read_only)),
+    ]
+}
+
+fn changed(changes: Vec<Change>) -> AppSpec {
+    let mut spec = AppSpec::of_image("web:v1");
+    let checked = |test| HealthCheck {
+        test,
+        port_of_app: false,
+        interval_seconds: 10,
+        timeout_seconds: 5,
+        retries: 3,
+        start_period_seconds: 0,
+    };
+    for change in changes {
+        match change {
+            Change::Command(words) => spec.command = Some(words),
+            Change::Args(words) => spec.args = Some(words),
+            Change::User(user) => spec.user = Some(user),
+            Change::WorkingDir(path) => spec.working_dir = Some(path),
+            Change::Env(name, value) => _ = spec.env.insert(name, value),
+            Change::Ports(port, more) => (spec.port, spec.extra_ports) = (Some(port), more),
+            Change::Size(cpu, memory, disk) => {
+                (spec.cpu_millis, spec.memory_mb, spec.disk_gb) = (cpu, memory, disk);
+            }
+            Change::Probe(port, path) => {
+                spec.health_check = Some(checked(HealthTest::Http { port, path }));
+            }
+            Change::Check(command) => {
+                spec.health_check = Some(checked(HealthTest::Command { command }));
+            }
+            Change::Constraints(constraints) => spec.constraints = constraints,
+            Change::StopSignal(signal) => spec.stop_signal = signal,
+            Change::Tmpfs(path, size_mb) => spec.tmpfs.push(Tmpfs { path, size_mb }),
+            Change::Label(key, value) => _ = spec.labels.insert(key, value),
+            Change::Flags(init, read_only) => (spec.init, spec.read_only) = (init, read_only),
+        }
+    }
+    spec
+}
+
+/// What of a service is not the tenant's to choose.
+struct Given {
+    platform: Platform,
+    app: App,
+    release: Release,
+    deployment: DeploymentId,
+    has_workers: bool,
+}
+
+const IMAGE: &str = "docker.io/library/web@sha256:00";
+const NETWORK: &str = "network-of-the-environment";
+
+fn given(spec: AppSpec, has_workers: bool, tenants_on_managers: bool) -> Given {
+    let (organization_id, app_id) = (OrganizationId::new(), AppId::new());
+    let (created_at, updated_at) = (Utc::now(), Utc::now());
+    let platform = Platform {
+        name: "skep".into(),
+        endpoint_mode: EndpointMode::Vip,
+        local_images: false,
+        cpu_reservation_ratio: 0.5,
+        memory_reservation_ratio: 0.5,
+        tenants_on_managers,
+        network_mtu: None,
+        deadline_schedule_seconds: 120,
+        deadline_pull_seconds: 300,
+        deadline_healthy_seconds: 300,
+        deadline_progress_seconds: 600,
+        on_drift: OnDrift::Repair,
+    };
+    let app = App {
+        id: app_id,
+        organization_id,
+        environment_id: EnvironmentId::new(),
+        slug: "web".into(),
+        service_name: names::service_name("web", app_id),
+        spec: Stored(spec.clone()),
+        spec_version: 1,
+        replicas: 1,
+        last_release: 1,
+        live_release_id: None,
+        live_restart_counter: 0,
+        live_replicas: None,
+        live_version: None,
+        stopped_at: None,
+        removal_requested_at: None,
+        removed_at: None,
+        created_at,
+        updated_at,
+    };
+    let release = Release {
+        id: ReleaseId::new(),
+        organization_id,
+        app_id,
+        number: 1,
+        spec: Stored(spec.frozen(&platform)),
+        spec_version: 1,
+        resolved_image: Some(IMAGE.into()),
+        stable_at: None,
+        created_at,
+        updated_at,
+    };
+    Given { platform, app, release, deployment: DeploymentId::new(), has_workers }
+}
+
+impl Given {
+    /// What Docker is told.
+    fn told(&self) -> Value {
+        let needs_probe = self.release.spec.0.health_check.as_ref().map(|c| c.test.needs_probe());
+        let probe = MountedProbe { id: "probe-id".into(), name: "probe-name".into() };
+        let spec = render::service(&Rendering {
+            platform: &self.platform,
+            app: &self.app,
+            release: &self.release,
+            image: IMAGE,
+            deployment: self.deployment,
+            replicas: 1,
+            restart_counter: 0,
+            network: NETWORK,
+            probe: needs_probe.unwrap_or_default().then_some(&probe),
+            has_workers: self.has_workers,
+            going_back: false,
+        });
+        serde_json::to_value(super::service(&spec)).unwrap()
+    }
+
+    /// Labels that tell whose the service is.
+    fn owner(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            (names::LABEL_PLATFORM, "skep".into()),
+            (names::LABEL_ORGANIZATION, self.app.organization_id.to_string()),
+            (names::LABEL_ENVIRONMENT, self.app.environment_id.to_string()),
+            (names::LABEL_APP, self.app.id.to_string()),
+        ])
+    }
+
+    /// Whether Docker may be told this: one value, by its path. What is not listed is not allowed.
+    fn allows(&self, path: &str, value: &Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        let number = value.as_i64().unwrap_or(-1);
+        if let Some(label) = path.strip_prefix("Labels.") {
+            return match label {
+                names::LABEL_RELEASE => text == self.release.id.to_string(),
+                names::LABEL_DEPLOYMENT => text == self.deployment.to_string(),
+                owner => self.owner().get(owner).is_some_and(|whose| whose == text),
+            };
+        }
+        if let Some(label) = path.strip_prefix("TaskTemplate.ContainerSpec.Labels.") {
+            return match label.strip_prefix(names::TENANT_LABEL_PREFIX) {
+                Some(_) => true,
+                None if label == names::LABEL_SPEC => true,
+                None => self.owner().get(label).is_some_and(|whose| whose == text),
+            };
+        }
+        let rollouts = ["UpdateConfig.", "RollbackConfig.", "TaskTemplate.RestartPolicy."];
+        if rollouts.iter().any(|rollout| path.starts_with(rollout)) {
+            return [
+                "Parallelism",
+                "Delay",
+                "Monitor",
+                "MaxFailureRatio",
+                "Order",
+                "FailureAction",
+                "Condition",
+            ]
+            .iter()
+            .any(|allowed| path.ends_with(&format!(".{allowed}")));
+        }
+        match path.strip_prefix("TaskTemplate.ContainerSpec.").unwrap_or(path) {
+            "Name" => text == self.app.service_name,
+            "Mode.Replicated.Replicas" => number == 1,
+            "EndpointSpec.Mode" => ["vip", "dnsrr"].contains(&text),
+            "TaskTemplate.ForceUpdate" => number == 0,
+            "TaskTemplate.Networks[].Target" => text == NETWORK,
+            "TaskTemplate.Networks[].Aliases[]" => ["web", "web.internal"].contains(&text),
+            "TaskTemplate.LogDriver.Name" => text == "json-file",
+            "TaskTemplate.LogDriver.Options.max-size"
+            | "TaskTemplate.LogDriver.Options.max-file" => true,
+            "TaskTemplate.Placement.Constraints[]" => {
+                text == "node.role==worker"
+                    || ["node.labels.", "node.platform.os", "node.platform.arch"]
+                        .iter()
+                        .any(|allowed| text.starts_with(allowed))
+                        && !text.contains([',', ' ', '\0'])
+            }
+            "TaskTemplate.Resources.Limits.NanoCPUs" => (1..=16_000_000_000).contains(&number),
+            "TaskTemplate.Resources.Limits.MemoryBytes" => (1..=32 << 30).contains(&number),
+            "TaskTemplate.Resources.Limits.Pids" => (1..=1024).contains(&number),
+            "TaskTemplate.Resources.Reservations.NanoCPUs"
+            | "TaskTemplate.Resources.Reservations.MemoryBytes" => number > 0,
+            "Image" => text == IMAGE,
+            "Command[]" | "Args[]" | "HealthCheck.Test[]" => !text.contains('\0'),
+            "HealthCheck.Interval"
+            | "HealthCheck.Timeout"
+            | "HealthCheck.Retries"
+            | "HealthCheck.StartPeriod"
+            | "StopGracePeriod" => number >= 0,
+            // Swarm expands templates here.
+            "Env[]" => {
+                !text.starts_with(policy::RESERVED_ENV_PREFIX)
+                    && !text.contains('\0')
+                    && !text.replace("{{\"{{\"}}", "").contains("{{")
+            }
+            "Dir" | "Mounts[].Target" => {
+                text.starts_with('/')
+                    && !text.contains(['{', ':', ',', '\0'])
+                    && text.split('/').all(|part| part != "..")
+            }
+            "User" => !text.is_empty() && !text.contains([' ', '{', '/', '\0']),
+            "Privileges.NoNewPrivileges" => value == true,
+            "ReadOnly" | "Init" => value.is_boolean(),
+            "Mounts[].Type" => text == "tmpfs",
+            "Mounts[].TmpfsOptions.SizeBytes" => (1..=1 << 30).contains(&number),
+            "StopSignal" => policy::STOP_SIGNALS.contains(&text),
+            "Configs[].ConfigID" => text == "probe-id",
+            "Configs[].ConfigName" => text == "probe-name",
+            "Configs[].File.Name" => text == names::PROBE_PATH,
+            "Configs[].File.UID" | "Configs[].File.GID" => text == "0",
+            "Configs[].File.Mode" => number == 0o555,
+            "CapabilityDrop[]" => text == "ALL",
+            "CapabilityAdd[]" => super::CAPABILITIES.contains(&text),
+            _ => false,
+        }
+    }
+}
+
+/// Every value below `value`, by its path: `A.B[].C`.
+fn leaves<'v>(path: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                leaves(&below, value, found);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| leaves(&format!("{path}[]"), item, found))
+        }
+        _ => found.push((path.to_owned(), value)),
+    }
+}
+
+#[test]
+fn an_admitted_spec_reaches_nothing_but_its_own() {
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let (tried, admitted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let cases = (vec(change(), 0..6), any::<(bool, bool)>());
+    let outcome = runner.run(&cases, |(changes, (has_workers, on_managers))| {
+        tried.set(tried.get() + 1);
+        let spec = changed(changes);
+        if policy::admit(&spec).is_err() {
+            return Ok(());
+        }
+        admitted.set(admitted.get() + 1);
+        let given = given(spec, has_workers, on_managers);
+        let told = given.told();
+        let mut found = Vec::new();
+        leaves("", &told, &mut found);
+        for (path, value) in found {
+            prop_assert!(given.allows(&path, value), "{path}: {value}");
+        }
+        for owned in [&told["Labels"], &told["TaskTemplate"]["ContainerSpec"]["Labels"]] {
+            for (label, whose) in given.owner() {
+                prop_assert_eq!(&owned[label], &whose, "{}", label);
+            }
+        }
+        let networks = told["TaskTemplate"]["Networks"].as_array().map(Vec::len);
+        prop_assert_eq!(networks, Some(1));
+        let constraints = &told["TaskTemplate"]["Placement"]["Constraints"];
+        let off_managers =
+            constraints.as_array().is_some_and(|all| all.iter().any(|c| c == "node.role==worker"));
+        prop_assert_eq!(off_managers, has_workers && !on_managers);
+        Ok(())
+    });
+    outcome.unwrap();
+    // A check that refuses everything would prove nothing.
+    let (tried, admitted) = (tried.get(), admitted.get());
+    assert!(admitted * 5 > tried, "only {admitted} of {tried} specs were admitted");
+}
