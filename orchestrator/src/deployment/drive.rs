@@ -87,6 +87,8 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
                 }
                 Ok(Progress::Over(drove)) => return drove,
                 Err(error) => {
+                    // Without the ledger nobody acts on what is seen: that time is no release's fault either.
+                    drive.memory.lose_sight();
                     let pause = drive.complain(&error.chain());
                     sleep(pause).await;
                 }

@@ -94,7 +94,7 @@ impl Memory {
         }
     }
 
-    /// Swarm did not answer: what happened meanwhile is not known.
+    /// Swarm or the ledger did not answer: what happened meanwhile is not known, or nobody acted on it.
     pub(super) fn lose_sight(&mut self) {
         self.watching_since = None;
         self.stages.clear();
