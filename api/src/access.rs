@@ -10,6 +10,7 @@ pub(crate) mod action;
 mod document;
 mod reach;
 pub(crate) mod stranger;
+mod tried;
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -29,6 +30,7 @@ use poem_openapi::auth::{Bearer, BearerAuthorization as _};
 
 use action::{Asks, Needs};
 use reach::Reach;
+use tried::Tried;
 
 use crate::authentication::unauthenticated;
 use crate::middleware::RequestId;
@@ -67,19 +69,33 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let wanted = S::organization(request)?;
         let holder = state.authentication.holder(&bearer.token, wanted.as_ref()).await?;
         let address = address_of(request);
-        from_its_networks(&holder, address)?;
-        let permissions = Permissions::of(holder.role, holder.platform_role, &holder.scopes);
-        // First the wall: to whom has nothing to do with an organization, it is not there.
-        let (scope, path) = S::reach(request, &holder, permissions)?;
-        allows(A::NEEDS, &holder, permissions)?;
         let actor = Actor {
             credential: Credential::Token(holder.token),
             user: holder.user_id,
             request_id: RequestId::of(request).to_owned(),
             address: address.map(|address| address.to_string()),
         };
+        let admitted = admit::<S>(A::NEEDS, request, &holder, address);
+        let tried = Tried { needs: A::NEEDS, holder: &holder, path: request.uri().path() };
+        tried.write_down(&state.database, &actor, admitted.as_ref().err()).await?;
+        let (scope, path) = admitted?;
         Ok(Self { scope, actor, holder, state: Arc::clone(state), path, action: PhantomData })
     }
+}
+
+/// Lets a request through to what it names.
+fn admit<S: Reach>(
+    needs: Needs,
+    request: &Request,
+    holder: &Holder,
+    address: Option<IpAddr>,
+) -> Result<(S, String), Error> {
+    from_its_networks(holder, address)?;
+    let permissions = Permissions::of(holder.role, holder.platform_role, &holder.scopes);
+    // First the wall: to whom has nothing to do with an organization, it is not there.
+    let reached = S::reach(request, holder, permissions)?;
+    allows(needs, holder, permissions)?;
+    Ok(reached)
 }
 
 fn from_its_networks(holder: &Holder, address: Option<IpAddr>) -> Result<(), Error> {

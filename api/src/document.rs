@@ -72,6 +72,7 @@ fn parameters(document: &Value) -> BTreeMap<String, String> {
     let parameters = operations
         .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten());
     parameters
+        .filter(|parameter| parameter["in"] != "path")
         .filter_map(|parameter| {
             let schema = Schema::read(document, &parameter["schema"])?;
             Some((parameter["name"].as_str()?.to_owned(), schema.rule().to_owned()))

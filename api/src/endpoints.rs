@@ -3,6 +3,7 @@
 
 pub(crate) mod app_health;
 pub(crate) mod apps;
+pub(crate) mod audit;
 pub(crate) mod dead_letters;
 pub(crate) mod deployments;
 pub(crate) mod drift;
@@ -22,6 +23,7 @@ use poem_openapi::{OpenApiService, Tags};
 
 use app_health::AppHealth;
 use apps::Apps;
+use audit::AuditEndpoints;
 use dead_letters::DeadLetterEndpoints;
 use deployments::Deployments;
 use drift::DriftEndpoints;
@@ -51,6 +53,7 @@ pub(crate) type Endpoints = (
     Releases,
     DeadLetterEndpoints,
     DriftEndpoints,
+    AuditEndpoints,
     HealthChecks,
 );
 
@@ -75,6 +78,8 @@ enum Tag {
     Deployments,
     /// Immutable, numbered snapshots of an app.
     Releases,
+    /// Who did what, who looked, and who was refused.
+    Audit,
     /// The platform itself, for operators.
     Platform,
     /// Whether this process is well.

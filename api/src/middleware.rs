@@ -21,7 +21,7 @@ use poem::{Endpoint, EndpointExt as _, Request, Response};
 pub(crate) use bounds::Bounds;
 pub(crate) use cors::{Cors, origin};
 #[cfg(test)]
-pub(crate) use headers::takes_json;
+pub(crate) use headers::takes_one_of;
 pub(crate) use request::RequestId;
 
 /// Puts the whole of it around `routes`.

@@ -38,6 +38,7 @@ words! {
     model::deployment::Kind, "DeploymentKind", "What a deployment attempts.";
     model::status::Status, "DeploymentStatus", "How far a deployment is.";
     model::reason::ReasonCode, "ReasonCode", "Why a deployment ended as it did.";
+    model::audit::AuditResult, "AuditResult", "What came of what somebody tried.";
     model::app_status::Health, "Health", "How an app does.";
     model::drift::DriftKind, "DriftKind", "What is wrong with an object in Swarm.";
     model::drift::ObjectType, "DriftedObject", "What kind of thing in Swarm.";

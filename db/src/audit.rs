@@ -1,12 +1,18 @@
-//! Audit rows. Written in the transaction of the mutation that they tell of.
+//! Audit rows. That of a mutation is written in its transaction; that of a look, before it is answered; that of
+//! a refusal, by itself.
 
 pub mod chain;
+pub mod read;
 
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::Result;
 use model::audit::{AuditEntry, AuditResult};
 use model::id::{AuditId, DeploymentId, OrganizationId};
+use model::policy::access::Action;
 use model::schema::audit_log;
 
+use crate::failure;
+use crate::pool::Database;
 use crate::scope::Actor;
 
 /// What was done, to be audited.
@@ -37,6 +43,11 @@ impl Mutation<'_> {
             result: AuditResult::Done,
         }
     }
+
+    /// Its row, where nothing was done because its holder may not.
+    pub(crate) fn refused(self, actor: &Actor) -> AuditEntry {
+        AuditEntry { result: AuditResult::Refused, ..self.entry(actor) }
+    }
 }
 
 pub(crate) async fn audit_insert(
@@ -44,7 +55,59 @@ pub(crate) async fn audit_insert(
     actor: &Actor,
     mutation: Mutation<'_>,
 ) -> diesel::QueryResult<()> {
-    let entry = mutation.entry(actor);
-    diesel::insert_into(audit_log::table).values(&entry).execute(connection).await?;
+    entry_insert(connection, &mutation.entry(actor)).await
+}
+
+/// The action of an operator's look into an organization.
+pub const LOOK: &str = "operator.look";
+
+/// Writes down that an operator looks into an organization: for what, at which path.
+pub async fn audit_look(
+    database: &Database,
+    actor: &Actor,
+    organization: OrganizationId,
+    action: Action,
+    path: &str,
+) -> Result<()> {
+    let look = Mutation {
+        organization: Some(organization),
+        action: LOOK,
+        object: path.to_owned(),
+        before: None,
+        after: Some(serde_json::json!({ "action": action })),
+        deployment: None,
+    };
+    let mut connection = database.tenant(organization).await?;
+    audit_insert(&mut connection, actor, look).await.map_err(failure::postgres)
+}
+
+/// Writes down that somebody who is known was refused: what, at which path.
+pub async fn audit_refused(
+    database: &Database,
+    actor: &Actor,
+    organization: Option<OrganizationId>,
+    action: &str,
+    path: &str,
+) -> Result<()> {
+    let refused = Mutation {
+        organization,
+        action,
+        object: path.to_owned(),
+        before: None,
+        after: None,
+        deployment: None,
+    };
+    let mut connection = match organization {
+        Some(organization) => database.tenant(organization).await?,
+        None => database.nobody().await?,
+    };
+    entry_insert(&mut connection, &refused.refused(actor)).await.map_err(failure::postgres)
+}
+
+pub(crate) async fn entry_insert(
+    connection: &mut AsyncPgConnection,
+    entry: &AuditEntry,
+) -> diesel::QueryResult<()> {
+    diesel::insert_into(audit_log::table).values(entry).execute(connection).await?;
     Ok(())
 }

@@ -136,9 +136,7 @@ pub async fn login_refused(
     action: &str,
     request: &Request,
 ) -> Result<()> {
-    // Row security lets the audit rows of persons be written by who is told to be one: the nil id is nobody.
-    let nobody = UserId::from(uuid::Uuid::nil());
-    let mut connection = database.person(attempt.user_id.unwrap_or(nobody)).await?;
+    let mut connection = database.nobody().await?;
     let mutation = Mutation {
         organization: None,
         action,
@@ -149,7 +147,8 @@ pub async fn login_refused(
         })),
         deployment: None,
     };
-    audit_insert(&mut connection, &request.actor, mutation).await.map_err(failure::postgres)
+    let entry = mutation.refused(&request.actor);
+    entry_insert(&mut connection, &entry).await.map_err(failure::postgres)
 }
 
 /// Makes a session for whoever has proven to know their password.

@@ -96,6 +96,12 @@ impl Database {
         self.walled("", &user.as_uuid().to_string()).await
     }
 
+    /// A connection on which an API finds nothing, and writes audit rows of what concerns no organization: row
+    /// security lets who is told to be somebody do so, and the nil id is nobody's.
+    pub(crate) async fn nobody(&self) -> Result<Connection> {
+        self.person(UserId::from(uuid::Uuid::nil())).await
+    }
+
     /// A connection on which an API finds this organization's rows and this person's own: for who goes in
     /// or out.
     pub(crate) async fn member(

@@ -92,15 +92,18 @@ pub(crate) async fn ask(
     client.ask(Method::from_bytes(method.as_bytes())?, path, Ask { body, headers: &[] }).await
 }
 
-/// Everything that is kept, but for the stamps of tokens' last uses.
+/// Everything that is kept, but for the stamps of tokens' last uses, and what is written down of looks and
+/// refusals.
 pub(crate) async fn everything(skep: &Skep) -> anyhow::Result<Vec<Value>> {
-    let tables = "SELECT tablename FROM pg_tables
-        WHERE schemaname = 'public' AND tablename <> '__diesel_schema_migrations' ORDER BY 1";
+    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename NOT IN ('__diesel_schema_migrations', 'audit_log', 'audit_unchained') ORDER BY 1";
     let mut found = Vec::new();
     for table in sql::rows(skep.database.owner(), tables).await? {
         let select = format!("SELECT * FROM {} ORDER BY 1", text(&table, "/tablename")?);
         found.extend(sql::rows(skep.database.owner(), &select).await?);
     }
+    let changes = "SELECT * FROM audit_log WHERE result = 'done' AND action <> 'operator.look' ORDER BY id";
+    found.extend(sql::rows(skep.database.owner(), changes).await?);
     for row in &mut found {
         row.as_object_mut().map(|row| row.remove("last_used_at"));
     }

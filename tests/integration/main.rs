@@ -5,6 +5,7 @@ mod app_status;
 mod apps;
 mod audit;
 mod audit_chain;
+mod audit_reading;
 mod bad_specs;
 mod canceling;
 mod compatibility;

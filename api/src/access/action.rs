@@ -42,8 +42,9 @@ macro_rules! actions {
 }
 
 actions! {
-    OrganizationRead TokenRead TokenManage MemberRead MemberManage EnvironmentRead AppRead AppManage AppDeploy
-    OrganizationList OrganizationCreate OrganizationSuspend UserRead UserManage PlatformRead PlatformOperate PlatformTokenManage
+    OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead AppRead AppManage AppDeploy
+    OrganizationList OrganizationCreate OrganizationSuspend UserRead UserManage PlatformRead PlatformAuditRead PlatformOperate
+    PlatformTokenManage
 }
 
 /// Reads what is a person's own.

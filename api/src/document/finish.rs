@@ -37,6 +37,7 @@ pub(super) fn finish(mut document: Value) -> Value {
     for (path, method, operation) in operations(&mut document) {
         add_variables(&path, operation);
         add_page(operation);
+        add_filter(operation);
         finish_body(&schemas, operation);
         finish_responses(&path, &method, operation);
     }
@@ -156,6 +157,18 @@ fn add_page(operation: &mut Value) {
         parameters.extend(crate::page::parameters());
         operation["parameters"] = parameters.into();
     }
+}
+
+/// So does a reading of the audit log with what it asks for.
+fn add_filter(operation: &mut Value) {
+    let of_all = match operation["operationId"].as_str() {
+        Some("audit_list" | "audit_export") => false,
+        Some("platform_audit_list" | "platform_audit_export") => true,
+        _ => return,
+    };
+    let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    parameters.extend(crate::endpoints::audit::parameters(of_all));
+    operation["parameters"] = parameters.into();
 }
 
 /// A body may be left out where it has no field that is required. A merge patch has a media type of

@@ -1,7 +1,7 @@
-//! The routes as the document has them: for the log's labels, for `Allow`, and for the query
-//! parameters that a route knows.
+//! The routes as the document has them: for the log's labels, for `Allow`, for the query parameters that a
+//! route knows, and for the media types that it answers with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use poem::http::Method;
 use serde_json::Value;
@@ -17,6 +17,8 @@ pub(crate) struct Route {
     template: String,
     /// Names of the query parameters, by method in capitals.
     methods: BTreeMap<String, Vec<String>>,
+    /// Of its answers; empty: pages for people, which anybody may be shown.
+    media_types: BTreeSet<String>,
 }
 
 impl Routes {
@@ -33,11 +35,13 @@ impl Routes {
                     .flatten()
                     .map(|(method, operation)| (method.to_uppercase(), query_names(operation)))
                     .collect(),
+                media_types: media_types(operations),
             })
             .collect();
         routes.extend(UNDOCUMENTED.iter().map(|path| Route {
             template: (*path).to_owned(),
             methods: BTreeMap::from([("GET".to_owned(), Vec::new())]),
+            media_types: BTreeSet::new(),
         }));
         Self(routes)
     }
@@ -58,9 +62,9 @@ impl Route {
         fits && parts.next().is_none()
     }
 
-    /// Whether its answers are JSON; the pages for people are not.
-    pub(crate) fn answers_json(&self) -> bool {
-        self.template != "/docs" && self.template != crate::problems_page::PATH
+    /// The media types of its answers; none: a caller who takes nothing of it is answered all the same.
+    pub(crate) const fn media_types(&self) -> &BTreeSet<String> {
+        &self.media_types
     }
 
     /// The path with its variables' names.
@@ -90,6 +94,14 @@ fn query_names(operation: &Value) -> Vec<String> {
         .filter(|parameter| parameter["in"] == "query")
         .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
         .collect()
+}
+
+/// What the operations of a path answer with, problems included.
+fn media_types(operations: &Value) -> BTreeSet<String> {
+    let operations = operations.as_object().into_iter().flat_map(|operations| operations.values());
+    let responses = operations.flat_map(|operation| operation["responses"].as_object()).flatten();
+    let contents = responses.flat_map(|(_, response)| response["content"].as_object()).flatten();
+    contents.map(|(media_type, _)| media_type.clone()).collect()
 }
 
 #[cfg(test)]

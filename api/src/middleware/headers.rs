@@ -1,6 +1,7 @@
 //! Headers of a request that decide how it is answered, checked before anything is done: what can be
 //! read in two ways is refused, and so is a request whose answer its caller would not take.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::Error;
@@ -9,7 +10,7 @@ use poem::http::{HeaderMap, HeaderName, header};
 use poem::{Endpoint, Request, Response};
 
 use crate::document::document;
-use crate::problem::{MEDIA_TYPE, Problem};
+use crate::problem::Problem;
 
 /// Headers of which a second one would contradict the first.
 const ONCE: [(HeaderName, &str); 2] =
@@ -26,19 +27,23 @@ where
             return Err(Problem::from(Error::invalid(vec![violation])).into());
         }
     }
-    let routes = document().routes();
-    let answers_json = routes.find(request.uri().path()).is_some_and(|route| route.answers_json());
-    if answers_json && !takes_json(headers)? {
-        let message =
-            "answers are JSON: the header Accept must allow application/json, or be left out";
+    if let Some(route) = document().routes().find(request.uri().path())
+        && !takes_one_of(headers, route.media_types())?
+    {
+        let types: Vec<&str> = route.media_types().iter().map(String::as_str).collect();
+        let types = types.join(" or ");
+        let message = format!("answers are {types}: the header Accept must allow it, or be left out");
         return Err(Problem::from(Error::new(ErrorCode::NotAcceptable, message)).into());
     }
     next.call(request).await
 }
 
-/// Whether `Accept` allows JSON (RFC 9110, section 12.5.1): of the ranges that cover a type, the most specific
-/// decides, and its weight may be none.
-pub(crate) fn takes_json(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether `Accept` allows one of these media types (RFC 9110, section 12.5.1): of the ranges that cover a type,
+/// the most specific decides, and its weight may be none.
+pub(crate) fn takes_one_of(
+    headers: &HeaderMap,
+    media_types: &BTreeSet<String>,
+) -> Result<bool, Problem> {
     let mut ranges = Vec::new();
     for value in headers.get_all(header::ACCEPT) {
         let text = value.to_str().map_err(|_| {
@@ -47,13 +52,13 @@ pub(crate) fn takes_json(headers: &HeaderMap) -> Result<bool, Problem> {
         })?;
         ranges.extend(text.split(',').map(str::trim).filter(|range| !range.is_empty()));
     }
-    let taken = |wanted: [&str; 3]| {
-        let weight = |covers: &str| ranges.iter().find_map(|range| weight_of(range, covers));
-        wanted.into_iter().find_map(weight).is_some_and(|weight| weight > 0.0)
+    let weight = |covers: &str| ranges.iter().find_map(|range| weight_of(range, covers));
+    let is_taken = |media_type: &String| {
+        let every = media_type.split_once('/').map(|(kind, _)| format!("{kind}/*"));
+        let weight = weight(media_type).or_else(|| weight(&every?)).or_else(|| weight("*/*"));
+        weight.is_some_and(|weight| weight > 0.0)
     };
-    Ok(ranges.is_empty()
-        || taken(["application/json", "application/*", "*/*"])
-        || taken([MEDIA_TYPE, "application/*", "*/*"]))
+    Ok(ranges.is_empty() || media_types.is_empty() || media_types.iter().any(is_taken))
 }
 
 /// The weight that `range` gives to the media range `covers`; `None` where it is about another one.
@@ -77,7 +82,11 @@ mod tests {
         for text in accept {
             headers.append(header::ACCEPT, HeaderValue::from_str(text).unwrap());
         }
-        takes_json(&headers).unwrap()
+        takes_one_of(&headers, &json()).unwrap()
+    }
+
+    fn json() -> BTreeSet<String> {
+        ["application/json", "application/problem+json"].map(str::to_owned).into()
     }
 
     #[test]
@@ -111,6 +120,6 @@ mod tests {
     fn what_is_no_text_is_refused() {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_bytes(b"\xff").unwrap());
-        assert!(takes_json(&headers).is_err());
+        assert!(takes_one_of(&headers, &json()).is_err());
     }
 }

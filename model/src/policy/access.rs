@@ -51,6 +51,8 @@ actions! {
     MemberRead "member.read" Read [Owner Admin Developer Viewer Billing] [Admin Operator Viewer];
     /// Invite people, change what members are, remove them; nobody above oneself.
     MemberManage "member.manage" Manage [Owner Admin] [Admin Operator];
+    /// Read the organization's audit log.
+    AuditRead "audit.read" Read [Owner Admin] [Admin Operator Viewer];
     /// See environments.
     EnvironmentRead "environment.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
     /// See apps, their releases and their deployments.
@@ -75,6 +77,8 @@ actions! {
     PlatformRoleManage "platform_role.manage" Admin [] [Admin];
     /// See how the platform does: drift, dead letters, the platform's own tokens.
     PlatformRead "platform.read" Read [] [Admin Operator Viewer];
+    /// Read every audit log: the organizations', and the platform's own.
+    PlatformAuditRead "platform_audit.read" Read [] [Admin Operator Viewer];
     /// Act on how the platform does.
     PlatformOperate "platform.operate" Admin [] [Admin Operator];
 }

@@ -64,6 +64,8 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
             json!({ "email": "guest@example.org", "role": "viewer" }),
         ),
         ("DELETE", of("/invitations/{invitation}"), To(MemberManage), none.clone()),
+        ("GET", of("/audit"), To(AuditRead), none.clone()),
+        ("GET", of("/audit/export"), To(AuditRead), none.clone()),
         ("GET", of("/environments"), To(EnvironmentRead), none.clone()),
         ("GET", of("/environments/{environment}"), To(EnvironmentRead), none.clone()),
         ("GET", apps.clone(), To(AppRead), none.clone()),
@@ -147,6 +149,8 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
             json!({ "count": 1 }),
         ),
         ("DELETE", "/v1/admin/dead-letters".into(), To(PlatformOperate), none.clone()),
-        ("GET", "/v1/admin/drift".into(), To(PlatformRead), none),
+        ("GET", "/v1/admin/drift".into(), To(PlatformRead), none.clone()),
+        ("GET", "/v1/admin/audit".into(), To(PlatformAuditRead), none.clone()),
+        ("GET", "/v1/admin/audit/export".into(), To(PlatformAuditRead), none),
     ]
 }
