@@ -144,7 +144,11 @@ pub async fn app_create(
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let organization = scope.organization.allowing(Action::AppRead)?;
     let mut connection = database.tenant(organization).await?;
-    let query = app_rows!().filter(apps::organization_id.eq(organization)).into_boxed();
+    let query = app_rows!()
+        .filter(apps::organization_id.eq(organization))
+        // By itself it would be looked for by its slug alone, among the environments of everybody.
+        .filter(environments::organization_id.eq(organization))
+        .into_boxed();
     let query = named!(query, environments, &scope.environment);
     named!(query, apps, &scope.app)
         .first(&mut connection)
