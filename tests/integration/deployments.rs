@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::api::Api;
-use tests::wire::Wire;
+use tests::wire::{Statement, Transaction, Wire};
 use tests::{Outcome, pretend, run, sql};
 
 use crate::web;
@@ -114,12 +114,12 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
             client.post_once(&path, &Value::Null, verb).await?.expect(202)?;
         }
         client.delete_once(&acme.path("apps/web"), "remove").await?.expect(202)?;
-        let accepts: Vec<Vec<String>> = wire
+        let is_accept =
+            |statement: &Statement| statement.text.contains(r#"INSERT INTO "deployments""#);
+        let accepts: Vec<Transaction> = wire
             .transactions()
             .into_iter()
-            .filter(|statements| {
-                statements.iter().any(|text| text.contains(r#"INSERT INTO "deployments""#))
-            })
+            .filter(|statements| statements.iter().any(is_accept))
             .collect();
         assert_eq!(accepts.len(), 11);
         for statements in &accepts {
