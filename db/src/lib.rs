@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod page;
 pub mod platform;
 pub mod pool;
+mod prepared;
 pub mod releases;
 pub mod requests;
 pub mod retention;

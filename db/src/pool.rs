@@ -29,12 +29,6 @@ const WAIT: Duration = Duration::from_secs(3);
 const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '15s'";
 
-/// What makes pages cost what they hold. With row security Postgres believes that hardly a row is left, and
-/// that to fetch an environment's apps and sort them is as good as going by the index until the page is
-/// full: with 10,000 apps that took 65 ms a page instead of 0.3. It goes by the index where a page of an
-/// index costs what it does in memory, and on today's disks.
-const PLANS: &str = "SET random_page_cost = 1.1";
-
 /// What row security knows every organization by, for who operates the platform: an id that none has.
 const EVERY_ORGANIZATION: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -44,7 +38,7 @@ pub type Connection = Object<AsyncPgConnection>;
 /// Connects, and sets the limits once for the connection's life.
 async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let mut connection = AsyncPgConnection::establish(url).await?;
-    let set = connection.batch_execute(&format!("{LIMITS}; {PLANS}")).await;
+    let set = connection.batch_execute(LIMITS).await;
     set.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::Failure;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 use crate::scope::Actor;
 
 /// What makes a repeated request the same request. It holds for a token and for 24 hours.
@@ -201,14 +202,12 @@ impl Request {
                ON kept.token_id = $1 AND kept.route = $2 AND kept.key = $3
               AND kept.created_at > now() - {KEPT_FOR}"
         );
-        let kept = diesel::sql_query(query)
+        let query = diesel::sql_query(query)
             .bind::<Uuid, _>(self.actor.token)
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
-            .bind::<BigInt, _>(self.lock_of(key))
-            .get_result(connection)
-            .await?;
-        Ok(kept)
+            .bind::<BigInt, _>(self.lock_of(key));
+        Ok(Prepared(query).get_result(connection).await?)
     }
 
     /// One statement, because an accept has no more than eight.
@@ -240,7 +239,7 @@ impl Request {
              )
              SELECT count(*) AS kept FROM kept"
         );
-        let Count { kept } = diesel::sql_query(query)
+        let query = diesel::sql_query(query)
             .bind::<Uuid, _>(self.actor.token)
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
@@ -256,9 +255,8 @@ impl Request {
             .bind::<Nullable<Jsonb>, _>(entry.before)
             .bind::<Nullable<Jsonb>, _>(entry.after)
             .bind::<Text, _>(entry.request_id)
-            .bind::<Nullable<Text>, _>(entry.address)
-            .get_result(connection)
-            .await?;
+            .bind::<Nullable<Text>, _>(entry.address);
+        let Count { kept } = Prepared(query).get_result(connection).await?;
         // None: a twin committed after `begin` had looked. All of this one is taken back.
         if kept == 1 { Ok(()) } else { Err(in_flight().into()) }
     }

@@ -1,5 +1,6 @@
 //! Deployments: accepted whole or not at all, and followed to their end.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -126,6 +127,35 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
             assert!(statements.len() >= 5, "is it heard at all? {statements:#?}");
             assert!(statements.len() <= 8, "{} statements: {statements:#?}", statements.len());
         }
+        api.stop().await
+    })
+}
+
+#[test]
+fn what_an_accept_sends_is_prepared_once() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        let mut settings = skep.api_settings()?;
+        let wire = Wire::start(&skep.database.api_url()?).await?;
+        settings.database_url = wire.through(&skep.database.api_url()?)?.into();
+        settings.database_connections = 2;
+        let api = Api::start(settings).await?;
+        let client = acme.client.at(api.url());
+        let path = acme.path("apps/web/deployments");
+        let accept = async |number: u32| {
+            client.post_once(&path, &json!({}), &number.to_string()).await?.expect(202)
+        };
+        for number in 0..20 {
+            accept(number).await?;
+        }
+        let mut prepared: BTreeMap<String, u32> = BTreeMap::new();
+        for text in wire.prepared() {
+            *prepared.entry(text).or_default() += 1;
+        }
+        assert!(prepared.len() > 8, "is it heard at all? {prepared:#?}");
+        assert!(prepared.values().all(|times| *times <= 2), "once a connection: {prepared:#?}");
+        pretend::succeed(skep.database.worker()).await?;
         api.stop().await
     })
 }

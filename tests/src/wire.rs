@@ -28,6 +28,7 @@ pub type Transaction = Vec<Statement>;
 struct Heard {
     transactions: Vec<Transaction>,
     alone: Vec<Statement>,
+    prepared: Vec<String>,
 }
 
 /// A proxy in front of Postgres.
@@ -72,6 +73,11 @@ impl Wire {
     /// The statements that were executed outside of a transaction, oldest first.
     pub fn alone(&self) -> Vec<Statement> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).alone.clone()
+    }
+
+    /// The statements that Postgres was asked to parse and plan, oldest first.
+    pub fn prepared(&self) -> Vec<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).prepared.clone()
     }
 }
 
@@ -125,6 +131,8 @@ impl Ear {
         match kind {
             b'P' => {
                 if let Some((name, prepared)) = fields.parse() {
+                    let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    heard.prepared.push(prepared.text.clone());
                     self.statements.insert(name, prepared);
                 }
             }
