@@ -150,7 +150,8 @@ fn what_an_accept_sends_is_prepared_once() -> Outcome {
             accept(number).await?;
         }
         let mut prepared: BTreeMap<String, u32> = BTreeMap::new();
-        for text in wire.prepared() {
+        // Each connection sets itself up, the one that listens for changes too.
+        for text in wire.prepared().into_iter().filter(|text| !text.starts_with("SET ")) {
             *prepared.entry(text).or_default() += 1;
         }
         assert!(prepared.len() > 8, "is it heard at all? {prepared:#?}");
