@@ -1,4 +1,4 @@
-# ./dev bench [deploy|logins|faults] [--help]   The benchmarks start their own API and workers, built for release; the fault search at length.
+# ./dev bench [deploy|logins|api|faults] [--help]   The benchmarks start their own API and workers, built for release; the fault search at length.
 
 command_bench() {
   # Help needs no services, and no build that takes minutes.
@@ -13,5 +13,7 @@ command_bench() {
   build_workspace --release
   build_images
   set_up_unlock
+  local programs
+  if programs=$(postgres_programs); then export SKEP_PGBENCH="$programs/pgbench"; fi
   exec "$(built bench release)" "$@"
 }

@@ -27,7 +27,7 @@ pub(crate) struct Installation {
     /// Its name in Swarm, and the prefix of its queues.
     pub(crate) name: String,
     database: String,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Held as long as it is there: two benchmarks at once would measure each other.
     _lock: File,
 }
@@ -76,8 +76,8 @@ impl Installation {
         Ok(())
     }
 
-    /// Only before a run: after one that failed they say why.
-    fn forget_logs(&self) -> Result<()> {
+    /// Never after a run that failed: they say why.
+    pub(crate) fn forget_logs(&self) -> Result<()> {
         for entry in fs::read_dir(&self.directory)? {
             let file = entry?.path();
             if file.extension().is_some_and(|extension| extension == "log") {
@@ -112,6 +112,11 @@ impl Installation {
 
     /// Starts an API; returns it with a client that holds the operator's token.
     pub(crate) fn api(&self) -> Result<(Process, Client)> {
+        self.api_at(&self.url(API)?)
+    }
+
+    /// The same, which finds its database at this URL.
+    pub(crate) fn api_at(&self, database_url: &str) -> Result<(Process, Client)> {
         // Free a moment ago: good enough where nobody else starts servers by the dozen.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let program = Program {
@@ -119,7 +124,7 @@ impl Installation {
             log: "api",
             arguments: &[],
             settings: &[
-                ("DATABASE_URL", &self.url(API)?),
+                ("DATABASE_URL", database_url),
                 ("AMQP_URL", &environment().amqp_url),
                 ("SKEP_QUEUE_PREFIX", &self.name),
                 ("SKEP_LISTEN", &address),
@@ -182,8 +187,15 @@ impl Installation {
         Ok(Database::new(self.url(WORKER)?.into(), 1)?)
     }
 
+    /// Its database, as the cluster's administrator.
+    pub(crate) fn administrator(&self) -> Result<Database> {
+        let mut url = Url::parse(&environment().admin_url).context("SKEP_DEV_ADMIN_URL")?;
+        url.set_path(&self.database);
+        Ok(Database::new(String::from(url).into(), 1)?)
+    }
+
     /// Its database, as this role.
-    fn url(&self, role: &str) -> Result<String> {
+    pub(crate) fn url(&self, role: &str) -> Result<String> {
         let mut url = Url::parse(&environment().admin_url).context("SKEP_DEV_ADMIN_URL")?;
         let set = url.set_username(role).and_then(|()| url.set_password(None));
         set.map_err(|()| anyhow!("SKEP_DEV_ADMIN_URL names no host"))?;

@@ -66,13 +66,15 @@ impl Machine {
 
     /// For people: figures of a machine that did other work, too, tell little.
     pub(crate) fn text(&self) -> String {
-        let loads = [&self.load_before, &self.load_after]
-            .map(|load| load.as_deref().and_then(of_last_minute).unwrap_or_default());
-        let busy = loads.iter().any(|load| *load > self.cpus as f64);
-        let [before, after] = loads;
+        let load = |load: &Option<String>| load.as_deref().and_then(of_last_minute);
+        let (before, after) = (load(&self.load_before), load(&self.load_after));
+        let busy = before.into_iter().chain(after).any(|load| load > self.cpus as f64);
+        let after = after.map(|load| format!(" and {load:.1} after the rounds of one app"));
         format!(
-            "{} CPUs, load {before:.1} before and {after:.1} after the rounds of one app{}.",
+            "{} CPUs, load {:.1} before{}{}.",
             self.cpus,
+            before.unwrap_or_default(),
+            after.unwrap_or_default(),
             if busy { ": a BUSY machine, measure again when it is quiet" } else { "" }
         )
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "standard output is what this program is for")]
 
 mod aim;
+mod api;
 mod cancel;
 mod crowd;
 mod deploy;
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
     let outcome = match benchmark.unwrap_or_default() {
         Benchmark::Deploy(settings) => deploy::run(&directory, &settings).await,
         Benchmark::Logins(settings) => logins::run(&directory, &settings).await,
+        Benchmark::Api(settings) => api::run(&directory, &settings).await,
         // Its stories have runtimes of their own.
         Benchmark::Faults(settings) => tokio::task::block_in_place(|| faults::run(&settings)),
     };

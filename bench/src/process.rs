@@ -78,10 +78,15 @@ impl Process {
         Ok(())
     }
 
+    /// Its process id.
+    pub(crate) fn id(&mut self) -> Result<u32> {
+        self.check()?;
+        self.child.id().with_context(|| format!("{} has ended", self.name))
+    }
+
     /// Its resident memory in bytes (VmRSS).
     pub(crate) fn resident(&mut self) -> Result<u64> {
-        self.check()?;
-        let pid = self.child.id().with_context(|| format!("{} has ended", self.name))?;
+        let pid = self.id()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         resident_in(&status).with_context(|| format!("/proc/{pid}/status tells no VmRSS"))
     }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::aim::aims;
+use crate::aim::{Aim, aims};
 use crate::cancel::Cancel;
 use crate::crowd;
 use crate::figures::Figures;
@@ -51,7 +51,7 @@ pub(crate) struct Report {
 }
 
 /// The profile of this build.
-const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+pub(crate) const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 impl Report {
     /// The tables, and which aims hold.
@@ -87,14 +87,7 @@ impl Report {
             );
             lines.push(format!("  {:<24}{start:>30}{resident:>30}", process.name));
         }
-        lines.push("\naims".to_owned());
-        for aim in aims(&self.measured) {
-            let holds = if aim.holds { "holds" } else { "DOES NOT HOLD" };
-            lines.push(format!("  {holds:<14}{}: {}", aim.aim, aim.measured));
-        }
-        if cfg!(debug_assertions) {
-            lines.push("  (a debug build: these figures say nothing of the aims)".to_owned());
-        }
+        lines.extend(aim_lines(&aims(&self.measured)));
         lines.join("\n")
     }
 
@@ -133,6 +126,19 @@ impl Report {
         std::fs::write(file, text + "\n")
             .with_context(|| format!("{} cannot be written", file.display()))
     }
+}
+
+/// Which aims hold.
+pub(crate) fn aim_lines(aims: &[Aim]) -> Vec<String> {
+    let mut lines = vec!["\naims".to_owned()];
+    for aim in aims {
+        let holds = if aim.holds { "holds" } else { "DOES NOT HOLD" };
+        lines.push(format!("  {holds:<14}{}: {}", aim.aim, aim.measured));
+    }
+    if cfg!(debug_assertions) {
+        lines.push("  (a debug build: these figures say nothing of the aims)".to_owned());
+    }
+    lines
 }
 
 fn shown(figures: Figures) -> String {

@@ -24,6 +24,10 @@ pub(crate) enum Benchmark {
     Deploy(Deploy),
     /// Reads while people log in, beside reads while nobody does
     Logins(Logins),
+    /// The API under load at 1,000 organizations, 10,000 apps, 100,000 deployments: latency, CPU of API
+    /// and Postgres, statements, resident memory; what the data's size and row security cost; accepts
+    /// beside pgbench
+    Api(Api),
     /// The seeded fault search at length; fails when a story breaks a promise
     Faults(Faults),
 }
@@ -51,6 +55,23 @@ pub(crate) struct Logins {
     /// Seconds of each round
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) seconds: u64,
+}
+
+/// Settings of `api`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Api {
+    /// Organizations; ten apps for each, ten deployments for each app. Beside them ten, to compare with
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=5000))]
+    pub(crate) organizations: u32,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// Rounds of what is compared in turns; medians are printed
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// The program pgbench; without it accepts are compared with nothing
+    #[arg(long, env = "SKEP_PGBENCH")]
+    pub(crate) pgbench: Option<PathBuf>,
 }
 
 /// Settings of `deploy`.

@@ -34,7 +34,15 @@ pub(crate) struct Starts {
 
 /// Starts an API and waits until it is ready; says after how many milliseconds.
 pub(crate) async fn api(installation: &Installation) -> Result<(Process, Client, f64)> {
-    let (mut process, operator) = installation.api()?;
+    let (process, operator) = installation.api()?;
+    ready(process, operator).await
+}
+
+/// Waits until a starting API is ready; says after how many milliseconds.
+pub(crate) async fn ready(
+    mut process: Process,
+    operator: Client,
+) -> Result<(Process, Client, f64)> {
     let started = process.started;
     loop {
         // Refused until it listens.

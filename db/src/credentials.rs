@@ -13,6 +13,7 @@ use model::user::PlatformRole;
 
 use crate::failure;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 use crate::segment::Segment;
 
 /// Whom a secret belongs to, and what it is in the organization that was asked for.
@@ -92,14 +93,11 @@ pub async fn credential_find(
         None => (None, None),
     };
     let mut connection = database.connection().await?;
-    diesel::sql_query("SELECT * FROM token_holder($1, $2, $3)")
+    let query = diesel::sql_query("SELECT * FROM token_holder($1, $2, $3)")
         .bind::<Binary, _>(hash.as_slice())
         .bind::<Nullable<Uuid>, _>(id)
-        .bind::<Nullable<Text>, _>(slug)
-        .get_result(&mut connection)
-        .await
-        .optional()
-        .map_err(failure::postgres)
+        .bind::<Nullable<Text>, _>(slug);
+    Prepared(query).get_result(&mut connection).await.optional().map_err(failure::postgres)
 }
 
 /// Stamps a token's last use, at most once a minute.

@@ -31,6 +31,7 @@ pub mod page;
 pub mod passwords;
 pub mod platform;
 pub mod pool;
+mod prepared;
 pub mod releases;
 pub mod requests;
 pub mod retention;

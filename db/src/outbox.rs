@@ -9,6 +9,7 @@ use model::schema::outbox;
 
 use crate::failure;
 use crate::pool::{Connection, Database};
+use crate::prepared::Prepared;
 
 type Transactions = AnsiTransactionManager;
 
@@ -61,7 +62,8 @@ impl OutboxBatch {
     pub async fn confirmed(mut self, ids: &[i64]) -> Result<()> {
         let link: &mut AsyncPgConnection = &mut self.connection;
         if !ids.is_empty() {
-            diesel::delete(outbox::table.filter(outbox::id.eq_any(ids)))
+            // diesel takes it for a list of so many parameters; it is one array.
+            Prepared(diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))))
                 .execute(link)
                 .await
                 .map_err(failure::postgres)?;

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::Failure;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 use crate::scope::{Actor, Credential};
 
 /// What makes a repeated request the same request. It holds for a token, or what is shown in its place, and
@@ -222,14 +223,12 @@ impl Request {
                ON kept.token_id = $1 AND kept.route = $2 AND kept.key = $3
               AND kept.created_at > now() - {KEPT_FOR}"
         );
-        let kept = diesel::sql_query(query)
+        let query = diesel::sql_query(query)
             .bind::<Uuid, _>(self.actor.credential.id())
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
-            .bind::<BigInt, _>(self.lock_of(key))
-            .get_result(connection)
-            .await?;
-        Ok(kept)
+            .bind::<BigInt, _>(self.lock_of(key));
+        Ok(Prepared(query).get_result(connection).await?)
     }
 
     /// One statement, because an accept has no more than eight.
@@ -261,7 +260,7 @@ impl Request {
              )
              SELECT count(*) AS kept FROM kept"
         );
-        let Count { kept } = diesel::sql_query(query)
+        let query = diesel::sql_query(query)
             .bind::<Uuid, _>(self.actor.credential.id())
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
@@ -280,9 +279,8 @@ impl Request {
             .bind::<Nullable<Text>, _>(entry.address)
             .bind::<Nullable<Uuid>, _>(entry.token_id)
             .bind::<Nullable<Uuid>, _>(entry.user_id)
-            .bind::<Text, _>(entry.result)
-            .get_result(connection)
-            .await?;
+            .bind::<Text, _>(entry.result);
+        let Count { kept } = Prepared(query).get_result(connection).await?;
         // None: a twin committed after `begin` had looked. All of this one is taken back.
         if kept == 1 { Ok(()) } else { Err(in_flight().into()) }
     }

@@ -1,11 +1,12 @@
 //! Deployments: accepted whole or not at all, and followed to their end.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::api::Api;
-use tests::wire::Wire;
+use tests::wire::{Statement, Transaction, Wire};
 use tests::{Outcome, pretend, run, sql};
 
 use crate::web;
@@ -114,18 +115,48 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
             client.post_once(&path, &Value::Null, verb).await?.expect(202)?;
         }
         client.delete_once(&acme.path("apps/web"), "remove").await?.expect(202)?;
-        let accepts: Vec<Vec<String>> = wire
+        let is_accept =
+            |statement: &Statement| statement.text.contains(r#"INSERT INTO "deployments""#);
+        let accepts: Vec<Transaction> = wire
             .transactions()
             .into_iter()
-            .filter(|statements| {
-                statements.iter().any(|text| text.contains(r#"INSERT INTO "deployments""#))
-            })
+            .filter(|statements| statements.iter().any(is_accept))
             .collect();
         assert_eq!(accepts.len(), 11);
         for statements in &accepts {
             assert!(statements.len() >= 5, "is it heard at all? {statements:#?}");
             assert!(statements.len() <= 8, "{} statements: {statements:#?}", statements.len());
         }
+        api.stop().await
+    })
+}
+
+#[test]
+fn what_an_accept_sends_is_prepared_once() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        let mut settings = skep.api_settings()?;
+        let wire = Wire::start(&skep.database.api_url()?).await?;
+        settings.database_url = wire.through(&skep.database.api_url()?)?.into();
+        settings.database_connections = 2;
+        let api = Api::start(settings).await?;
+        let client = acme.client.at(api.url());
+        let path = acme.path("apps/web/deployments");
+        let accept = async |number: u32| {
+            client.post_once(&path, &json!({}), &number.to_string()).await?.expect(202)
+        };
+        for number in 0..20 {
+            accept(number).await?;
+        }
+        let mut prepared: BTreeMap<String, u32> = BTreeMap::new();
+        // Each connection sets itself up, the one that listens for changes too.
+        for text in wire.prepared().into_iter().filter(|text| !text.starts_with("SET ")) {
+            *prepared.entry(text).or_default() += 1;
+        }
+        assert!(prepared.len() > 8, "is it heard at all? {prepared:#?}");
+        assert!(prepared.values().all(|times| *times <= 2), "once a connection: {prepared:#?}");
+        pretend::succeed(skep.database.worker()).await?;
         api.stop().await
     })
 }

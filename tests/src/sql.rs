@@ -6,7 +6,7 @@ use db::Database;
 use db::pool::Connection;
 use diesel::sql_types::{Bool, Jsonb};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use serde_json::Value;
 
 #[derive(QueryableByName)]
@@ -42,6 +42,16 @@ pub async fn count(database: &Database, rest: &str) -> Result<i64> {
 pub async fn execute(database: &Database, statement: &str) -> Result<usize> {
     let mut connection = database.connection().await?;
     sql_query(statement).execute(&mut connection).await.with_context(|| statement.to_owned())
+}
+
+/// Executes scripts one after the other on one connection, each a transaction; they may take their time.
+pub async fn scripts(database: &Database, scripts: &[&str]) -> Result<()> {
+    let mut connection = database.connection().await?;
+    without_limits(&mut connection).await?;
+    for script in scripts {
+        connection.batch_execute(script).await.with_context(|| (*script).to_owned())?;
+    }
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -9,13 +9,32 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
+/// A statement that was executed.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// Its text, parameters as `$1`.
+    pub text: String,
+    /// Postgres's ids of its parameters' types, as the client stated them.
+    pub types: Vec<u32>,
+    /// Its parameters as they were bound, in Postgres's binary form; `None`: NULL.
+    pub parameters: Vec<Option<Vec<u8>>>,
+}
+
 /// Statements of a transaction, BEGIN and COMMIT left out.
-pub type Transaction = Vec<String>;
+pub type Transaction = Vec<Statement>;
+
+/// What was heard.
+#[derive(Default)]
+struct Heard {
+    transactions: Vec<Transaction>,
+    alone: Vec<Statement>,
+    prepared: Vec<String>,
+}
 
 /// A proxy in front of Postgres.
 pub struct Wire {
     port: u16,
-    transactions: Arc<Mutex<Vec<Transaction>>>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 impl Wire {
@@ -26,8 +45,8 @@ impl Wire {
         let target = format!("{host}:{}", url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let transactions = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&transactions);
+        let all = Arc::new(Mutex::new(Heard::default()));
+        let heard = Arc::clone(&all);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if let Ok(server) = TcpStream::connect(&target).await {
@@ -35,7 +54,7 @@ impl Wire {
                 }
             }
         });
-        Ok(Self { port, transactions })
+        Ok(Self { port, heard: all })
     }
 
     /// The URL, through this proxy.
@@ -48,11 +67,21 @@ impl Wire {
 
     /// The transactions that were committed, oldest first.
     pub fn transactions(&self) -> Vec<Transaction> {
-        self.transactions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).transactions.clone()
+    }
+
+    /// The statements that were executed outside of a transaction, oldest first.
+    pub fn alone(&self) -> Vec<Statement> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).alone.clone()
+    }
+
+    /// The statements that Postgres was asked to parse and plan, oldest first.
+    pub fn prepared(&self) -> Vec<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).prepared.clone()
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<Vec<Transaction>>>) {
+async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<Heard>>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
@@ -89,51 +118,101 @@ async fn message(
 /// Understands as much of the protocol as tells what is executed.
 struct Ear {
     /// Prepared statements of this connection, by name.
-    statements: HashMap<Vec<u8>, String>,
+    statements: HashMap<String, Statement>,
     /// The transaction in progress.
     open: Option<Transaction>,
-    heard: Arc<Mutex<Vec<Transaction>>>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 impl Ear {
+    /// What it does not understand, it does not count.
     fn hear(&mut self, kind: u8, bytes: &[u8]) {
-        let mut texts = bytes.split(|byte| *byte == 0);
-        let mut next = || texts.next().unwrap_or_default();
+        let mut fields = Fields(bytes);
         match kind {
-            // Parse: the statement's name, its text.
             b'P' => {
-                let (name, text) = (next().to_vec(), String::from_utf8_lossy(next()).into_owned());
-                self.statements.insert(name, text);
+                if let Some((name, prepared)) = fields.parse() {
+                    let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    heard.prepared.push(prepared.text.clone());
+                    self.statements.insert(name, prepared);
+                }
             }
-            // Bind: the portal, the statement's name. Each is executed once.
+            // Each is executed once.
             b'B' => {
-                let (_, name) = (next(), next());
-                let text = self.statements.get(name).cloned().unwrap_or_default();
-                self.execute(text);
+                if let Some((name, parameters)) = fields.bind() {
+                    let prepared = self.statements.get(&name).cloned().unwrap_or_default();
+                    self.execute(Statement { parameters, ..prepared });
+                }
             }
             // A simple query.
             b'Q' => {
-                let text = String::from_utf8_lossy(next()).into_owned();
-                self.execute(text);
+                let text = fields.text().unwrap_or_default();
+                self.execute(Statement { text, ..Statement::default() });
             }
             _ => {}
         }
     }
 
-    fn execute(&mut self, text: String) {
-        let word = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+    fn execute(&mut self, statement: Statement) {
+        let word = statement.text.split_whitespace().next().unwrap_or_default().to_uppercase();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match word.trim_end_matches(';') {
             "BEGIN" | "START" => self.open = Some(Vec::new()),
-            "COMMIT" => {
-                let ended = self.open.take();
-                self.heard.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
-            }
+            "COMMIT" => heard.transactions.extend(self.open.take()),
             "ROLLBACK" => self.open = None,
-            _ => {
-                if let Some(open) = &mut self.open {
-                    open.push(text);
-                }
-            }
+            _ => match &mut self.open {
+                Some(open) => open.push(statement),
+                None => heard.alone.push(statement),
+            },
         }
+    }
+}
+
+/// The rest of a message.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// Name and text of a statement, and the types of its parameters.
+    fn parse(&mut self) -> Option<(String, Statement)> {
+        let (name, text) = (self.text()?, self.text()?);
+        let types = (0..self.count()?).map(|_| Some(u32::from_be_bytes(self.array()?)));
+        let types = types.collect::<Option<_>>()?;
+        Some((name, Statement { text, types, parameters: Vec::new() }))
+    }
+
+    /// Name of a statement, and its parameters.
+    fn bind(&mut self) -> Option<(String, Vec<Option<Vec<u8>>>)> {
+        let (_portal, name) = (self.text()?, self.text()?);
+        for _format in 0..self.count()? {
+            self.count()?;
+        }
+        let parameters = (0..self.count()?).map(|_| {
+            let length = i32::from_be_bytes(self.array()?);
+            match usize::try_from(length) {
+                Ok(length) => Some(Some(self.take(length)?.to_vec())),
+                Err(_) => Some(None),
+            }
+        });
+        Some((name, parameters.collect::<Option<_>>()?))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let end = self.0.iter().position(|byte| *byte == 0)?;
+        let text = String::from_utf8_lossy(self.take(end)?).into_owned();
+        self.take(1)?;
+        Some(text)
+    }
+
+    fn count(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.array()?))
+    }
+
+    fn array<const LENGTH: usize>(&mut self) -> Option<[u8; LENGTH]> {
+        self.take(LENGTH)?.try_into().ok()
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
     }
 }

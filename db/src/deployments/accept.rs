@@ -23,6 +23,7 @@ use super::DeploymentRow;
 use crate::apps::app_lock;
 use crate::audit::Mutation;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::AppScope;
 
@@ -190,7 +191,7 @@ async fn supersede(
     app: &App,
     by: DeploymentId,
 ) -> diesel::QueryResult<Vec<Superseded>> {
-    diesel::sql_query(
+    let query = diesel::sql_query(
         "WITH older AS (
              UPDATE deployments SET
                  superseded_by = $2,
@@ -213,9 +214,8 @@ async fn supersede(
     .bind::<sql_types::Uuid, _>(app.id)
     .bind::<sql_types::Uuid, _>(by)
     .bind::<sql_types::Text, _>(ReasonCode::NewerDeployment)
-    .bind::<sql_types::Text, _>(format!("the newer deployment {by} takes over"))
-    .load(connection)
-    .await
+    .bind::<sql_types::Text, _>(format!("the newer deployment {by} takes over"));
+    Prepared(query).load(connection).await
 }
 
 /// The deployment's first event, and the wake-up of a worker.
@@ -224,7 +224,7 @@ pub(super) async fn announce(
     deployment: &Deployment,
     message: &str,
 ) -> diesel::QueryResult<()> {
-    diesel::sql_query(
+    let query = diesel::sql_query(
         "WITH event AS (
              INSERT INTO deployment_events (organization_id, deployment_id, status, message)
              VALUES ($1, $2, 'queued', $3)
@@ -233,8 +233,7 @@ pub(super) async fn announce(
     )
     .bind::<sql_types::Uuid, _>(deployment.organization_id)
     .bind::<sql_types::Uuid, _>(deployment.id)
-    .bind::<sql_types::Text, _>(message)
-    .execute(connection)
-    .await?;
+    .bind::<sql_types::Text, _>(message);
+    Prepared(query).execute(connection).await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use model::stored::Stored;
 use super::{DeploymentRequest, Superseded};
 use crate::failure::Failure;
 use crate::now::now;
+use crate::prepared::Prepared;
 use crate::releases::release_target;
 
 /// What the new deployment makes live.
@@ -43,14 +44,12 @@ pub(super) async fn target_of(
             let frozen = spec.clone().frozen(platform);
             policy::admit(&frozen)?;
             let number = app.last_release + 1;
-            diesel::update(apps::table.find(app.id))
-                .set((
-                    apps::last_release.eq(number),
-                    apps::spec.eq(Stored(spec)),
-                    apps::updated_at.eq(now()),
-                ))
-                .execute(connection)
-                .await?;
+            let update = diesel::update(apps::table.find(app.id)).set((
+                apps::last_release.eq(number),
+                apps::spec.eq(Stored(spec)),
+                apps::updated_at.eq(now()),
+            ));
+            Prepared(update).execute(connection).await?;
             let release = ReleaseId::new();
             diesel::insert_into(releases::table)
                 .values((
