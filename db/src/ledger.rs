@@ -25,6 +25,7 @@ pub use transition::{Live, Marks, Transition, ledger_mark, ledger_transition};
 use crate::failure;
 use crate::now::now;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 
 /// How long a claim holds without renewal. A worker that died is taken over after this and a sweep.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ struct Claimed {
 /// `None`: nothing to do.
 pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Result<Option<Claim>> {
     let mut connection = database.connection().await?;
-    let abandoned: Vec<Claimed> = diesel::sql_query(
+    let abandoned = diesel::sql_query(
         "UPDATE deployments SET
              lease_owner = $1,
              lease_expires_at = now() + make_interval(secs => $2),
@@ -69,16 +70,15 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
     )
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .bind::<sql_types::SmallInt, _>(WORK_VERSION)
-    .load(&mut connection)
-    .await
-    .map_err(failure::postgres)?;
+    .bind::<sql_types::SmallInt, _>(WORK_VERSION);
+    let abandoned: Vec<Claimed> =
+        Prepared(abandoned).load(&mut connection).await.map_err(failure::postgres)?;
     if let Some(Claimed { id, fence }) = abandoned.into_iter().next() {
         return Ok(Some(Claim { deployment: id, fence }));
     }
     // The one-driving index settles a race of two workers that both find no driving deployment of
     // the app: it cannot happen, as both would have to lock the same queued row.
-    let queued: Vec<Claimed> = diesel::sql_query(
+    let queued = diesel::sql_query(
         "WITH next AS (
              SELECT d.id, d.organization_id, d.app_id FROM deployments d
              LEFT JOIN (
@@ -114,26 +114,23 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
     )
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .bind::<sql_types::SmallInt, _>(WORK_VERSION)
-    .load(&mut connection)
-    .await
-    .map_err(failure::postgres)?;
+    .bind::<sql_types::SmallInt, _>(WORK_VERSION);
+    let queued: Vec<Claimed> =
+        Prepared(queued).load(&mut connection).await.map_err(failure::postgres)?;
     Ok(queued.into_iter().next().map(|Claimed { id, fence }| Claim { deployment: id, fence }))
 }
 
 /// Renews a lease. False: the claim is not ours any more.
 pub async fn ledger_renew(database: &Database, claim: Claim) -> Result<bool> {
     let mut connection = database.connection().await?;
-    let renewed = diesel::sql_query(
+    let renewal = diesel::sql_query(
         "UPDATE deployments SET lease_expires_at = now() + make_interval(secs => $3)
          WHERE id = $1 AND fence = $2 AND finished_at IS NULL",
     )
     .bind::<sql_types::Uuid, _>(claim.deployment)
     .bind::<sql_types::BigInt, _>(claim.fence)
-    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .execute(&mut connection)
-    .await
-    .map_err(failure::postgres)?;
+    .bind::<sql_types::Double, _>(LEASE.as_secs_f64());
+    let renewed = Prepared(renewal).execute(&mut connection).await.map_err(failure::postgres)?;
     Ok(renewed == 1)
 }
 

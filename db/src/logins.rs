@@ -17,7 +17,7 @@ use model::token::{TokenKind, TokenScope};
 use model::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::audit::{Mutation, audit_insert};
+use crate::audit::{Mutation, entry_insert};
 use crate::failure::{self, Failure};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};

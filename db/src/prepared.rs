@@ -1,13 +1,13 @@
 //! Statements that a connection prepares once. diesel takes every `sql_query`, UPDATE and list of values for
 //! one that may never come again: it has Postgres parse and plan it each time, in a round trip of its own.
-//! What requests send is worth keeping.
+//! What requests and
+//! drives send is worth keeping.
 //!
 //! The text must be one of a few: each is kept for as long as its connection lives.
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::Untyped;
 
 /// A statement with its parameters bound.
 pub(crate) struct Prepared<Q>(pub(crate) Q);
@@ -29,6 +29,6 @@ impl<Q> QueryId for Prepared<Q> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<Q> Query for Prepared<Q> {
-    type SqlType = Untyped;
+impl<Q: Query> Query for Prepared<Q> {
+    type SqlType = Q::SqlType;
 }

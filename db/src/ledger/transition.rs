@@ -18,6 +18,7 @@ use super::Claim;
 use crate::failure::{self, Failure};
 use crate::now::now;
 use crate::pool::Database;
+use crate::prepared::Prepared;
 
 /// Moments that are stamped with Postgres's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,16 +120,14 @@ pub async fn ledger_transition(
 /// Stamps moments without a step. False: the claim is not ours any more.
 pub async fn ledger_mark(database: &Database, claim: Claim, marks: Marks) -> Result<bool> {
     let mut connection = database.connection().await?;
-    let marked = diesel::update(
+    let marking = diesel::update(
         deployments::table
             .filter(deployments::id.eq(claim.deployment))
             .filter(deployments::fence.eq(claim.fence))
             .filter(deployments::finished_at.is_null()),
     )
-    .set((stamps!(marks), deployments::updated_at.eq(now())))
-    .execute(&mut connection)
-    .await
-    .map_err(failure::postgres)?;
+    .set((stamps!(marks), deployments::updated_at.eq(now())));
+    let marked = Prepared(marking).execute(&mut connection).await.map_err(failure::postgres)?;
     Ok(marked == 1)
 }
 
@@ -170,7 +169,7 @@ async fn update(
         .filter(deployments::fence.eq(claim.fence))
         .filter(deployments::status.eq(from));
     let reason = transition.reason.as_ref();
-    let updated = diesel::update(target)
+    let update = diesel::update(target)
         .set((
             deployments::status.eq(transition.to),
             reason.map(|reason| deployments::reason_code.eq(reason.code)),
@@ -179,11 +178,8 @@ async fn update(
             stamps!(transition.marks),
             deployments::updated_at.eq(now()),
         ))
-        .returning(Deployment::as_returning())
-        .get_result(connection)
-        .await
-        .optional()?;
-    Ok(updated)
+        .returning(Deployment::as_returning());
+    Ok(Prepared(update).get_result(connection).await.optional()?)
 }
 
 async fn event_insert(
