@@ -115,6 +115,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         Releases,
         DeadLetterEndpoints,
         DriftEndpoints,
+        AuditEndpoints,
         HealthChecks,
     );
     OpenApiService::new(endpoints, "Skep", "1").description(ABOUT)

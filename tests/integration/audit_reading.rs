@@ -47,7 +47,10 @@ fn an_operators_look_is_told_and_a_members_is_not() -> Outcome {
         // To read the log is a look as well.
         entries(&skep.operator, &audit).await?;
         let told = entries(&acme.client, &looks).await?;
-        assert_eq!((&told[0]["object"], &told[0]["after"]["action"]), (&audit.into(), &"audit.read".into()));
+        assert_eq!(
+            (&told[0]["object"], &told[0]["after"]["action"]),
+            (&audit.into(), &"audit.read".into())
+        );
         Ok(())
     })
 }
@@ -95,7 +98,9 @@ fn who_is_refused_is_told_where_they_are_somebody() -> Outcome {
         assert_eq!(told[0], ["organization.list", "/v1/organizations", ""]);
         assert_eq!(told.len(), 2);
         // A login that failed was refused as well.
-        log_in(&skep.operator, &viewer.email, "wrong horse battery").await?.problem(401, "invalid_credentials")?;
+        log_in(&skep.operator, &viewer.email, "wrong horse battery")
+            .await?
+            .problem(401, "invalid_credentials")?;
         let told = entries(&skep.operator, "/v1/admin/audit?result=refused&limit=1").await?;
         assert_eq!(of(&told, &["action", "object"]), [["session.refuse", viewer.id.as_str()]]);
         Ok(())
@@ -139,9 +144,13 @@ fn is_filtered_and_paged_within_ones_own() -> Outcome {
             let found = entries(&acme.client, &format!("{audit}?{filter}")).await?;
             assert_eq!(found.len(), expected, "{filter}: {found:?}");
         }
-        let of_globex = format!("/v1/admin/audit?organization={}", text(&globex.organization, "/id")?);
+        let of_globex =
+            format!("/v1/admin/audit?organization={}", text(&globex.organization, "/id")?);
         let found = entries(&skep.operator, &of_globex).await?;
-        ensure!(found.len() > 1 && found.iter().all(|entry| entry["organization"] == globex.organization["id"]));
+        ensure!(
+            found.len() > 1
+                && found.iter().all(|entry| entry["organization"] == globex.organization["id"])
+        );
         for (filter, field) in [
             ("action=app%20update", "action"),
             ("object=%00", "object"),
@@ -153,7 +162,8 @@ fn is_filtered_and_paged_within_ones_own() -> Outcome {
             ("until=2026", "until"),
             ("organization=acme", "organization"),
         ] {
-            let problem = acme.client.get(&format!("{audit}?{filter}")).await?.problem(400, "invalid")?;
+            let problem =
+                acme.client.get(&format!("{audit}?{filter}")).await?.problem(400, "invalid")?;
             assert_eq!(problem["violations"][0]["field"], field);
         }
         Ok(())
@@ -172,17 +182,20 @@ fn is_exported_whole_and_in_order() -> Outcome {
         );
         sql::execute(skep.database.owner(), &insert).await?;
         while audit_chain_extend(skep.database.worker(), 100).await? > 0 {}
-        let answer = acme.client.get(&format!("{}/audit/export?request=req_x", acme.home())).await?;
+        let answer =
+            acme.client.get(&format!("{}/audit/export?request=req_x", acme.home())).await?;
         assert_eq!(answer.header("content-type"), Some("application/jsonl"));
         ensure!(answer.status == 200 && answer.text.ends_with('\n'), "{}", answer.text);
-        let lines: Vec<Value> = answer.text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let lines: Vec<Value> =
+            answer.text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let objects: Vec<&str> = lines.iter().filter_map(|line| line["object"].as_str()).collect();
         let expected: Vec<String> = (1..=250).map(|n| n.to_string()).collect();
         assert_eq!(objects, expected);
         for line in &lines {
             ensure!(line["number"].is_i64() && text(line, "/hash")?.len() == 64, "{line}");
         }
-        let listed = entries(&acme.client, &format!("{}/audit?request=req_x&limit=1", acme.home())).await?;
+        let listed =
+            entries(&acme.client, &format!("{}/audit?request=req_x&limit=1", acme.home())).await?;
         assert_eq!(listed.last(), lines.last());
         let whole = skep.operator.get("/v1/admin/audit/export?request=req_x").await?;
         assert_eq!(whole.text, answer.text);

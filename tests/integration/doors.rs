@@ -102,7 +102,8 @@ pub(crate) async fn everything(skep: &Skep) -> anyhow::Result<Vec<Value>> {
         let select = format!("SELECT * FROM {} ORDER BY 1", text(&table, "/tablename")?);
         found.extend(sql::rows(skep.database.owner(), &select).await?);
     }
-    let changes = "SELECT * FROM audit_log WHERE result = 'done' AND action <> 'operator.look' ORDER BY id";
+    let changes =
+        "SELECT * FROM audit_log WHERE result = 'done' AND action <> 'operator.look' ORDER BY id";
     found.extend(sql::rows(skep.database.owner(), changes).await?);
     for row in &mut found {
         row.as_object_mut().map(|row| row.remove("last_used_at"));

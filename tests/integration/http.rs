@@ -17,7 +17,8 @@ use crate::doors::{Things, ask, everything, table};
 const ACCOUNT: &str = "/v1/account/";
 
 fn told(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let own = ["date", "x-request-id"];
+    // Without a body there is no encoding of it.
+    let own = ["date", "x-request-id", "transfer-encoding"];
     headers
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -42,7 +43,12 @@ fn head_is_get_without_the_body() -> Outcome {
                 let tokens = skep.operator.get("/v1/admin/tokens").await?.expect(200)?;
                 things.name("token", tokens["items"][0]["id"].as_str().unwrap());
             }
-            let client = if template.starts_with(ACCOUNT) { &person } else { &skep.operator };
+            // An operator who reads an organization's audit log makes it longer.
+            let client = match () {
+                () if template.starts_with(ACCOUNT) => &person,
+                () if template.contains("}/audit") => &acme.client,
+                () => &skep.operator,
+            };
             let path = things.fill(&template);
             let get = client.get(&path).await?;
             let head = client.ask(Method::HEAD, &path, Ask::default()).await?;
@@ -51,7 +57,10 @@ fn head_is_get_without_the_body() -> Outcome {
             let again = client.get(&path).await?;
             let gets = [told(&get.headers), told(&again.headers)];
             assert!(gets.contains(&told(&head.headers)), "{path}: {:?}: {gets:?}", head.headers);
-            assert_eq!(get.header("content-length"), Some(&*get.text.len().to_string()), "{path}");
+            if !template.ends_with("/export") {
+                let length = get.text.len().to_string();
+                assert_eq!(get.header("content-length"), Some(&*length), "{path}");
+            }
             found += i32::from(get.status == 200);
         }
         assert!(found >= 20, "{found} were found");
@@ -117,7 +126,7 @@ fn an_answer_that_nobody_would_take_is_not_made() -> Outcome {
             let path = things.fill(&template);
             let answer = skep.operator.ask(method.clone(), &path, Ask { headers, body }).await?;
             let problem = answer.problem(406, "not_acceptable")?;
-            assert!(problem["detail"].as_str().unwrap().contains("application/json"));
+            assert!(problem["detail"].as_str().unwrap().contains("answers are application/json"));
         }
         assert_eq!(everything(skep).await?, before, "nothing was changed");
         for accept in ["application/problem+json", "text/html, */*;q=0.1", "application/*"] {

@@ -40,8 +40,7 @@ impl Tried<'_> {
                 }
             }
             (Some(ErrorCode::Forbidden | ErrorCode::OrganizationSuspended), needs) => {
-                let organization =
-                    self.holder.organization.filter(|_| self.holder.is_somebody());
+                let organization = self.holder.organization.filter(|_| self.holder.is_somebody());
                 let written =
                     audit_refused(database, actor, organization, needs.name(), path).await;
                 if let Err(error) = written {

@@ -14,8 +14,8 @@ use crate::access::{Access, action};
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use export::{AuditExport, Export};
-pub(crate) use filter::parameters;
 use filter::FilterQuery;
+pub(crate) use filter::parameters;
 use objects::AuditEntryObject;
 
 /// The endpoints of the audit log.
@@ -81,11 +81,7 @@ impl AuditEndpoints {
     ///
     /// All that the filter lets through, oldest first, a line of JSON for each entry. An answer that ends before
     /// its last chunk is not whole. For operators.
-    #[oai(
-        path = "/v1/admin/audit/export",
-        method = "get",
-        operation_id = "platform_audit_export"
-    )]
+    #[oai(path = "/v1/admin/audit/export", method = "get", operation_id = "platform_audit_export")]
     async fn export_everywhere(
         &self,
         access: Access<action::PlatformAuditRead, OperatorScope>,

@@ -32,7 +32,8 @@ where
     {
         let types: Vec<&str> = route.media_types().iter().map(String::as_str).collect();
         let types = types.join(" or ");
-        let message = format!("answers are {types}: the header Accept must allow it, or be left out");
+        let message =
+            format!("answers are {types}: the header Accept must allow it, or be left out");
         return Err(Problem::from(Error::new(ErrorCode::NotAcceptable, message)).into());
     }
     next.call(request).await

@@ -22,10 +22,18 @@ pub(crate) fn parameters(of_all: bool) -> Vec<Value> {
     let results: Vec<&str> = AuditResult::ALL.iter().map(|result| result.as_str()).collect();
     let mut parameters = vec![
         ("action", "Only this verb and noun.", json!({ "type": "string", "pattern": ACTION })),
-        ("object", "Only what was done to this.", json!({ "type": "string", "maxLength": MAX_OBJECT })),
+        (
+            "object",
+            "Only what was done to this.",
+            json!({ "type": "string", "maxLength": MAX_OBJECT }),
+        ),
         ("user", "Only what this person did.", id("usr")),
         ("token", "Only what was done with this token.", id("tok")),
-        ("request", "Only what this request did.", json!({ "type": "string", "pattern": "^[A-Za-z0-9._:-]*$" })),
+        (
+            "request",
+            "Only what this request did.",
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9._:-]*$" }),
+        ),
         ("result", "Only what ended like this.", json!({ "type": "string", "enum": results })),
         ("since", "Only what was written then or later.", time()),
         ("until", "Only what was written before.", time()),
@@ -88,7 +96,8 @@ fn read(filter: &mut AuditFilter, name: &str, text: &str) -> Option<()> {
 
 fn is_action(text: &str) -> bool {
     let is_word = |word: &str| {
-        (1..=40).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        (1..=40).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     };
     match text.split_once('.') {
         Some((noun, verb)) => is_word(noun) && is_word(verb),
@@ -102,9 +111,12 @@ fn is_request(text: &str) -> bool {
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    // In a query a plus that is not escaped is a blank: `created_at` can be sent as it was answered.
+    let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?.to_utc();
     // What Postgres can hold; nothing was written before.
-    (DateTime::UNIX_EPOCH..DateTime::from_timestamp(253_402_300_800, 0)?).contains(&time).then_some(time)
+    (DateTime::UNIX_EPOCH..DateTime::from_timestamp(253_402_300_800, 0)?)
+        .contains(&time)
+        .then_some(time)
 }
 
 #[cfg(test)]
