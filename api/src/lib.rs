@@ -82,7 +82,11 @@ pub async fn serve(
     tracing::info!(platform = platform.name, %address, tls = tls.is_some(), "the API serves");
     if let Some(address) = settings.metrics_listen {
         let sampled = database.clone();
-        telemetry::listen(address, move || ready(measures::sample(&sampled)), shutdown.clone())?;
+        let sample = move || {
+            measures::sample(&sampled);
+            ready(())
+        };
+        telemetry::listen(address, sample, shutdown.clone())?;
         measures::describe();
         tracing::info!(%address, "tells metrics");
     }

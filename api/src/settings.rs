@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long, env = "SKEP_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Origins whose pages may call from a browser, separated by commas: https://console.example.org. Left
+    /// Origins whose pages may call from a browser, separated by commas: `https://console.example.org`. Left
     /// out, none may.
     #[arg(long, env = "SKEP_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<String>,

@@ -21,7 +21,7 @@ fn told(headers: &HeaderMap) -> BTreeMap<String, String> {
     let own = ["date", "x-request-id", "transfer-encoding"];
     headers
         .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .map(|(name, value)| (name.to_string(), format!("{value:?}")))
         .filter(|(name, _)| !own.contains(&name.as_str()))
         .collect()
 }

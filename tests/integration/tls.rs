@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use db::Database;
 use db::bootstrap::{API, OWNER, WORKER, bootstrap_cluster};
 use db::migrations::migrate;
@@ -31,7 +32,8 @@ async fn get(authority: &Authority, address: SocketAddr) -> anyhow::Result<(Stri
     let stream = TcpStream::connect(address).await?;
     let mut stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    let shown =
+        stream.get_ref().1.peer_certificates().context("no certificate was shown")?[0].to_vec();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await?;
@@ -152,7 +154,8 @@ async fn encrypted_broker(authority: &Authority) -> anyhow::Result<SocketAddr> {
         .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let broker = Url::parse(&environment().amqp_url)?;
-    let broker = format!("{}:{}", broker.host_str().unwrap(), broker.port().unwrap_or(5672));
+    let host = broker.host_str().context("the broker's URL names no host")?;
+    let broker = format!("{host}:{}", broker.port().unwrap_or(5672));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
