@@ -105,7 +105,7 @@ proptest! {
         _ = body::read::<AppPatch>(given.clone());
         let read = body::read::<AppCreate>(given).map(|create| model::spec::AppSpec::try_from(create.spec));
         if let Ok(Ok(spec)) = read
-            && model::policy::check(&spec).is_empty()
+            && model::policy::check(&spec, model::policy::Exceptions::NONE).is_empty()
         {
             let shown = AppSpec::from(spec.clone()).to_json().unwrap();
             let again = AppSpec::parse_from_json(Some(shown)).unwrap();

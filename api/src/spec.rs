@@ -58,10 +58,13 @@ pub(crate) struct AppSpec {
     #[oai(default, validator(max_items = 64, minimum(value = "1"), maximum(value = "65535")))]
     pub(crate) extra_ports: Vec<u16>,
     /// CPU limit of a replica in cores, with at most three decimals.
-    #[oai(default = "default_cpu", validator(minimum(value = "0.5"), maximum(value = "16")))]
+    #[oai(default = "default_cpu", validator(minimum(value = "0.5"), maximum(value = "64")))]
     pub(crate) cpu: f64,
     /// Memory limit of a replica in MB (2^20 bytes).
-    #[oai(default = "default_memory", validator(minimum(value = "256"), maximum(value = "32768")))]
+    #[oai(
+        default = "default_memory",
+        validator(minimum(value = "256"), maximum(value = "262144"))
+    )]
     pub(crate) memory: u32,
     /// Disk of a replica in GB (2^30 bytes): accounted and measured, not enforced.
     #[oai(default = "default_disk", validator(minimum(value = "1"), maximum(value = "500")))]
@@ -118,7 +121,7 @@ pub(crate) struct Placement {
         default,
         validator(
             max_items = 64,
-            pattern = r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch))(==|!=)[A-Za-z0-9._-]{1,63}$"
+            pattern = r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch)|node\.hostname)(==|!=)[A-Za-z0-9._-]{1,63}$"
         )
     )]
     pub(crate) constraints: Vec<String>,
@@ -311,7 +314,7 @@ mod tests {
             "endpoint_mode": "dnsrr", "labels": { "team": "a" },
         });
         let spec = parsed(full.clone());
-        assert_eq!(model::policy::check(&spec), []);
+        assert_eq!(model::policy::check(&spec, model::policy::Exceptions::NONE), []);
         let back = AppSpec::from(spec.clone()).to_json().unwrap();
         assert_eq!(back, full);
         assert_eq!(parsed(back), spec);

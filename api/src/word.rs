@@ -47,6 +47,8 @@ words! {
         what runs and reads; `manage` changes everything of an organization, deploys and reads; \
         `billing` is for plans, quotas and suspensions; `admin` is everything.";
     model::member::Role, "Role", "What a member may do in an organization.";
+    model::policy::PolicyException, "PolicyException", "What an organization may have beyond the policy: \
+        `large_replicas` of up to 64 cores and 256 GB; placement by `node.hostname` (`named_nodes`).";
     model::user::PlatformRole, "PlatformRole", "What somebody may do to the platform itself.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
         one virtual address, or the addresses of the replicas in turn.";

@@ -81,7 +81,7 @@ pub async fn app_create(
     answer: impl Fn(AppRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
     let spec = draft.spec.settled(platform);
-    policy::admit(&spec)?;
+    policy::admit(&spec, scope.organization.exceptions())?;
     let organization = scope.organization.allowing(Action::AppManage)?;
     let mut connection = database.tenant(organization).await?;
     let outcome = connection
@@ -210,7 +210,7 @@ pub async fn app_update(
                 None => draft,
             };
             let spec = draft.spec.settled(platform);
-            policy::admit(&spec)?;
+            policy::admit(&spec, scope.organization.exceptions())?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
                     apps::spec.eq(Stored(spec)),

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use model::Result;
 use model::id::{EnvironmentId, OrganizationId, TokenId, UserId};
 use model::member::Role;
+use model::policy::PolicyException;
 use model::token::{TokenKind, TokenScope};
 use model::user::PlatformRole;
 
@@ -55,6 +56,9 @@ pub struct Holder {
     /// Whether it is suspended.
     #[diesel(sql_type = Bool)]
     pub suspended: bool,
+    /// What it may have beyond the policy.
+    #[diesel(sql_type = Array<Text>)]
+    pub policy_exceptions: Vec<PolicyException>,
 }
 
 impl Holder {

@@ -9,12 +9,13 @@ use model::error::{ErrorCode, Violation};
 use model::id::{OrganizationId, UserId};
 use model::member::Role;
 use model::organization::Organization;
+use model::policy::PolicyException;
 use model::policy::access::Action;
 use model::schema::{organizations, users};
 use model::slug::Slug;
 use model::{Error, Result};
 
-use crate::audit::Mutation;
+use crate::audit::{Mutation, audit_insert};
 use crate::environments::environment_insert;
 use crate::failure::{self, Failure, violates_unique};
 use crate::members::member_insert;
@@ -144,12 +145,7 @@ pub async fn organization_suspend(
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok::<_, Failure>(earlier);
             }
-            let before: Organization = organizations::table
-                .find(id)
-                .select(Organization::as_select())
-                .for_no_key_update()
-                .first(connection)
-                .await?;
+            let before = organization_lock(connection, id).await?;
             let asked = reason.is_some().then(Utc::now);
             let since = before.suspended_at.filter(|_| reason.is_some()).or(asked);
             let after: Organization = diesel::update(organizations::table.find(id))
@@ -178,4 +174,53 @@ pub async fn organization_suspend(
         .await;
     drop(connection);
     request.settle(database, outcome).await
+}
+
+/// Sets what an organization may have beyond the policy: all of it.
+pub async fn organization_except(
+    database: &Database,
+    scope: OrgScope,
+    mut exceptions: Vec<PolicyException>,
+    request: &Request,
+) -> Result<Organization> {
+    let id = scope.allowing(Action::ExceptionManage)?;
+    exceptions.sort_unstable();
+    exceptions.dedup();
+    let mut connection = database.tenant(id).await?;
+    let changed = connection
+        .transaction(async |connection| {
+            let before = organization_lock(connection, id).await?;
+            let after: Organization = diesel::update(organizations::table.find(id))
+                .set((
+                    organizations::policy_exceptions.eq(&exceptions),
+                    organizations::updated_at.eq(now()),
+                ))
+                .returning(Organization::as_returning())
+                .get_result(connection)
+                .await?;
+            let mutation = Mutation {
+                organization: Some(id),
+                action: "organization.except",
+                object: id.to_string(),
+                before: Some(serde_json::json!({ "policy_exceptions": before.policy_exceptions })),
+                after: Some(serde_json::json!({ "policy_exceptions": after.policy_exceptions })),
+                deployment: None,
+            };
+            audit_insert(connection, &request.actor, mutation).await?;
+            Ok::<_, Failure>(after)
+        })
+        .await?;
+    Ok(changed)
+}
+
+async fn organization_lock(
+    connection: &mut AsyncPgConnection,
+    id: OrganizationId,
+) -> diesel::QueryResult<Organization> {
+    organizations::table
+        .find(id)
+        .select(Organization::as_select())
+        .for_no_key_update()
+        .first(connection)
+        .await
 }

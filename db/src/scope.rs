@@ -5,6 +5,7 @@
 
 use model::error::ErrorCode;
 use model::id::{AppId, EnvironmentId, OrganizationId, TokenId, UserId};
+use model::policy::Exceptions;
 use model::policy::access::{Action, Permissions};
 use model::{Error, Result};
 use uuid::Uuid;
@@ -85,12 +86,22 @@ impl OperatorScope {
 pub struct OrgScope {
     organization: OrganizationId,
     permissions: Permissions,
+    exceptions: Exceptions,
 }
 
 impl OrgScope {
-    /// The caller has been found to reach this organization.
-    pub const fn granted(organization: OrganizationId, permissions: Permissions) -> Self {
-        Self { organization, permissions }
+    /// The caller has been found to reach this organization, which has these exceptions.
+    pub const fn granted(
+        organization: OrganizationId,
+        permissions: Permissions,
+        exceptions: Exceptions,
+    ) -> Self {
+        Self { organization, permissions, exceptions }
+    }
+
+    /// What the organization may have beyond the policy.
+    pub const fn exceptions(self) -> Exceptions {
+        self.exceptions
     }
 
     /// The organization, for this; refused where its holder may not. There is no other way to get at it.

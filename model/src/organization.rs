@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use crate::id::OrganizationId;
+use crate::policy::PolicyException;
 use crate::schema::organizations;
 
 /// A tenant.
@@ -24,4 +25,6 @@ pub struct Organization {
     pub suspended_at: Option<DateTime<Utc>>,
     /// Why.
     pub suspended_reason: Option<String>,
+    /// What it may have beyond the policy.
+    pub policy_exceptions: Vec<PolicyException>,
 }

@@ -5,9 +5,10 @@
 //! published ports or foreign networks. What is checked here is what the fields that exist could
 //! still smuggle.
 //!
-//! Who may ask at all is in [`access`].
+//! Who may ask at all is in [`access`]; what an organization may have beyond the rules, in [`exception`].
 
 pub mod access;
+pub mod exception;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,8 @@ use crate::image::{IMAGE_RULE, ImageReference};
 use crate::spec::AppSpec;
 use crate::update_policy::{Deadlines, UpdatePolicy};
 use crate::{Error, Result};
+
+pub use exception::{Exceptions, PolicyException};
 
 /// Most environment variables of an app.
 pub const MAX_ENV: usize = 256;
@@ -37,14 +40,14 @@ pub const STOP_SIGNALS: &[&str] =
 const PROTECTED_PATHS: &[&str] =
     &["/", "/proc", "/sys", "/dev", "/etc", "/run/secrets", crate::names::PROBE_PATH];
 
-/// Lets a spec pass that the tenant may have, and says of another one what it breaks.
-pub fn admit(spec: &AppSpec) -> Result<()> {
-    let violations = check(spec);
+/// Lets a spec pass that a tenant with these exceptions may have, and says of another one what it breaks.
+pub fn admit(spec: &AppSpec, exceptions: Exceptions) -> Result<()> {
+    let violations = check(spec, exceptions);
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
-/// Every rule that `spec` breaks; empty: the tenant may have it.
-pub fn check(spec: &AppSpec) -> Vec<Violation> {
+/// Every rule that `spec` breaks; empty: a tenant with these exceptions may have it.
+pub fn check(spec: &AppSpec, exceptions: Exceptions) -> Vec<Violation> {
     let mut found = Findings(Vec::new());
     if ImageReference::parse(&spec.image).is_none() {
         found.add("image", IMAGE_RULE);
@@ -68,8 +71,13 @@ pub fn check(spec: &AppSpec) -> Vec<Violation> {
     }
     check_env(spec, &mut found);
     check_ports(spec, &mut found);
-    found.range("cpu", spec.cpu_millis, 500, 16_000, "from 0.5 to 16 cores");
-    found.range("memory", spec.memory_mb, 256, 32 * 1024, "from 256 to 32768 MB");
+    if exceptions.have(PolicyException::LargeReplicas) {
+        found.range("cpu", spec.cpu_millis, 500, 64_000, "from 0.5 to 64 cores");
+        found.range("memory", spec.memory_mb, 256, 256 * 1024, "from 256 to 262144 MB");
+    } else {
+        found.range("cpu", spec.cpu_millis, 500, 16_000, "from 0.5 to 16 cores");
+        found.range("memory", spec.memory_mb, 256, 32 * 1024, "from 256 to 32768 MB");
+    }
     found.range("disk", spec.disk_gb, 1, 500, "from 1 to 500 GB");
     if let Some(check) = &spec.health_check {
         check_health(check, &mut found);
@@ -79,7 +87,7 @@ pub fn check(spec: &AppSpec) -> Vec<Violation> {
     check_patience(spec, &mut found);
     found.count("placement.constraints", spec.constraints.len());
     for constraint in &spec.constraints {
-        if !constraint_allowed(constraint) {
+        if !constraint_allowed(constraint, exceptions) {
             found.add("placement.constraints", CONSTRAINT_RULE);
         }
     }
@@ -100,10 +108,11 @@ pub fn check(spec: &AppSpec) -> Vec<Violation> {
 }
 
 /// The rule of placement constraints, as people read it.
-pub const CONSTRAINT_RULE: &str = "node.labels.KEY, node.platform.os or node.platform.arch, then == or != and a value of a-z, A-Z, 0-9, . _ -";
+pub const CONSTRAINT_RULE: &str = "node.labels.KEY, node.platform.os or node.platform.arch, then == or != and a value of a-z, A-Z, 0-9, . _ -; node.hostname where the organization has the exception named_nodes";
 
-/// Whether a tenant may place by this: never by role, name, id or address of a node.
-fn constraint_allowed(text: &str) -> bool {
+/// Whether a tenant may place by this: never by role, id or address of a node, and by its name with an
+/// exception only.
+fn constraint_allowed(text: &str, exceptions: Exceptions) -> bool {
     let Some((key, value)) = text.split_once("==").or_else(|| text.split_once("!=")) else {
         return false;
     };
@@ -113,6 +122,7 @@ fn constraint_allowed(text: &str) -> bool {
     };
     let key_allowed = match key.strip_prefix("node.labels.") {
         Some(label) => plain(label),
+        None if key == "node.hostname" => exceptions.have(PolicyException::NamedNodes),
         None => ["node.platform.os", "node.platform.arch"].contains(&key),
     };
     key_allowed && plain(value)

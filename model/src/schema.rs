@@ -32,6 +32,7 @@ table! {
         updated_at -> Timestamptz,
         suspended_at -> Nullable<Timestamptz>,
         suspended_reason -> Nullable<Text>,
+        policy_exceptions -> Array<Text>,
     }
 }
 

@@ -32,6 +32,7 @@ mod organizations;
 mod paging;
 mod parsers;
 mod passwords;
+mod policy_exceptions;
 mod relay;
 mod releases;
 mod retention;

@@ -147,7 +147,8 @@ fn organization(
     let id = holder.organization.filter(|_| holder.is_somebody());
     let id = id.ok_or_else(|| Error::not_found("organization"))?;
     let text = request.raw_path_param(ORGANIZATION).unwrap_or_default();
-    Ok((OrgScope::granted(id, permissions), format!("/v1/organizations/{text}")))
+    let exceptions = holder.policy_exceptions.iter().collect();
+    Ok((OrgScope::granted(id, permissions, exceptions), format!("/v1/organizations/{text}")))
 }
 
 /// A slug or an id out of the path. What can be neither names nothing; it must not reach Postgres,

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use db::organizations::{
-    organization_create, organization_get, organization_list, organization_suspend,
+    organization_create, organization_except, organization_get, organization_list,
+    organization_suspend,
 };
 use db::{IdempotencyKey, OperatorScope, OrgScope};
 use model::Error;
 use model::organization::Organization;
+use model::policy::PolicyException;
 use model::slug::Slug;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -20,6 +22,7 @@ use crate::email_text::EmailText;
 use crate::idempotency::Key;
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
+use crate::word::Word;
 
 /// The endpoints of organizations.
 pub(crate) struct Organizations;
@@ -55,6 +58,8 @@ pub(crate) struct OrganizationObject {
     suspended_at: Option<DateTime<Utc>>,
     /// Why.
     suspended_reason: Option<String>,
+    /// What it may have beyond the policy.
+    policy_exceptions: Vec<Word<PolicyException>>,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -69,6 +74,7 @@ impl From<Organization> for OrganizationObject {
             name: row.name,
             suspended_at: row.suspended_at,
             suspended_reason: row.suspended_reason,
+            policy_exceptions: row.policy_exceptions.into_iter().map(Word).collect(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -81,6 +87,14 @@ pub(crate) struct SuspensionCreate {
     /// For its members and for operators.
     #[oai(validator(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
     reason: String,
+}
+
+/// What an organization may have beyond the policy.
+#[derive(Debug, Object, Validate)]
+pub(crate) struct PolicyExceptions {
+    /// All of it: what is not named is taken back.
+    #[oai(validator(max_items = 8))]
+    exceptions: Vec<Word<PolicyException>>,
 }
 
 /// The answer to a suspension, or to its end.
@@ -205,6 +219,27 @@ impl Organizations {
         key: Key,
     ) -> Result<Done<OrganizationChanged>, Problem> {
         suspend(&access, None, key.alone()).await
+    }
+
+    /// Set what an organization may have beyond the policy
+    ///
+    /// Within a second new specs may have it, and specs that have what was taken back are deployed no more;
+    /// what runs runs on. For operators.
+    #[oai(
+        path = "/v1/organizations/:organization/policy-exceptions",
+        method = "put",
+        operation_id = "policy_exceptions_set"
+    )]
+    async fn except(
+        &self,
+        access: Access<action::ExceptionManage, OrgScope>,
+        body: Body<PolicyExceptions>,
+    ) -> Result<Json<OrganizationObject>, Problem> {
+        let request = access.request(None);
+        let exceptions = body.value.exceptions.iter().map(|Word(exception)| *exception).collect();
+        let database = &access.state.database;
+        let changed = organization_except(database, access.scope, exceptions, &request).await?;
+        Ok(Json(changed.into()))
     }
 }
 

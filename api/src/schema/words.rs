@@ -23,7 +23,7 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
         IMAGE_RULE,
     ),
     (
-        r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch))(==|!=)[A-Za-z0-9._-]{1,63}$",
+        r"^(node\.labels\.[A-Za-z0-9._-]{1,63}|node\.platform\.(os|arch)|node\.hostname)(==|!=)[A-Za-z0-9._-]{1,63}$",
         CONSTRAINT_RULE,
     ),
     (r"^usr_[0-7][0-9a-hjkmnp-tv-z]{25}$", "the id of a person (usr_…)"),

@@ -119,6 +119,7 @@ pub async fn deployment_accept(
     answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
     let organization = scope.organization.allowing(wanted.action())?;
+    let policy = (platform, scope.organization.exceptions());
     let mut connection = database.tenant(organization).await?;
     let outcome = connection
         .transaction(async |connection| {
@@ -129,7 +130,7 @@ pub async fn deployment_accept(
             let app = app_lock(connection, scope, wanted.action()).await?;
             request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
-            let target = target_of(connection, platform, &app, wanted, &superseded).await?;
+            let target = target_of(connection, policy, &app, wanted, &superseded).await?;
             let restart_counter = superseded
                 .iter()
                 .map(|older| older.restart_counter)

@@ -4,14 +4,18 @@ use super::*;
 use crate::spec::Tmpfs;
 
 fn fields(change: impl FnOnce(&mut AppSpec)) -> Vec<String> {
+    fields_with(&[], change)
+}
+
+fn fields_with(exceptions: &[PolicyException], change: impl FnOnce(&mut AppSpec)) -> Vec<String> {
     let mut spec = AppSpec::of_image("web:v1");
     change(&mut spec);
-    check(&spec).into_iter().map(|violation| violation.field).collect()
+    check(&spec, exceptions.iter().collect()).into_iter().map(|violation| violation.field).collect()
 }
 
 #[test]
 fn the_defaults_are_allowed() {
-    assert_eq!(check(&AppSpec::of_image("web:v1")), []);
+    assert_eq!(check(&AppSpec::of_image("web:v1"), Exceptions::NONE), []);
 }
 
 #[test]
@@ -85,4 +89,24 @@ fn a_tmpfs_covers_nothing_of_the_platforms() {
         assert_eq!(found, ["tmpfs.path"], "{bad}");
     }
     assert_eq!(fields(|s| s.tmpfs = vec![Tmpfs { path: "/tmp".into(), size_mb: 64 }]), [""; 0]);
+}
+
+#[test]
+fn an_exception_widens_its_own_rule_only() {
+    use PolicyException::{LargeReplicas, NamedNodes};
+    let large = |s: &mut AppSpec| (s.cpu_millis, s.memory_mb) = (64_000, 256 * 1024);
+    let larger = |s: &mut AppSpec| (s.cpu_millis, s.memory_mb) = (64_001, 256 * 1024 + 1);
+    let named = |s: &mut AppSpec| s.constraints = vec!["node.hostname==a".into()];
+    for (exceptions, of_large, of_named) in [
+        (&[][..], &["cpu", "memory"][..], &["placement.constraints"][..]),
+        (&[LargeReplicas], &[], &["placement.constraints"]),
+        (&[NamedNodes], &["cpu", "memory"], &[]),
+        (&[LargeReplicas, NamedNodes], &[], &[]),
+    ] {
+        assert_eq!(fields_with(exceptions, large), of_large, "{exceptions:?}");
+        assert_eq!(fields_with(exceptions, named), of_named, "{exceptions:?}");
+        assert_eq!(fields_with(exceptions, larger), ["cpu", "memory"], "{exceptions:?}");
+        let manager = |s: &mut AppSpec| s.constraints = vec!["node.role==manager".into()];
+        assert_eq!(fields_with(exceptions, manager), ["placement.constraints"]);
+    }
 }

@@ -48,6 +48,12 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
         ("GET", of(""), To(OrganizationRead), none.clone()),
         ("POST", of("/suspend"), To(OrganizationSuspend), json!({ "reason": "unpaid" })),
         ("POST", of("/resume"), To(OrganizationSuspend), none.clone()),
+        (
+            "PUT",
+            of("/policy-exceptions"),
+            To(ExceptionManage),
+            json!({ "exceptions": ["named_nodes"] }),
+        ),
         ("GET", of("/tokens"), To(TokenRead), none.clone()),
         ("POST", of("/tokens"), To(TokenManage), name.clone()),
         ("GET", of("/tokens/{token}"), To(TokenRead), none.clone()),

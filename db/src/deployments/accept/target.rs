@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::id::ReleaseId;
 use model::platform::Platform;
-use model::policy;
+use model::policy::{self, Exceptions};
 use model::release::Release;
 use model::schema::{apps, releases};
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -30,7 +30,7 @@ pub(super) struct Target {
 
 pub(super) async fn target_of(
     connection: &mut AsyncPgConnection,
-    platform: &Platform,
+    (platform, exceptions): (&Platform, Exceptions),
     app: &App,
     request: &DeploymentRequest,
     superseded: &[Superseded],
@@ -42,7 +42,7 @@ pub(super) async fn target_of(
                 None => app.spec.0.clone(),
             };
             let frozen = spec.clone().frozen(platform);
-            policy::admit(&frozen)?;
+            policy::admit(&frozen, exceptions)?;
             let number = app.last_release + 1;
             let update = diesel::update(apps::table.find(app.id)).set((
                 apps::last_release.eq(number),
@@ -72,7 +72,7 @@ pub(super) async fn target_of(
         DeploymentRequest::Rollback { target, force } => {
             let release = release_target(connection, app, *target).await?;
             // Yesterday's spec has to pass today's policy.
-            policy::admit(&release.spec.0)?;
+            policy::admit(&release.spec.0, exceptions)?;
             if !force {
                 refuse_live(connection, app, &release, superseded).await?;
             }

@@ -28,6 +28,7 @@ use model::evidence::Evidence;
 use model::id::{AppId, DeploymentId, OrganizationId};
 use model::organization::Organization;
 use model::platform::Platform;
+use model::policy::Exceptions;
 use model::policy::access::Permissions;
 use model::release::Release;
 use model::schema::{
@@ -90,7 +91,7 @@ impl PostgresStage {
     async fn scope(&self, app: AppId) -> model::Result<AppScope> {
         let app = self.app(app).await.map_err(model::Error::internal)?;
         Ok(AppScope {
-            organization: OrgScope::granted(app.organization_id, operators()),
+            organization: OrgScope::granted(app.organization_id, operators(), Exceptions::NONE),
             environment: Segment::Id(app.environment_id),
             app: Segment::Id(app.id),
         })
@@ -145,7 +146,7 @@ impl Stage for PostgresStage {
         replicas: i32,
     ) -> model::Result<AppId> {
         let scope = EnvironmentScope {
-            organization: OrgScope::granted(home.organization, operators()),
+            organization: OrgScope::granted(home.organization, operators(), Exceptions::NONE),
             environment: Segment::Id(home.environment),
         };
         let slug: Slug = slug.parse().map_err(model::Error::internal)?;

@@ -5,6 +5,7 @@ use model::app::{App, MAX_REPLICAS};
 use model::deployment::{Deployment, Kind};
 use model::error::ErrorCode;
 use model::id::{AppId, DeploymentId, EnvironmentId, ReleaseId};
+use model::policy::Exceptions;
 use model::reason::ReasonCode;
 use model::release::{Release, RollbackTarget};
 use model::spec::{AppSpec, SPEC_VERSION};
@@ -30,7 +31,7 @@ impl Rows {
         replicas: i32,
     ) -> Result<App> {
         let spec = spec.settled(&self.platform);
-        policy::admit(&spec)?;
+        policy::admit(&spec, Exceptions::NONE)?;
         countable(replicas)?;
         let network = self.networks.get(&environment);
         let organization_id =
@@ -70,7 +71,7 @@ impl Rows {
     pub(super) fn app_update(&mut self, app: AppId, spec: AppSpec, replicas: i32) -> Result<App> {
         let mut app = self.app_lock(app)?;
         let spec = spec.settled(&self.platform);
-        policy::admit(&spec)?;
+        policy::admit(&spec, Exceptions::NONE)?;
         countable(replicas)?;
         app.spec = Stored(spec);
         app.spec_version = SPEC_VERSION;
@@ -185,7 +186,7 @@ impl Rows {
                     spec.image.clone_from(image);
                 }
                 let frozen = spec.clone().frozen(&self.platform);
-                policy::admit(&frozen)?;
+                policy::admit(&frozen, Exceptions::NONE)?;
                 app.last_release += 1;
                 app.spec = Stored(spec);
                 app.updated_at = self.now();
@@ -194,7 +195,7 @@ impl Rows {
             DeploymentRequest::Rollback { target, force } => {
                 let release = self.older(app, *target).ok_or_else(|| target.missing(app))?;
                 release.deployable(app.last_release)?;
-                policy::admit(&release.spec.0)?;
+                policy::admit(&release.spec.0, Exceptions::NONE)?;
                 let another_comes = |live| older.iter().any(|one| one.release_id != Some(live));
                 if let Some(live) =
                     app.live_release_id.filter(|live| !force && !another_comes(*live))

@@ -2,152 +2,28 @@
 //! Engine's form together, held against an allow-list of their own. Run it at length with
 //! `PROPTEST_CASES=1000000`.
 
+mod specs;
+
 use std::collections::BTreeMap;
 
 use chrono::Utc;
 use model::app::App;
 use model::drift::OnDrift;
-use model::health_check::{HealthCheck, HealthTest};
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::names;
 use model::platform::Platform;
-use model::policy;
+use model::policy::{self, Exceptions, PolicyException};
 use model::release::Release;
-use model::spec::{AppSpec, EndpointMode, Tmpfs};
+use model::spec::{AppSpec, EndpointMode};
 use model::stored::Stored;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
 use crate::probe::MountedProbe;
 use crate::render::{self, Rendering};
-
-/// What somebody would try who wants more than an app.
-const HOSTILE: &[&str] = &[
-    "/var/run/docker.sock",
-    "/var/run/docker.sock:/var/run/docker.sock",
-    "type=bind,src=/,dst=/host",
-    "/",
-    "/proc/../etc",
-    "/run/secrets/../../etc",
-    "/tmp/{{.Node.Hostname}}",
-    "{{.Node.Hostname}}",
-    "{{{.Service.Name}}}",
-    "{{ env \"PATH\" }}",
-    "host",
-    "container:web",
-    "ingress",
-    "docker_gwbridge",
-    "--privileged",
-    "CAP_SYS_ADMIN",
-    "kernel.core_pattern=|/bin/sh",
-    "node.role==manager",
-    "node.role == manager",
-    "node.role!=worker",
-    "node.labels.a==b,node.role==manager",
-    "node.hostname==a",
-    "skep.platform",
-    "skep.organization",
-    "com.docker.swarm.service.name",
-    "tenant.x",
-    "SKEP_PLATFORM",
-    "PATH",
-    "0:0",
-    "root",
-    "web\0",
-    "a=b",
-    "=",
-    "",
-];
-
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        select(HOSTILE).prop_map(str::to_owned),
-        "[ -~]{0,24}",
-        "/[a-z/.{}]{0,16}",
-        "node\\.(labels\\.[a-z]{1,4}|role|platform\\.os)(==|!=)[a-z]{1,8}",
-        any::<String>().prop_map(|text| text.chars().take(24).collect()),
-    ]
-}
-
-/// One field of a spec, set to something.
-#[derive(Debug, Clone)]
-enum Change {
-    Command(Vec<String>),
-    Args(Vec<String>),
-    User(String),
-    WorkingDir(String),
-    Env(String, String),
-    Ports(u16, Vec<u16>),
-    Size(u32, u32, u32),
-    Probe(u16, String),
-    Check(Vec<String>),
-    Constraints(Vec<String>),
-    StopSignal(String),
-    Tmpfs(String, u32),
-    Label(String, String),
-    Flags(bool, bool),
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    prop_oneof![
-        vec(text(), 0..4).prop_map(Change::Command),
-        vec(text(), 0..4).prop_map(Change::Args),
-        text().prop_map(Change::User),
-        text().prop_map(Change::WorkingDir),
-        (prop_oneof![text(), "[A-Z]{1,6}"], text())
-            .prop_map(|(name, value)| Change::Env(name, value)),
-        (any::<u16>(), vec(any::<u16>(), 0..3)).prop_map(|(port, more)| Change::Ports(port, more)),
-        (400..20_000_u32, 200..40_000_u32, 0..600_u32).prop_map(|(c, m, d)| Change::Size(c, m, d)),
-        (any::<u16>(), text()).prop_map(|(port, path)| Change::Probe(port, path)),
-        vec(text(), 0..4).prop_map(Change::Check),
-        vec(text(), 0..3).prop_map(Change::Constraints),
-        prop_oneof![text(), select(policy::STOP_SIGNALS).prop_map(str::to_owned)]
-            .prop_map(Change::StopSignal),
-        (text(), 0..2000_u32).prop_map(|(path, size)| Change::Tmpfs(path, size)),
-        (text(), text()).prop_map(|(key, value)| Change::Label(key, value)),
-        any::<(bool, bool)>().prop_map(|(init, read_only)| Change::Flags(init, read_only)),
-    ]
-}
-
-fn changed(changes: Vec<Change>) -> AppSpec {
-    let mut spec = AppSpec::of_image("web:v1");
-    let checked = |test| HealthCheck {
-        test,
-        port_of_app: false,
-        interval_seconds: 10,
-        timeout_seconds: 5,
-        retries: 3,
-        start_period_seconds: 0,
-    };
-    for change in changes {
-        match change {
-            Change::Command(words) => spec.command = Some(words),
-            Change::Args(words) => spec.args = Some(words),
-            Change::User(user) => spec.user = Some(user),
-            Change::WorkingDir(path) => spec.working_dir = Some(path),
-            Change::Env(name, value) => _ = spec.env.insert(name, value),
-            Change::Ports(port, more) => (spec.port, spec.extra_ports) = (Some(port), more),
-            Change::Size(cpu, memory, disk) => {
-                (spec.cpu_millis, spec.memory_mb, spec.disk_gb) = (cpu, memory, disk);
-            }
-            Change::Probe(port, path) => {
-                spec.health_check = Some(checked(HealthTest::Http { port, path }));
-            }
-            Change::Check(command) => {
-                spec.health_check = Some(checked(HealthTest::Command { command }));
-            }
-            Change::Constraints(constraints) => spec.constraints = constraints,
-            Change::StopSignal(signal) => spec.stop_signal = signal,
-            Change::Tmpfs(path, size_mb) => spec.tmpfs.push(Tmpfs { path, size_mb }),
-            Change::Label(key, value) => _ = spec.labels.insert(key, value),
-            Change::Flags(init, read_only) => (spec.init, spec.read_only) = (init, read_only),
-        }
-    }
-    spec
-}
+use specs::{change, changed};
 
 /// What of a service is not the tenant's to choose.
 struct Given {
@@ -156,12 +32,18 @@ struct Given {
     release: Release,
     deployment: DeploymentId,
     has_workers: bool,
+    exceptions: Exceptions,
 }
 
 const IMAGE: &str = "docker.io/library/web@sha256:00";
 const NETWORK: &str = "network-of-the-environment";
 
-fn given(spec: AppSpec, has_workers: bool, tenants_on_managers: bool) -> Given {
+fn given(
+    spec: AppSpec,
+    has_workers: bool,
+    tenants_on_managers: bool,
+    exceptions: Exceptions,
+) -> Given {
     let (organization_id, app_id) = (OrganizationId::new(), AppId::new());
     let (created_at, updated_at) = (Utc::now(), Utc::now());
     let platform = Platform {
@@ -210,10 +92,14 @@ fn given(spec: AppSpec, has_workers: bool, tenants_on_managers: bool) -> Given {
         created_at,
         updated_at,
     };
-    Given { platform, app, release, deployment: DeploymentId::new(), has_workers }
+    Given { platform, app, release, deployment: DeploymentId::new(), has_workers, exceptions }
 }
 
 impl Given {
+    const fn is_large(&self) -> bool {
+        self.exceptions.have(PolicyException::LargeReplicas)
+    }
+
     /// What Docker is told.
     fn told(&self) -> Value {
         let needs_probe = self.release.spec.0.health_check.as_ref().map(|c| c.test.needs_probe());
@@ -287,14 +173,21 @@ impl Given {
             "TaskTemplate.LogDriver.Options.max-size"
             | "TaskTemplate.LogDriver.Options.max-file" => true,
             "TaskTemplate.Placement.Constraints[]" => {
+                let named = self.exceptions.have(PolicyException::NamedNodes);
                 text == "node.role==worker"
                     || ["node.labels.", "node.platform.os", "node.platform.arch"]
                         .iter()
+                        .chain(named.then_some(&"node.hostname"))
                         .any(|allowed| text.starts_with(allowed))
                         && !text.contains([',', ' ', '\0'])
             }
-            "TaskTemplate.Resources.Limits.NanoCPUs" => (1..=16_000_000_000).contains(&number),
-            "TaskTemplate.Resources.Limits.MemoryBytes" => (1..=32 << 30).contains(&number),
+            "TaskTemplate.Resources.Limits.NanoCPUs" => {
+                number > 0
+                    && number <= if self.is_large() { 64_000_000_000 } else { 16_000_000_000 }
+            }
+            "TaskTemplate.Resources.Limits.MemoryBytes" => {
+                number > 0 && number <= if self.is_large() { 256 << 30 } else { 32 << 30 }
+            }
             "TaskTemplate.Resources.Limits.Pids" => (1..=1024).contains(&number),
             "TaskTemplate.Resources.Reservations.NanoCPUs"
             | "TaskTemplate.Resources.Reservations.MemoryBytes" => number > 0,
@@ -354,15 +247,20 @@ fn leaves<'v>(path: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>
 fn an_admitted_spec_reaches_nothing_but_its_own() {
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let (tried, admitted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    let cases = (vec(change(), 0..6), any::<(bool, bool)>());
-    let outcome = runner.run(&cases, |(changes, (has_workers, on_managers))| {
+    let cases = (vec(change(), 0..6), any::<(bool, bool)>(), any::<(bool, bool)>());
+    let outcome = runner.run(&cases, |(changes, (has_workers, on_managers), (large, named))| {
         tried.set(tried.get() + 1);
         let spec = changed(changes);
-        if policy::admit(&spec).is_err() {
+        let exceptions = [
+            large.then_some(PolicyException::LargeReplicas),
+            named.then_some(PolicyException::NamedNodes),
+        ];
+        let exceptions = exceptions.iter().flatten().collect();
+        if policy::admit(&spec, exceptions).is_err() {
             return Ok(());
         }
         admitted.set(admitted.get() + 1);
-        let given = given(spec, has_workers, on_managers);
+        let given = given(spec, has_workers, on_managers, exceptions);
         let told = given.told();
         let mut found = Vec::new();
         leaves("", &told, &mut found);
