@@ -12,6 +12,7 @@ pub mod bootstrap;
 pub mod crash_loops;
 pub mod credentials;
 pub mod dead_letters;
+pub mod deletions;
 pub mod deployments;
 pub mod drift;
 pub mod environments;

@@ -119,6 +119,7 @@ pub async fn organization_list(
     let mut connection = database.platform(operator).await?;
     let mut query = organizations::table
         .select(Organization::as_select())
+        .filter(organizations::deleted_at.is_null())
         .order(organizations::id)
         .limit(page.fetch())
         .into_boxed();
@@ -213,7 +214,7 @@ pub async fn organization_except(
     Ok(changed)
 }
 
-async fn organization_lock(
+pub(crate) async fn organization_lock(
     connection: &mut AsyncPgConnection,
     id: OrganizationId,
 ) -> diesel::QueryResult<Organization> {

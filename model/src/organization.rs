@@ -27,4 +27,8 @@ pub struct Organization {
     pub suspended_reason: Option<String>,
     /// What it may have beyond the policy.
     pub policy_exceptions: Vec<PolicyException>,
+    /// When it ends, with all that is its own; until then that can be taken back.
+    pub delete_after: Option<DateTime<Utc>>,
+    /// Since when nothing of it is left but this row.
+    pub deleted_at: Option<DateTime<Utc>>,
 }

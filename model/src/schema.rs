@@ -33,6 +33,8 @@ table! {
         suspended_at -> Nullable<Timestamptz>,
         suspended_reason -> Nullable<Text>,
         policy_exceptions -> Array<Text>,
+        delete_after -> Nullable<Timestamptz>,
+        deleted_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod audit_chain;
 pub mod deployment;
+pub mod endings;
 mod image;
 mod lease;
 pub mod ledger;
@@ -19,6 +20,7 @@ pub mod swarm;
 pub mod wakeups;
 
 pub use audit_chain::AuditChain;
+pub use endings::Endings;
 pub use ledger::Ledger;
 pub use live::Live;
 pub use purge::Purge;

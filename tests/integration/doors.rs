@@ -287,7 +287,9 @@ fn a_suspended_organization_is_read_and_not_changed() -> Outcome {
                 continue;
             }
             let answer = ask(&owner, method, &things.fill(&template), &body).await?;
-            if [Action::OrganizationSuspend, Action::ExceptionManage].map(Door::To).contains(&door)
+            if [Action::OrganizationSuspend, Action::OrganizationDelete, Action::ExceptionManage]
+                .map(Door::To)
+                .contains(&door)
             {
                 answer.problem(403, "forbidden")?;
             } else if method == "GET" {

@@ -6,6 +6,7 @@ mod canceling;
 mod contract;
 mod crash_loops;
 mod drift;
+mod endings;
 mod failures;
 mod first_deploy;
 mod images;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{AuditChain, Live, Purge, Retention, Runner};
+use orchestrator::{AuditChain, Endings, Live, Purge, Retention, Runner};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,12 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let purge = Purge { database: database.clone() };
     let audit_chain = AuditChain { database: database.clone() };
     let retention = Retention { database: database.clone(), swarm: Arc::clone(&swarm) };
+    let endings = Endings {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+        relay: relay.clone(),
+    };
     let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
@@ -55,6 +61,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(purge.run(stop.clone()));
     tokio::spawn(audit_chain.run(stop.clone()));
     tokio::spawn(retention.run(stop.clone()));
+    tokio::spawn(endings.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -43,7 +43,7 @@ macro_rules! actions {
 
 actions! {
     OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead AppRead AppManage AppDeploy
-    OrganizationList OrganizationCreate OrganizationSuspend ExceptionManage UserRead UserManage PlatformRead PlatformAuditRead PlatformOperate
+    OrganizationList OrganizationCreate OrganizationSuspend OrganizationDelete ExceptionManage UserRead UserManage PlatformRead PlatformAuditRead PlatformOperate
     PlatformTokenManage
 }
 

@@ -1,6 +1,7 @@
 //! Organizations: operators make and list them; a tenant sees its own.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use db::deletions::organization_delete;
 use db::organizations::{
     organization_create, organization_except, organization_get, organization_list,
     organization_suspend,
@@ -60,6 +61,8 @@ pub(crate) struct OrganizationObject {
     suspended_reason: Option<String>,
     /// What it may have beyond the policy.
     policy_exceptions: Vec<Word<PolicyException>>,
+    /// When it ends, with all that is its own; `null`: it does not.
+    delete_after: Option<DateTime<Utc>>,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -75,6 +78,7 @@ impl From<Organization> for OrganizationObject {
             suspended_at: row.suspended_at,
             suspended_reason: row.suspended_reason,
             policy_exceptions: row.policy_exceptions.into_iter().map(Word).collect(),
+            delete_after: row.delete_after,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -87,6 +91,26 @@ pub(crate) struct SuspensionCreate {
     /// For its members and for operators.
     #[oai(validator(min_length = 1, max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
     reason: String,
+}
+
+/// How an organization ends.
+#[derive(Debug, Object, Validate)]
+pub(crate) struct DeletionCreate {
+    /// Hours in which it can be taken back.
+    #[oai(default = "default_grace", validator(minimum(value = "0"), maximum(value = "8760")))]
+    grace_hours: u32,
+}
+
+const fn default_grace() -> u32 {
+    168
+}
+
+/// The answer to a deletion, or to its end.
+#[derive(ApiResponse)]
+pub(crate) enum OrganizationEnding {
+    /// It ends at `delete_after`, or does not.
+    #[oai(status = 202)]
+    Accepted(Json<OrganizationObject>),
 }
 
 /// What an organization may have beyond the policy.
@@ -221,6 +245,46 @@ impl Organizations {
         suspend(&access, None, key.alone()).await
     }
 
+    /// Delete an organization
+    ///
+    /// It can be read and not changed from now on, and what runs runs on. After the hours of grace its apps are
+    /// removed, and then its environments, networks, members, tokens and history; the audit log stays, and the slug is
+    /// free. For operators.
+    #[oai(
+        path = "/v1/organizations/:organization/deletion",
+        method = "post",
+        operation_id = "organization_delete"
+    )]
+    async fn delete(
+        &self,
+        access: Access<action::OrganizationDelete, OrgScope>,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+        body: Body<DeletionCreate>,
+    ) -> Result<Done<OrganizationEnding>, Problem> {
+        let grace = TimeDelta::hours(body.value.grace_hours.into());
+        end(&access, Some(grace), key.with(&body)).await
+    }
+
+    /// Take the deletion of an organization back
+    ///
+    /// While its hours of grace last. For operators.
+    #[oai(
+        path = "/v1/organizations/:organization/restore",
+        method = "post",
+        operation_id = "organization_restore"
+    )]
+    async fn restore(
+        &self,
+        access: Access<action::OrganizationDelete, OrgScope>,
+        /// Makes a repeated request the same request.
+        #[oai(name = "Idempotency-Key")]
+        key: Key,
+    ) -> Result<Done<OrganizationEnding>, Problem> {
+        end(&access, None, key.alone()).await
+    }
+
     /// Set what an organization may have beyond the policy
     ///
     /// Within a second new specs may have it, and specs that have what was taken back are deployed no more;
@@ -252,5 +316,17 @@ async fn suspend(
     let answer = |changed: Organization| kept(OrganizationChanged::Changed(Json(changed.into())));
     let database = &access.state.database;
     let answered = organization_suspend(database, access.scope, reason, &request, answer).await?;
+    Ok(Done::of(answered)?)
+}
+
+async fn end(
+    access: &Access<action::OrganizationDelete, OrgScope>,
+    grace: Option<TimeDelta>,
+    key: Option<IdempotencyKey>,
+) -> Result<Done<OrganizationEnding>, Problem> {
+    let request = access.request(key);
+    let answer = |changed: Organization| kept(OrganizationEnding::Accepted(Json(changed.into())));
+    let database = &access.state.database;
+    let answered = organization_delete(database, access.scope, grace, &request, answer).await?;
     Ok(Done::of(answered)?)
 }

@@ -67,6 +67,8 @@ actions! {
     OrganizationCreate "organization.create" Admin [] [Admin Operator];
     /// Suspend organizations and resume them.
     OrganizationSuspend "organization.suspend" Billing [] [Admin Operator];
+    /// End organizations, and take that back in time.
+    OrganizationDelete "organization.delete" Admin [] [Admin Operator];
     /// Let an organization have more than the policy gives everybody.
     ExceptionManage "exception.manage" Admin [] [Admin Operator];
     /// Make, rotate and revoke the platform's tokens.

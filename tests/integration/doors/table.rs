@@ -48,6 +48,8 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
         ("GET", of(""), To(OrganizationRead), none.clone()),
         ("POST", of("/suspend"), To(OrganizationSuspend), json!({ "reason": "unpaid" })),
         ("POST", of("/resume"), To(OrganizationSuspend), none.clone()),
+        ("POST", of("/deletion"), To(OrganizationDelete), json!({ "grace_hours": 1 })),
+        ("POST", of("/restore"), To(OrganizationDelete), none.clone()),
         (
             "PUT",
             of("/policy-exceptions"),
