@@ -19,9 +19,9 @@ pub(crate) fn run_alone(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
 }
 
 /// The same, when all others that were begun have ended; for stories that restart dockerd. One that is
-/// restarted under a network leaves that network's VXLAN interface behind when it is removed, and starts no
-/// task on the next network of that number (`error creating vxlan interface: file exists`). It goes with
-/// dockerd's network namespace: so whoever comes next gets a new one.
+/// restarted under a network leaves that network's namespace behind when it is removed, and counts networks
+/// from the first number again: a task on the next network of a number was refused once (`error creating vxlan
+/// interface: file exists`). All of it goes with dockerd's own namespace: so whoever comes next gets a new one.
 pub(crate) fn run_last(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
     let _turn = Turn::take(Kind::Last);
     run(story)?;
