@@ -177,16 +177,17 @@ mod tests {
         let hashing = Hashing::new(1);
         let stored = hashing.turn().await.unwrap().hash("correct horse".into()).await.unwrap();
         let cost = async |stored: Option<SecretString>| {
-            let mut best = std::time::Duration::MAX;
-            for _ in 0..5 {
-                let turn = hashing.turn().await.unwrap();
-                let started = Instant::now();
-                assert!(turn.verify("wrong".into(), stored.clone()).await.unwrap().is_none());
-                best = best.min(started.elapsed());
-            }
-            best.as_secs_f64()
+            let turn = hashing.turn().await.unwrap();
+            let started = Instant::now();
+            assert!(turn.verify("wrong".into(), stored).await.unwrap().is_none());
+            started.elapsed().as_secs_f64()
         };
-        let (somebody, nobody) = (cost(Some(stored)).await, cost(None).await);
+        // In turns, and the least of many: what else the machine does costs both alike.
+        let (mut somebody, mut nobody) = (f64::MAX, f64::MAX);
+        for _ in 0..20 {
+            somebody = somebody.min(cost(Some(stored.clone())).await);
+            nobody = nobody.min(cost(None).await);
+        }
         assert!((0.5..2.0).contains(&(nobody / somebody)), "{nobody} s, {somebody} s");
     }
 

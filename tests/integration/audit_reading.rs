@@ -108,6 +108,26 @@ fn who_is_refused_is_told_where_they_are_somebody() -> Outcome {
 }
 
 #[test]
+fn what_cannot_be_written_down_is_not_looked_at_and_a_refusal_stands() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let viewer = join(&skep.operator, &acme.slug, "viewer@example.org", "viewer").await?;
+        acme.create_app("web", web()).await?;
+        let app = acme.path("apps/web");
+        sql::execute(skep.database.owner(), "REVOKE INSERT ON audit_log FROM skep_api").await?;
+        let look = skep.operator.get(&app).await?;
+        ensure!(!look.text.contains("demo:v1"), "the app was shown: {}", look.text);
+        look.problem(500, "internal")?;
+        acme.client.get(&app).await?.expect(200)?;
+        let change = json!({ "replicas": 9 });
+        viewer.client.patch(&app, &change).await?.problem(403, "forbidden")?;
+        sql::execute(skep.database.owner(), "GRANT INSERT ON audit_log TO skep_api").await?;
+        skep.operator.get(&app).await?.expect(200)?;
+        Ok(())
+    })
+}
+
+#[test]
 fn is_filtered_and_paged_within_ones_own() -> Outcome {
     run(async |skep| {
         let (acme, globex) = (skep.tenant("acme").await?, skep.tenant("globex").await?);

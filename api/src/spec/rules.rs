@@ -91,8 +91,8 @@ mod tests {
         assert_eq!(
             fields(spec),
             [
-                ("cpu".to_owned(), "a number from 0.5 to 16".to_owned()),
-                ("memory".to_owned(), "an integer from 256 to 32768".to_owned()),
+                ("cpu".to_owned(), "a number from 0.5 to 64".to_owned()),
+                ("memory".to_owned(), "an integer from 256 to 262144".to_owned()),
                 ("volumes".to_owned(), "is not a known field".to_owned()),
             ]
         );

@@ -234,7 +234,7 @@ mod tests {
         let refused = |patch| rules(patched(base(), patch).unwrap_err());
         assert_eq!(refused(json!({ "image": null })), told("image", "is required"));
         assert_eq!(refused(json!({ "slug": "b" })), told("slug", "is not a known field"));
-        assert_eq!(refused(json!({ "cpu": 17 })), told("cpu", "a number from 0.5 to 16"));
+        assert_eq!(refused(json!({ "cpu": 65 })), told("cpu", "a number from 0.5 to 64"));
         assert_eq!(
             refused(json!({ "update_policy": { "delay": 60 } })),
             told("update_policy.monitor", "at least delay + 5: 65")
