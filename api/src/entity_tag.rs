@@ -8,20 +8,18 @@
 //! The headers are read here and not by poem-openapi, which skips a value that is not ASCII as if it
 //! had not been sent: the condition would be dropped for a caller who relies on it.
 
-use std::marker::PhantomData;
-
 use db::Expected;
 use model::Error;
 use model::error::Violation;
 use poem::http::{HeaderName, header};
-use poem::{IntoResponse, Request, RequestBody, Response};
-use poem_openapi::payload::{Json, Payload};
-use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ToJSON, Type};
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::Problem;
+use crate::written::Written;
 
 /// What the headers look like.
 pub(crate) const PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
@@ -30,45 +28,14 @@ const RULE: &str = "entity tags as a GET answered them in `ETag`, separated by c
 /// Most tags of a request.
 const MOST_TAGS: usize = 32;
 
-/// JSON that is written once, so that its bytes can be named by a tag before they are sent.
-#[derive(Debug)]
-pub(crate) struct Written<T> {
-    text: String,
-    form: PhantomData<fn() -> T>,
-}
-
-impl<T: ToJSON> Written<T> {
-    /// This value, and the tag of its bytes as a form of the thing in this version.
-    pub(crate) fn tagged(value: &T, version: &str) -> (Self, String) {
-        let text = value.to_json_string();
-        let hash: [u8; 32] = Sha256::digest(&text).into();
-        let mut first = [0; 8];
-        first.copy_from_slice(&hash[..8]);
-        let tag = format!("\"{version}.{:016x}\"", u64::from_be_bytes(first));
-        (Self { text, form: PhantomData }, tag)
-    }
-}
-
-impl<T: Type> Payload for Written<T> {
-    const CONTENT_TYPE: &'static str = Json::<T>::CONTENT_TYPE;
-
-    fn check_content_type(content_type: &str) -> bool {
-        Json::<T>::check_content_type(content_type)
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-impl<T> IntoResponse for Written<T> {
-    fn into_response(self) -> Response {
-        Response::builder().content_type("application/json; charset=utf-8").body(self.text)
-    }
+/// The value as it is answered, and the tag of its bytes as a form of the thing in this version.
+pub(crate) fn tagged<T: Serialize>(value: &T, version: &str) -> Result<(Written<T>, String), Error> {
+    let written = Written::of(value)?;
+    let hash: [u8; 32] = Sha256::digest(written.text()).into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    let tag = format!("\"{version}.{:016x}\"", u64::from_be_bytes(first));
+    Ok((written, tag))
 }
 
 /// `If-Match`: the change is meant for the thing as these tags name it.
@@ -254,9 +221,9 @@ mod tests {
 
     #[test]
     fn a_tag_names_version_and_bytes() {
-        let (_, tag) = Written::tagged(&"one".to_owned(), "v");
+        let (_, tag) = tagged(&"one", "v").unwrap();
         assert!(tag.starts_with("\"v.") && tag.ends_with('"'), "{tag}");
-        assert_ne!(tag, Written::tagged(&"other".to_owned(), "v").1);
+        assert_ne!(tag, tagged(&"other", "v").unwrap().1);
         assert_eq!(version(&tag), "v");
     }
 }

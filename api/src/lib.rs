@@ -33,6 +33,7 @@ mod spec;
 mod state;
 mod tls;
 mod word;
+mod written;
 
 use std::future::ready;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use model::error::Violation;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::document::document;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 const CURSOR_PATTERN: &str = "^[0-7][0-9a-hjkmnp-tv-z]{25}$";
 
 /// One page of a list.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Page")]
 pub(crate) struct PageObject<T: ParseFromJSON + ToJSON + Send + Sync> {
     /// The items.

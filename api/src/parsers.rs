@@ -107,7 +107,9 @@ proptest! {
         if let Ok(Ok(spec)) = read
             && model::policy::check(&spec, model::policy::Exceptions::NONE).is_empty()
         {
-            let shown = AppSpec::from(spec.clone()).to_json().unwrap();
+            let answer = AppSpec::from(spec.clone());
+            let shown = answer.to_json().unwrap();
+            prop_assert_eq!(serde_json::to_value(&answer).unwrap(), shown.clone(), "straight and by poem-openapi");
             let again = AppSpec::parse_from_json(Some(shown)).unwrap();
             prop_assert_eq!(model::spec::AppSpec::try_from(again).ok(), Some(spec));
         }

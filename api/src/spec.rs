@@ -13,6 +13,8 @@ use model::Error;
 use model::error::Violation;
 use model::spec::{EndpointMode, RestartCondition, RestartPolicy};
 use poem_openapi::Object;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 pub(crate) use health_check::HealthCheck;
 pub(crate) use rules::rule;
@@ -21,7 +23,8 @@ pub(crate) use update_policy::{Deadlines, UpdatePolicy};
 use crate::word::Word;
 
 /// How an app runs.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct AppSpec {
     /// Image reference with tag or digest: `[registry/]repository(:tag | @sha256:…)`.
     #[oai(validator(
@@ -114,7 +117,7 @@ pub(crate) struct AppSpec {
 }
 
 /// Which nodes an app may run on.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
+#[derive(Debug, Clone, Default, PartialEq, Object, Serialize)]
 pub(crate) struct Placement {
     /// `node.labels.KEY`, `node.platform.os` or `node.platform.arch`, then `==` or `!=` and a value.
     #[oai(
@@ -128,7 +131,7 @@ pub(crate) struct Placement {
 }
 
 /// When and after how long a task is started again.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct Restart {
     /// When.
     #[oai(default = "default_restart_condition")]
@@ -139,7 +142,7 @@ pub(crate) struct Restart {
 }
 
 /// A memory-backed directory; its content counts towards the memory limit.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct Tmpfs {
     /// Absolute path inside the container.
     #[oai(validator(max_length = 255, pattern = "^/[^\\x00-\\x1f\\x7f:,]*$"))]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// A word list of `model`.
@@ -100,6 +101,12 @@ impl<T: Words> ParseFromJSON for Word<T> {
             .and_then(|text| text.parse().ok())
             .map(Self)
             .ok_or_else(ParseError::expected_input)
+    }
+}
+
+impl<T: Words> Serialize for Word<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.text())
     }
 }
 

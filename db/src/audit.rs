@@ -12,7 +12,7 @@ use model::policy::access::Action;
 use model::schema::audit_log;
 
 use crate::failure;
-use crate::pool::Database;
+use crate::pool::{Connection, Database};
 use crate::scope::Actor;
 
 /// What was done, to be audited.
@@ -61,23 +61,24 @@ pub(crate) async fn audit_insert(
 /// The action of an operator's look into an organization.
 pub const LOOK: &str = "operator.look";
 
-/// Writes down that an operator looks into an organization: for what, at which path.
+/// Writes down that an operator looks into an organization, or (`None`) into what is every organization's: for
+/// what, at which path.
 pub async fn audit_look(
     database: &Database,
     actor: &Actor,
-    organization: OrganizationId,
+    organization: Option<OrganizationId>,
     action: Action,
     path: &str,
 ) -> Result<()> {
     let look = Mutation {
-        organization: Some(organization),
+        organization,
         action: LOOK,
         object: path.to_owned(),
         before: None,
         after: Some(serde_json::json!({ "action": action })),
         deployment: None,
     };
-    let mut connection = database.tenant(organization).await?;
+    let mut connection = of_log(database, organization).await?;
     audit_insert(&mut connection, actor, look).await.map_err(failure::postgres)
 }
 
@@ -97,11 +98,19 @@ pub async fn audit_refused(
         after: None,
         deployment: None,
     };
-    let mut connection = match organization {
-        Some(organization) => database.tenant(organization).await?,
-        None => database.nobody().await?,
-    };
+    let mut connection = of_log(database, organization).await?;
     entry_insert(&mut connection, &refused.refused(actor)).await.map_err(failure::postgres)
+}
+
+/// A connection that may write into an organization's log, or into the platform's own.
+async fn of_log(
+    database: &Database,
+    organization: Option<OrganizationId>,
+) -> Result<Connection> {
+    match organization {
+        Some(organization) => database.tenant(organization).await,
+        None => database.nobody().await,
+    }
 }
 
 pub(crate) async fn entry_insert(

@@ -171,6 +171,19 @@ fn is_filtered_and_paged_within_ones_own() -> Outcome {
             found.len() > 1
                 && found.iter().all(|entry| entry["organization"] == globex.organization["id"])
         );
+        // And was seen doing so: of one organization in its own log, of all in the platform's.
+        let looks = entries(&globex.client, &format!("{}/audit?action=operator.look", globex.home()));
+        let looks = looks.await?;
+        ensure!(looks.iter().any(|look| look["object"] == "/v1/admin/audit"), "{looks:?}");
+        let nobody = "organization=org_01jd3k00000000000000000000";
+        for (filter, expected) in [("action=operator.look", 1), (nobody, 2)] {
+            let answer = skep.operator.get(&format!("/v1/admin/audit/export?{filter}")).await?;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let looks = "SELECT count(*) AS count FROM audit_log
+                 WHERE organization_id IS NULL AND action = 'operator.look' AND object = '/v1/admin/audit/export'";
+            let row = sql::row(skep.database.owner(), looks).await?;
+            assert_eq!(row["count"], expected, "{filter}");
+        }
         for (filter, field) in [
             ("action=app%20update", "action"),
             ("object=%00", "object"),

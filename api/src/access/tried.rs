@@ -34,7 +34,7 @@ impl Tried<'_> {
             (None, Needs::Action(action)) if action.is_read() && self.is_an_operators() => {
                 match self.holder.organization {
                     Some(organization) => {
-                        audit_look(database, actor, organization, action, path).await
+                        audit_look(database, actor, Some(organization), action, path).await
                     }
                     None => Ok(()),
                 }

@@ -8,7 +8,6 @@ use db::apps::{AppDraft, AppRow, app_create, app_get, app_list, app_update};
 use db::deployments::DeploymentRequest;
 use db::{AppScope, EnvironmentScope};
 use model::Error;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Tag;
@@ -16,11 +15,12 @@ use super::deployments::{Accepted, accept_expected};
 use crate::access::{Access, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
-use crate::entity_tag::{IfMatch, IfNoneMatch, Written};
+use crate::entity_tag::{IfMatch, IfNoneMatch, tagged};
 use crate::idempotency::Key;
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 use crate::state::State;
+use crate::written::Written;
 
 pub(crate) use objects::{AppCreate, AppObject, AppUpdate, TaskObject};
 pub(crate) use patch::AppPatch;
@@ -79,9 +79,9 @@ pub(crate) enum AppChanged {
 }
 
 /// The app as it is answered, and its tag.
-fn tagged(row: AppRow) -> Result<(Written<AppObject>, String), Error> {
+fn written(row: AppRow) -> Result<(Written<AppObject>, String), Error> {
     let version = row.app.version()?;
-    Ok(Written::tagged(&AppObject::from(row), &version))
+    tagged(&AppObject::from(row), &version)
 }
 
 #[OpenApi(tag = "Tag::Apps")]
@@ -110,7 +110,7 @@ impl Apps {
         let State { database, platform, .. } = &*access.state;
         let answer = |made: AppRow| {
             let location = format!("{}/apps/{slug}", access.path);
-            let (app, tag) = tagged(made)?;
+            let (app, tag) = written(made)?;
             kept(AppCreated::Created(app, location, tag))
         };
         let answered =
@@ -130,9 +130,9 @@ impl Apps {
         &self,
         access: Access<action::AppRead, EnvironmentScope>,
         PageQuery(page): PageQuery,
-    ) -> Result<Json<PageObject<AppObject>>, Problem> {
+    ) -> Result<Written<PageObject<AppObject>>, Problem> {
         let page = app_list(&access.state.database, &access.scope, page).await?;
-        Ok(Json(PageObject::of(page, AppObject::from)))
+        Ok(Written::of(&PageObject::of(page, AppObject::from))?)
     }
 
     /// Get an app with its live status
@@ -148,7 +148,7 @@ impl Apps {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<AppFound, Problem> {
-        let (app, tag) = tagged(app_get(&access.state.database, &access.scope).await?)?;
+        let (app, tag) = written(app_get(&access.state.database, &access.scope).await?)?;
         if if_none_match.has(&tag) {
             return Ok(AppFound::Unchanged(tag));
         }
@@ -181,7 +181,7 @@ impl Apps {
         let change = |draft| body.value.apply(draft);
         let request = db::Request { expected: if_match.expected(), ..access.request(None) };
         app_update(database, platform, &access.scope, change, &request).await?;
-        let (app, tag) = tagged(app_get(database, &access.scope).await?)?;
+        let (app, tag) = written(app_get(database, &access.scope).await?)?;
         Ok(AppChanged::Changed(app, tag))
     }
 

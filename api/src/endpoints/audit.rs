@@ -4,7 +4,7 @@ mod export;
 mod filter;
 mod objects;
 
-use db::audit::read::{AuditOrder, AuditScope, audit_list};
+use db::audit::read::{AuditFilter, AuditOrder, AuditScope, audit_list, audit_open};
 use db::{OperatorScope, OrgScope};
 use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
@@ -63,7 +63,8 @@ impl AuditEndpoints {
 
     /// Read every audit log
     ///
-    /// The organizations' and the platform's own, newest first. For operators.
+    /// The organizations' and the platform's own, newest first. That it was read is written into the log of the
+    /// organization that is asked for, or else into the platform's own. For operators.
     #[oai(path = "/v1/admin/audit", method = "get", operation_id = "platform_audit_list")]
     async fn list_everywhere(
         &self,
@@ -71,6 +72,7 @@ impl AuditEndpoints {
         PageQuery(page): PageQuery,
         FilterQuery(filter): FilterQuery,
     ) -> Result<Json<PageObject<AuditEntryObject>>, Problem> {
+        open(&access, &filter, "/v1/admin/audit").await?;
         let scope = AuditScope::Platform(access.scope);
         let order = AuditOrder::NewestFirst;
         let page = audit_list(&access.state.database, scope, &filter, order, page).await?;
@@ -80,14 +82,24 @@ impl AuditEndpoints {
     /// Export every audit log
     ///
     /// All that the filter lets through, oldest first, a line of JSON for each entry. An answer that ends before
-    /// its last chunk is not whole. For operators.
+    /// its last chunk is not whole. That it was read is written down as for the list. For operators.
     #[oai(path = "/v1/admin/audit/export", method = "get", operation_id = "platform_audit_export")]
     async fn export_everywhere(
         &self,
         access: Access<action::PlatformAuditRead, OperatorScope>,
         FilterQuery(filter): FilterQuery,
     ) -> Result<AuditExport, Problem> {
+        open(&access, &filter, "/v1/admin/audit/export").await?;
         let scope = AuditScope::Platform(access.scope);
         Ok(Export::new(access.state.database.clone(), scope, filter).begin().await?)
     }
+}
+
+/// What is not written down is not shown.
+async fn open(
+    access: &Access<action::PlatformAuditRead, OperatorScope>,
+    filter: &AuditFilter,
+    path: &str,
+) -> Result<(), Problem> {
+    Ok(audit_open(&access.state.database, access.scope, filter, &access.actor, path).await?)
 }

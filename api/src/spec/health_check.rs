@@ -4,9 +4,12 @@ use model::Error;
 use model::error::Violation;
 use model::health_check::HealthTest;
 use poem_openapi::Object;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 /// How a replica is asked whether it is well: exactly one of `http`, `tcp` and `command`.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct HealthCheck {
     /// A GET that is answered with a status from 200 to 399.
     #[oai(skip_serializing_if_is_none)]
@@ -32,7 +35,8 @@ pub(crate) struct HealthCheck {
 }
 
 /// A GET.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct HttpCheck {
     /// Container port; the app's `port` where it is not given, also when that is patched.
     #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]
@@ -43,7 +47,8 @@ pub(crate) struct HttpCheck {
 }
 
 /// A TCP connection.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Object, Serialize)]
 pub(crate) struct TcpCheck {
     /// Container port; the app's `port` where it is not given, also when that is patched.
     #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]

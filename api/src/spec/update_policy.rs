@@ -2,12 +2,15 @@
 
 use model::update_policy::{FailureAction, Unstated, UpdateOrder};
 use poem_openapi::{Enum, Object};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::word::Word;
 
 /// A named set of values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename = "UpdatePreset", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Preset {
     /// One task at a time, 10 s apart, each watched for 15 s.
     Safe,
@@ -25,7 +28,8 @@ impl Preset {
 }
 
 /// How tasks are replaced. Each field overrides the preset's.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Object, Serialize)]
 pub(crate) struct UpdatePolicy {
     /// What fills in the fields that are not given; `safe` where it is not given itself. An answer
     /// names it where the values are exactly a preset's.
@@ -92,7 +96,8 @@ fn shortest(ratio: f32) -> f64 {
 
 /// How long each stage of a deployment may take, in seconds. What is not stated is the platform's setting
 /// (120, 300, 60 and 600, unless its operator changed them); a release states all four.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Object, Serialize)]
 pub(crate) struct Deadlines {
     /// Until a node is found for a task.
     #[oai(skip_serializing_if_is_none, validator(minimum(value = "10"), maximum(value = "1800")))]

@@ -7,12 +7,13 @@ use model::Result;
 use model::audit::{AuditRecord, AuditResult};
 use model::id::{AuditId, OrganizationId, TokenId, UserId};
 use model::policy::access::Action;
-use model::schema::{audit_chain, audit_log, users};
+use model::schema::{audit_chain, audit_log, organizations, users};
 
+use super::audit_look;
 use crate::failure;
 use crate::page::{Page, PageRequest};
 use crate::pool::{Connection, Database};
-use crate::scope::{OperatorScope, OrgScope};
+use crate::scope::{Actor, OperatorScope, OrgScope};
 
 /// Whose rows are read.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,26 @@ pub enum AuditOrder {
     NewestFirst,
     /// For who keeps a copy.
     OldestFirst,
+}
+
+/// Writes down that an operator opens logs: in the one of the organization that is asked for, where there is such
+/// an organization, or else in the platform's own.
+pub async fn audit_open(
+    database: &Database,
+    operator: OperatorScope,
+    filter: &AuditFilter,
+    actor: &Actor,
+    path: &str,
+) -> Result<()> {
+    let organization = match filter.organization {
+        Some(wanted) => {
+            let mut connection = database.platform(operator).await?;
+            let found = organizations::table.find(wanted).select(organizations::id);
+            found.first(&mut connection).await.optional().map_err(failure::postgres)?
+        }
+        None => None,
+    };
+    audit_look(database, actor, organization, Action::PlatformAuditRead, path).await
 }
 
 /// A page of rows.

@@ -5,10 +5,13 @@ use db::apps::AppRow;
 use model::app_status::{AppStatus, Health};
 use model::evidence::TaskRecord;
 use poem_openapi::Object;
+use serde::Serialize;
+use serde_with::serde_as;
 use validator::{Validate, ValidationErrors};
 
 use crate::spec::AppSpec;
 use crate::word::Word;
+use crate::written::Rfc3339;
 
 /// A new app: its slug, its replicas, and the fields of its spec.
 #[derive(Debug, Object)]
@@ -56,7 +59,8 @@ impl Validate for AppUpdate {
 }
 
 /// An app.
-#[derive(Debug, Object)]
+#[serde_as]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "App")]
 pub(crate) struct AppObject {
     /// Its id (`app_…`).
@@ -74,17 +78,21 @@ pub(crate) struct AppObject {
     /// What was seen running last; `null`: nothing was, yet.
     status: Option<AppStatusObject>,
     /// Since when it is stopped: kept at no replicas until it is started again.
+    #[serde_as(as = "Option<Rfc3339>")]
     stopped_at: Option<DateTime<Utc>>,
     /// When its removal was accepted.
+    #[serde_as(as = "Option<Rfc3339>")]
     removal_requested_at: Option<DateTime<Utc>>,
     /// When it was made.
+    #[serde_as(as = "Rfc3339")]
     created_at: DateTime<Utc>,
     /// When it was changed last.
+    #[serde_as(as = "Rfc3339")]
     updated_at: DateTime<Utc>,
 }
 
 /// What the last verdict left running.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Live {
     /// Number of the release.
     release: i32,
@@ -93,7 +101,8 @@ pub(crate) struct Live {
 }
 
 /// An app as it was seen last.
-#[derive(Debug, Object)]
+#[serde_as]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "AppStatus")]
 pub(crate) struct AppStatusObject {
     /// How it does.
@@ -109,13 +118,16 @@ pub(crate) struct AppStatusObject {
     /// The tasks that should run.
     tasks: Vec<TaskObject>,
     /// Since when it does so.
+    #[serde_as(as = "Rfc3339")]
     since: DateTime<Utc>,
     /// When it was looked at last.
+    #[serde_as(as = "Rfc3339")]
     observed_at: DateTime<Utc>,
 }
 
 /// One task as Swarm told of it.
-#[derive(Debug, Object)]
+#[serde_as]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Task")]
 pub(crate) struct TaskObject {
     /// Swarm's id of the task.
@@ -133,6 +145,7 @@ pub(crate) struct TaskObject {
     /// Exit code of its process.
     exit_code: Option<i64>,
     /// When it ended, by its node's clock.
+    #[serde_as(as = "Option<Rfc3339>")]
     ended_at: Option<DateTime<Utc>>,
     /// Whether the kernel killed it at its memory limit: known, in evidence, of the task whose
     /// container was looked at.
@@ -190,6 +203,64 @@ impl From<AppRow> for AppObject {
             removal_requested_at: app.removal_requested_at,
             created_at: app.created_at,
             updated_at: app.updated_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::ToJSON as _;
+
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn app(status: Option<AppStatusObject>) -> AppObject {
+        let at = time("2026-11-22T01:02:03.000456Z");
+        let is_full = status.is_some();
+        AppObject {
+            id: "app_1".into(),
+            slug: "web".into(),
+            environment: "production".into(),
+            spec: model::spec::AppSpec::of_image("web:v1").into(),
+            replicas: 2,
+            live: is_full.then_some(Live { release: 3, replicas: 2 }),
+            status,
+            stopped_at: is_full.then_some(at),
+            removal_requested_at: is_full.then(|| time("2026-11-22T01:02:03Z")),
+            created_at: time("2026-11-22T01:02:03.5Z"),
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn straight_it_is_what_poem_openapi_writes() {
+        let task = |is_full: bool| TaskObject {
+            id: "t".into(),
+            slot: 1,
+            node: is_full.then(|| "n".into()),
+            state: "running".into(),
+            desired_state: "running".into(),
+            error: is_full.then(|| "e \"\n".into()),
+            exit_code: is_full.then_some(137),
+            ended_at: is_full.then(|| time("2026-11-22T01:02:03.123Z")),
+            out_of_memory: is_full,
+            health: is_full.then(|| "ok".into()),
+        };
+        let status = |is_full: bool| AppStatusObject {
+            health: Word(Health::Degraded),
+            cause: is_full.then(|| "why".into()),
+            desired: 2,
+            running: 1,
+            release: is_full.then_some(3),
+            tasks: vec![task(true), task(false)],
+            since: time("2026-11-22T00:00:00Z"),
+            observed_at: time("2026-11-22T00:00:01Z"),
+        };
+        for app in [app(None), app(Some(status(false))), app(Some(status(true)))] {
+            assert_eq!(serde_json::to_value(&app).unwrap(), app.to_json().unwrap());
         }
     }
 }
