@@ -20,6 +20,10 @@ pub(crate) fn run(settings: &Faults) -> Result<()> {
         let step = Step::begin("faults", &format!("seeds {} to {}", seeds.start, seeds.end - 1));
         let found = search(seeds);
         step.done(&format!("{} of {} stories told", all.stories + found.stories, settings.stories));
+        // At once: who stops a long search knows what it had found.
+        if found.broken > 0 {
+            println!("{found}");
+        }
         all.join(found);
     }
     let seconds = begun.elapsed().as_secs_f64();

@@ -52,34 +52,25 @@ struct Claimed {
 /// `None`: nothing to do.
 pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Result<Option<Claim>> {
     let mut connection = database.connection().await?;
-    let abandoned = diesel::sql_query(
-        "UPDATE deployments SET
-             lease_owner = $1,
-             lease_expires_at = now() + make_interval(secs => $2),
-             fence = nextval('deployment_fences'),
-             updated_at = now()
-         WHERE id = (
-             SELECT id FROM deployments
-             WHERE status IN ('provisioning', 'updating', 'verifying', 'rolling_back')
-               AND lease_expires_at < now()
-               AND spec_version <= $3
-             ORDER BY lease_expires_at, id
-             LIMIT 1
-             FOR UPDATE SKIP LOCKED)
-         RETURNING id, fence",
-    )
-    .bind::<sql_types::Uuid, _>(worker)
-    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .bind::<sql_types::SmallInt, _>(WORK_VERSION);
-    let abandoned: Vec<Claimed> =
-        Prepared(abandoned).load(&mut connection).await.map_err(failure::postgres)?;
-    if let Some(Claimed { id, fence }) = abandoned.into_iter().next() {
-        return Ok(Some(Claim { deployment: id, fence }));
-    }
     // The one-driving index settles a race of two workers that both find no driving deployment of
     // the app: it cannot happen, as both would have to lock the same queued row.
-    let queued = diesel::sql_query(
-        "WITH next AS (
+    let claim = diesel::sql_query(
+        "WITH abandoned AS (
+             UPDATE deployments SET
+                 lease_owner = $1,
+                 lease_expires_at = now() + make_interval(secs => $2),
+                 fence = nextval('deployment_fences'),
+                 updated_at = now()
+             WHERE id = (
+                 SELECT id FROM deployments
+                 WHERE status IN ('provisioning', 'updating', 'verifying', 'rolling_back')
+                   AND lease_expires_at < now()
+                   AND spec_version <= $3
+                 ORDER BY lease_expires_at, id
+                 LIMIT 1
+                 FOR UPDATE SKIP LOCKED)
+             RETURNING id, fence
+         ), next AS (
              SELECT d.id, d.organization_id, d.app_id FROM deployments d
              LEFT JOIN (
                  SELECT organization_id, count(*) AS driving FROM deployments
@@ -88,6 +79,7 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
              ) busy USING (organization_id)
              WHERE d.status = 'queued'
                AND d.spec_version <= $3
+               AND NOT EXISTS (SELECT FROM abandoned)
                AND NOT EXISTS (
                    SELECT FROM deployments other
                    WHERE other.app_id = d.app_id
@@ -110,14 +102,17 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
              INSERT INTO deployment_events (organization_id, deployment_id, status, message)
              SELECT organization_id, id, 'provisioning', 'taken up by a worker' FROM claimed
          )
-         SELECT id, fence FROM claimed",
+         SELECT id, fence FROM abandoned UNION ALL SELECT id, fence FROM claimed",
     )
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
     .bind::<sql_types::SmallInt, _>(WORK_VERSION);
-    let queued: Vec<Claimed> =
-        Prepared(queued).load(&mut connection).await.map_err(failure::postgres)?;
-    Ok(queued.into_iter().next().map(|Claimed { id, fence }| Claim { deployment: id, fence }))
+    let claimed: Option<Claimed> = Prepared(claim)
+        .get_result(&mut connection)
+        .await
+        .optional()
+        .map_err(failure::postgres)?;
+    Ok(claimed.map(|Claimed { id, fence }| Claim { deployment: id, fence }))
 }
 
 /// Renews a lease. False: the claim is not ours any more.

@@ -41,8 +41,10 @@ use crate::swarm::{ServiceCount, Swarm};
 use crate::wakeups::Relay;
 use memory::{FRESH, Known, Memory, Watch};
 
-/// How often the swarm is looked at without having been told.
+/// How often the swarm is looked at without having been told, where a look takes no longer than a fifth of a second.
 const SWEEP: Duration = Duration::from_secs(10);
+/// And how often at least, however long one takes.
+const SELDOMMEST: Duration = Duration::from_secs(60);
 /// How often every app that should be live is looked for, and every object that nobody knows.
 const CENSUS: Duration = Duration::from_secs(60);
 /// Events come in crowds: they are gathered this long.
@@ -119,14 +121,16 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let mut memory = Memory::default();
         loop {
             let began = Instant::now();
-            let wait = match self.look(&mut memory).await {
-                Ok(wait) => wait,
+            let looked = self.look(&mut memory).await;
+            let took = began.elapsed();
+            let wait = match looked {
+                Ok(wait) => wait.min(unasked(took)),
                 Err(error) => {
                     tracing::warn!(error = %chain(&*error), "what is live could not be looked at");
                     SWEEP
                 }
             };
-            let rest = rest(began.elapsed());
+            let rest = rest(took);
             let rested = Instant::now() + rest;
             tokio::select! {
                 () = sleep(wait.max(rest)) => {}
@@ -135,7 +139,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         }
     }
 
-    /// One look at everything. Returns when to look again without having been told.
+    /// One look at everything. Returns when to look again at the latest, for an app that is to be tried again then.
     async fn look(&self, memory: &mut Memory) -> Result<Duration, Failure> {
         let clock = Clock::read(&self.database).await?;
         let now = clock.now();
@@ -235,9 +239,21 @@ fn rest(took: Duration) -> Duration {
     took.saturating_mul(9).clamp(GATHER, SWEEP)
 }
 
+/// The pause where no event asks for a look: what idles costs a fiftieth of a processor at most, as long as a look
+/// takes no more than a second.
+fn unasked(took: Duration) -> Duration {
+    took.saturating_mul(49).clamp(SWEEP, SELDOMMEST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_an_event_a_look_is_a_fiftieth_of_the_time() {
+        let pauses = [5, 200, 500, 1000, 5000].map(|millis| unasked(Duration::from_millis(millis)));
+        assert_eq!(pauses.map(|pause| pause.as_millis()), [10_000, 10_000, 24_500, 49_000, 60_000]);
+    }
 
     #[test]
     fn a_look_is_followed_by_a_rest_of_nine_times_its_length() {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use db::work::Work;
 use model::deployment::{Deployment, Kind};
+use model::id::ReleaseId;
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
+use model::release::Release;
 use model::status::Status;
 use model::{Error, names};
 
@@ -16,7 +18,7 @@ use crate::image::{Resolution, resolve_image};
 use crate::ledger::Ledger;
 use crate::network::NetworkError;
 use crate::render::{self, Rendering};
-use crate::surroundings::{SurroundingsError, surroundings};
+use crate::surroundings::{Surroundings, SurroundingsError, surroundings};
 use crate::swarm::{Swarm, SwarmError};
 
 /// What an act came to.
@@ -30,6 +32,12 @@ pub(super) enum Acted {
     Impossible(Reason),
     /// It could not be done now: look again in a moment.
     NotNow(String),
+}
+
+/// What the spec of a release refers to, made sure of before it was known to be needed.
+pub(super) struct Ahead {
+    release: ReleaseId,
+    found: Result<Surroundings, SurroundingsError>,
 }
 
 /// Where acts act.
@@ -57,14 +65,38 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         }
     }
 
+    /// Makes sure of what a deployment's spec will refer to while its service is being looked at: the first thing
+    /// that most of them do is to apply it, and each look at Docker takes its time.
+    pub(super) async fn look_ahead(&self, work: &Work, deployment: &Deployment) -> Option<Ahead> {
+        let is_called_off =
+            deployment.superseded_by.is_some() || deployment.cancel_requested_at.is_some();
+        if deployment.status != Status::Provisioning
+            || deployment.kind == Kind::Remove
+            || is_called_off
+        {
+            return None;
+        }
+        let release = work.release.as_ref().filter(|release| release.resolved_image.is_some())?;
+        Some(Ahead { release: release.id, found: self.surroundings(work, release).await })
+    }
+
+    async fn surroundings(
+        &self,
+        work: &Work,
+        release: &Release,
+    ) -> Result<Surroundings, SurroundingsError> {
+        surroundings(&self.swarm, &self.platform.name, &work.network, release).await
+    }
+
     /// Gives the service this target's spec: creates it where there is none.
     pub(super) async fn apply(
         &self,
         work: &Work,
         target: &Target<'_>,
         seen: &Observation<'_>,
-        deployment: &Deployment,
+        ahead: Option<Ahead>,
     ) -> Acted {
+        let deployment = &seen.deployment;
         let Some(image) = &target.release.resolved_image else {
             return Acted::NotNow("the image is not known yet".into());
         };
@@ -79,9 +111,11 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
                 ),
             ));
         }
-        let platform = &self.platform.name;
-        let around = match surroundings(&self.swarm, platform, &work.network, target.release).await
-        {
+        let around = match ahead.filter(|ahead| ahead.release == target.release.id) {
+            Some(ahead) => ahead.found,
+            None => self.surroundings(work, target.release).await,
+        };
+        let around = match around {
             Ok(around) => around,
             Err(SurroundingsError::Network(error)) => return without_network(work, &error),
             Err(SurroundingsError::Swarm(error)) => return later(&error),

@@ -159,7 +159,11 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         if deployment.status.is_terminal() {
             return Ok(Progress::Over(Drove::Ended(deployment.status)));
         }
-        let (service, tasks) = match self.look(&work.app.service_name).await {
+        let (seen, ahead) = tokio::join!(
+            self.look(&work.app.service_name),
+            self.actor.look_ahead(work, &deployment)
+        );
+        let (service, tasks) = match seen {
             Ok(seen) => seen,
             Err(error) => {
                 self.memory.lose_sight();
@@ -208,7 +212,7 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
                 self.transition(from, transition).await
             }
             Step::Apply(target) => {
-                let acted = self.actor.apply(work, &target, &seen, &seen.deployment).await;
+                let acted = self.actor.apply(work, &target, &seen, ahead).await;
                 let before: Vec<String> = seen.tasks.iter().map(|task| task.id.clone()).collect();
                 let looked = Looked::of(work, seen);
                 if matches!(acted, Acted::Applied)

@@ -134,6 +134,17 @@ fn idle_apps_are_not_all_looked_at_in_one_moment() {
 }
 
 #[test]
+fn the_more_apps_the_more_seldom_each_is_looked_at() {
+    let apps = 12_000;
+    let mut case = Case::new(apps, Watch::Loose);
+    let looks: Vec<usize> = (0..120).map(|_| case.after(10).0).collect();
+    let (early, late) = looks.split_at(59);
+    assert_eq!(early.iter().sum::<usize>(), 0, "{looks:?}");
+    assert!(late.iter().sum::<usize>() >= apps, "within twenty minutes each: {looks:?}");
+    assert!(late.iter().all(|count| *count < 300), "20 a second: {looks:?}");
+}
+
+#[test]
 fn whatever_changes_is_looked_at_at_once() {
     let mut case = Case::new(1, Watch::Loose);
     case.services.values_mut().for_each(|service| service.running = 0);
