@@ -29,7 +29,10 @@ const RULE: &str = "entity tags as a GET answered them in `ETag`, separated by c
 const MOST_TAGS: usize = 32;
 
 /// The value as it is answered, and the tag of its bytes as a form of the thing in this version.
-pub(crate) fn tagged<T: Serialize>(value: &T, version: &str) -> Result<(Written<T>, String), Error> {
+pub(crate) fn tagged<T: Serialize>(
+    value: &T,
+    version: &str,
+) -> Result<(Written<T>, String), Error> {
     let written = Written::of(value)?;
     let hash: [u8; 32] = Sha256::digest(written.text()).into();
     let mut first = [0; 8];

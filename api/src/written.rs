@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use chrono::{DateTime, Utc};
 use model::{Error, Result};
 use poem::{IntoResponse, Response};
+use poem_openapi::ApiResponse;
 use poem_openapi::payload::{Json, Payload};
-use poem_openapi::registry::{MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
+use poem_openapi::registry::{MetaResponses, MetaSchemaRef, Registry};
+use poem_openapi::types::{ToJSON, Type};
 use serde::{Serialize, Serializer};
 use serde_with::SerializeAs;
 
@@ -41,6 +42,16 @@ impl<T: Type> Payload for Written<T> {
 
     fn schema_ref() -> MetaSchemaRef {
         T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Written<T> {
+    fn meta() -> MetaResponses {
+        Json::<T>::meta()
     }
 
     fn register(registry: &mut Registry) {

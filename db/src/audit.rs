@@ -103,10 +103,7 @@ pub async fn audit_refused(
 }
 
 /// A connection that may write into an organization's log, or into the platform's own.
-async fn of_log(
-    database: &Database,
-    organization: Option<OrganizationId>,
-) -> Result<Connection> {
+async fn of_log(database: &Database, organization: Option<OrganizationId>) -> Result<Connection> {
     match organization {
         Some(organization) => database.tenant(organization).await,
         None => database.nobody().await,

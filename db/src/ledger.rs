@@ -107,11 +107,8 @@ pub async fn deployment_claim_next(database: &Database, worker: WorkerId) -> Res
     .bind::<sql_types::Uuid, _>(worker)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
     .bind::<sql_types::SmallInt, _>(WORK_VERSION);
-    let claimed: Option<Claimed> = Prepared(claim)
-        .get_result(&mut connection)
-        .await
-        .optional()
-        .map_err(failure::postgres)?;
+    let claimed: Option<Claimed> =
+        Prepared(claim).get_result(&mut connection).await.optional().map_err(failure::postgres)?;
     Ok(claimed.map(|Claimed { id, fence }| Claim { deployment: id, fence }))
 }
 

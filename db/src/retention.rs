@@ -29,7 +29,8 @@ pub async fn images_unneeded(database: &Database, images: &[String]) -> Result<V
     let mut connection = database.connection().await?;
     let found: Vec<Unneeded> = diesel::sql_query(
         "SELECT named.image FROM unnest($1) AS named (image)
-         WHERE EXISTS (SELECT FROM releases WHERE resolved_image = named.image)
+         WHERE (EXISTS (SELECT FROM releases WHERE resolved_image = named.image)
+                OR EXISTS (SELECT FROM erased_images WHERE image = named.image))
            AND NOT EXISTS (
                SELECT FROM releases r JOIN apps a ON a.id = r.app_id
                WHERE r.resolved_image = named.image

@@ -1,4 +1,5 @@
 DROP FUNCTION organization_erase(uuid);
+DROP TABLE erased_images;
 CREATE OR REPLACE FUNCTION token_holder(hash bytea, wanted_id uuid, wanted_slug text)
 RETURNS TABLE (
     token uuid, kind text, user_id uuid, platform_role text, scopes text[], networks cidr[],
@@ -28,6 +29,10 @@ END $$;
 DROP TRIGGER credentials_notify ON organizations;
 CREATE TRIGGER credentials_notify AFTER UPDATE OF suspended_at, policy_exceptions ON organizations
     FOR EACH STATEMENT EXECUTE FUNCTION credentials_notify();
+-- Removals that nobody asked for stay as history: the old check is not put on them.
+ALTER TABLE deployments DROP CONSTRAINT deployments_requested_by_somebody;
+ALTER TABLE deployments ADD CONSTRAINT deployments_requested_by_somebody
+    CHECK (kind = 'repair' OR requested_by IS NOT NULL) NOT VALID;
 DROP INDEX organizations_to_delete;
 -- Those that have ended stay as they are: nothing is left to bring back.
 ALTER TABLE organizations DROP COLUMN deleted_at, DROP COLUMN delete_after;

@@ -9,6 +9,11 @@ CREATE INDEX organizations_to_delete ON organizations (delete_after)
     WHERE delete_after IS NOT NULL AND deleted_at IS NULL;
 GRANT UPDATE (delete_after) ON organizations TO skep_api;
 
+-- The apps of one that ends are removed by the platform itself.
+ALTER TABLE deployments DROP CONSTRAINT deployments_requested_by_somebody;
+ALTER TABLE deployments ADD CONSTRAINT deployments_requested_by_somebody
+    CHECK (kind IN ('repair', 'remove') OR requested_by IS NOT NULL);
+
 DROP TRIGGER credentials_notify ON organizations;
 CREATE TRIGGER credentials_notify
     AFTER UPDATE OF suspended_at, policy_exceptions, delete_after, deleted_at ON organizations
@@ -42,6 +47,13 @@ BEGIN
         AND u.disabled_at IS NULL;
 END $$;
 
+-- What the releases of organizations that have ended ran: nodes may still have these images.
+CREATE TABLE erased_images (
+    image text PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT ON erased_images TO skep_worker;
+
 -- Takes away all that was an organization's, once its time is over and none of its apps is left. As the owner of
 -- the tables: a worker may delete nothing of this otherwise. False: there is nothing to do.
 CREATE FUNCTION organization_erase(erased uuid) RETURNS boolean
@@ -68,6 +80,9 @@ BEGIN
         WHERE token_id IN (SELECT id FROM tokens WHERE organization_id = erased)
         OR deployment_id IN (SELECT id FROM deployments WHERE organization_id = erased);
     DELETE FROM deployments WHERE organization_id = erased;
+    INSERT INTO erased_images (image)
+        SELECT DISTINCT resolved_image FROM releases WHERE organization_id = erased AND resolved_image IS NOT NULL
+        ON CONFLICT DO NOTHING;
     DELETE FROM releases WHERE organization_id = erased;
     DELETE FROM apps WHERE organization_id = erased;
     DELETE FROM networks WHERE organization_id = erased;

@@ -75,7 +75,7 @@ pub struct Deployment {
     pub force: bool,
     /// What a worker has to know to drive it: the release's spec and the kind ([`WORK_VERSION`]).
     pub spec_version: i16,
-    /// The token that asked for it; `None` for a repair, which nobody asks for.
+    /// The token that asked for it; `None`: nobody did, and the platform repairs, or ends the organization.
     pub requested_by: Option<TokenId>,
     /// The newer deployment that asked this one to end.
     pub superseded_by: Option<DeploymentId>,

@@ -354,6 +354,13 @@ table! {
 }
 
 table! {
+    erased_images (image) {
+        image -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
     audit_unchained (audit_id) {
         audit_id -> Uuid,
     }
@@ -407,6 +414,7 @@ allow_tables_to_appear_in_same_query!(
     drift,
     outbox,
     idempotency_keys,
+    erased_images,
     audit_log,
     audit_unchained,
     audit_chain,

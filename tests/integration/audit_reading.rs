@@ -172,8 +172,8 @@ fn is_filtered_and_paged_within_ones_own() -> Outcome {
                 && found.iter().all(|entry| entry["organization"] == globex.organization["id"])
         );
         // And was seen doing so: of one organization in its own log, of all in the platform's.
-        let looks = entries(&globex.client, &format!("{}/audit?action=operator.look", globex.home()));
-        let looks = looks.await?;
+        let looks = format!("{}/audit?action=operator.look", globex.home());
+        let looks = entries(&globex.client, &looks).await?;
         ensure!(looks.iter().any(|look| look["object"] == "/v1/admin/audit"), "{looks:?}");
         let nobody = "organization=org_01jd3k00000000000000000000";
         for (filter, expected) in [("action=operator.look", 1), (nobody, 2)] {

@@ -1,5 +1,6 @@
 //! Claims on images: who keeps one, told in rows.
 
+use db::deletions::organization_erase;
 use db::retention::images_unneeded;
 use serde_json::json;
 use tests::answer::text;
@@ -65,6 +66,27 @@ fn an_image_is_kept_by_whatever_may_run_it() -> Outcome {
         let refused = acme.ask_deploy("web", json!({ "release": 2 })).await?;
         let detail = refused.problem(409, "not_deployable")?;
         assert!(text(&detail, "/detail")?.contains("past retention"), "{detail:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_images_of_an_organization_that_has_ended_are_kept_by_nobody() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", json!({ "image": "web:v1" })).await?;
+        releases(skep, 3).await?;
+        assert_eq!(unneeded(skep, 4).await?, [0; 0]);
+        let over = "UPDATE organizations SET delete_after = now()";
+        sql::execute(skep.database.owner(), over).await?;
+        let id = text(&acme.organization, "/id")?.parse()?;
+        let worker = skep.database.worker();
+        assert!(!organization_erase(worker, id).await?, "its app is left");
+        let removed = "UPDATE apps SET removed_at = now(), removal_requested_at = now()";
+        sql::execute(skep.database.owner(), removed).await?;
+        assert!(organization_erase(worker, id).await?);
+        assert_eq!(unneeded(skep, 4).await?, [1, 2, 3]);
+        assert!(!organization_erase(worker, id).await?, "once");
         Ok(())
     })
 }
