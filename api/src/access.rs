@@ -124,8 +124,8 @@ fn allows(needs: Needs, holder: &Holder, permissions: Permissions) -> Result<(),
         Needs::Action(action)
             if holder.suspended && holder.platform_role.is_none() && !action.is_read() =>
         {
-            let message = "the organization is suspended: it can be read and not changed; ask who \
-                           operates the platform why";
+            let message = "the organization is suspended, or about to end: it can be read and not changed; ask \
+                           who operates the platform why";
             Err(Error::new(ErrorCode::OrganizationSuspended, message))
         }
         Needs::Session if holder.kind != TokenKind::Session => Err(takes_a_session()),

@@ -1,7 +1,7 @@
 //! Deletions: an organization ends after a time of grace, in which that can be taken back. Then a worker has its
 //! apps removed as anybody would, takes its networks out of the swarm, and has Postgres erase what was its own.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -37,13 +37,15 @@ pub async fn organization_delete(
                 return Ok::<_, Failure>(earlier);
             }
             let before = organization_lock(connection, id).await?;
-            let has_begun = before.delete_after.is_some_and(|time| time <= Utc::now());
+            // The clock that workers begin by.
+            let clock: DateTime<Utc> = diesel::select(now()).get_result(connection).await?;
+            let has_begun = before.delete_after.is_some_and(|time| time <= clock);
             if has_begun && grace.is_none() {
                 let message =
                     "the organization's time of grace is over, and its clean-up has begun";
                 return Err(Error::new(ErrorCode::BeingRemoved, message).into());
             }
-            let delete_after = grace.map(|grace| before.delete_after.unwrap_or(Utc::now() + grace));
+            let delete_after = grace.map(|grace| before.delete_after.unwrap_or(clock + grace));
             let after: Organization = diesel::update(organizations::table.find(id))
                 .set((
                     organizations::delete_after.eq(delete_after),
@@ -76,7 +78,7 @@ pub struct Ending {
     /// Which.
     #[diesel(sql_type = Uuid)]
     pub id: OrganizationId,
-    /// Its apps that nobody is at work removing.
+    /// Its apps that nobody is at work removing, nor was within the last minute.
     #[diesel(sql_type = Array<Uuid>)]
     pub apps: Vec<AppId>,
     /// The environment of each.
@@ -103,6 +105,8 @@ pub async fn endings_due(database: &Database, limit: i64) -> Result<Vec<Ending>>
              SELECT array_agg(id) AS ids, array_agg(environment_id) AS environments
              FROM apps
              WHERE organization_id = o.id AND removed_at IS NULL AND removal_requested_at IS NULL
+                 AND NOT EXISTS (SELECT FROM deployments d WHERE d.app_id = apps.id AND d.kind = 'remove'
+                     AND d.finished_at > now() - interval '1 minute')
          ) a ON true
          WHERE o.delete_after <= now() AND o.deleted_at IS NULL
          ORDER BY o.delete_after LIMIT $1",

@@ -45,7 +45,7 @@ impl<S: Swarm, R: Relay> Endings<S, R> {
         let rounds = async {
             loop {
                 if let Err(error) = self.round().await {
-                    tracing::warn!(error = %error.chain(), "no organization was ended; again in a moment");
+                    tracing::warn!(error = %error.chain(), "it is not known which organizations are to end; asked again");
                 }
                 sleep(ROUND).await;
             }
@@ -55,13 +55,22 @@ impl<S: Swarm, R: Relay> Endings<S, R> {
 
     async fn round(&self) -> Result<()> {
         for ending in endings_due(&self.database, BATCH).await? {
-            self.remove_apps(&ending).await?;
-            if ending.has_apps || !self.remove_networks(&ending).await {
-                continue;
+            // One organization's trouble is not the others'.
+            if let Err(error) = self.end(&ending).await {
+                tracing::warn!(organization = %ending.id, error = %error.chain(), "not ended yet; tried again");
             }
-            if organization_erase(&self.database, ending.id).await? {
-                tracing::info!(organization = %ending.id, "its time of grace was over: it was erased");
-            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next step that can be taken.
+    async fn end(&self, ending: &Ending) -> Result<()> {
+        self.remove_apps(ending).await?;
+        if ending.has_apps || !self.remove_networks(ending).await {
+            return Ok(());
+        }
+        if organization_erase(&self.database, ending.id).await? {
+            tracing::info!(organization = %ending.id, "its time of grace was over: it was erased");
         }
         Ok(())
     }

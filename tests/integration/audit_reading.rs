@@ -235,3 +235,27 @@ fn is_exported_whole_and_in_order() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn an_export_that_ends_early_is_not_taken_for_whole() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        // A first page that fills every buffer on the way: the second one is read when the client takes the first.
+        let insert = format!(
+            "INSERT INTO audit_log (id, organization_id, action, object, request_id, after)
+             SELECT gen_random_uuid(), id, 'app.update', n::text, 'req_x', to_jsonb(repeat('x', 200000))
+             FROM organizations, generate_series(1, 150) AS n WHERE slug = '{}'",
+            acme.slug
+        );
+        sql::execute(skep.database.owner(), &insert).await?;
+        let url = format!("{}{}/audit/export?request=req_x", acme.client.base(), acme.home());
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let answer =
+            http.get(url).bearer_auth(acme.client.token().unwrap_or_default()).send().await?;
+        assert_eq!(answer.status(), 200);
+        sql::execute(skep.database.owner(), "REVOKE SELECT ON audit_log FROM skep_api").await?;
+        let body = answer.bytes().await;
+        ensure!(body.is_err(), "{} bytes, as if that were all", body.map_or(0, |body| body.len()));
+        Ok(())
+    })
+}

@@ -140,14 +140,20 @@ fn what_was_revoked_or_has_expired_lets_nobody_in() -> Outcome {
         nobody.post(ACCEPT, &new(&secret)).await?.problem(404, "not_found")?;
         let listed = acme.client.get(&path).await?.expect(200)?;
         ensure!(list(&listed, "/items")?.is_empty());
-        // What has expired is in nobody's way. While the organization is suspended, nobody comes in.
+        // What has expired is in nobody's way. While the organization is suspended or about to end, nobody comes in.
         let secret = invite(&acme.client, "acme", email, "viewer").await?;
-        let suspend = format!("{}/suspend", acme.home());
-        skep.operator.post(&suspend, &json!({ "reason": "unpaid" })).await?.expect(200)?;
-        let refused = nobody.post(ACCEPT, &new(&secret)).await?;
-        refused.problem(403, "organization_suspended")?;
-        let resume = format!("{}/resume", acme.home());
-        skep.operator.ask(Method::POST, &resume, Default::default()).await?.expect(200)?;
+        let closed = [
+            ("suspend", json!({ "reason": "unpaid" }), "resume", 200),
+            ("deletion", json!({ "grace_hours": 1 }), "restore", 202),
+        ];
+        for (close, body, open, status) in closed {
+            let close = format!("{}/{close}", acme.home());
+            skep.operator.post(&close, &body).await?.expect(status)?;
+            let refused = nobody.post(ACCEPT, &new(&secret)).await?;
+            refused.problem(403, "organization_suspended")?;
+            let open = format!("{}/{open}", acme.home());
+            skep.operator.ask(Method::POST, &open, Default::default()).await?.expect(status)?;
+        }
         assert_eq!(sql::count(skep.database.owner(), "users").await?, 0);
         nobody.post(ACCEPT, &new(&secret)).await?.expect(201)?;
         for made_up in ["x", &secret.replace("inv", "pwr"), &format!("skep_inv_{}", "0".repeat(72))]

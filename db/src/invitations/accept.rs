@@ -124,7 +124,7 @@ pub async fn invitation_accept(
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok::<_, Failure>(earlier);
             }
-            let organization = not_suspended(connection, invited.organization_id).await?;
+            let organization = not_closed(connection, invited.organization_id).await?;
             let accepted = diesel::update(
                 invitations::table
                     .find(invited.id)
@@ -161,14 +161,14 @@ pub async fn invitation_accept(
     request.settle(database, outcome).await
 }
 
-async fn not_suspended(
+async fn not_closed(
     connection: &mut AsyncPgConnection,
     id: OrganizationId,
 ) -> Result<Organization, Failure> {
     let query = organizations::table.find(id).select(Organization::as_select());
     let organization: Organization = query.first(connection).await?;
-    if organization.suspended_at.is_some() {
-        let message = "the organization is suspended: nobody can join it now; ask who invited you";
+    if organization.suspended_at.or(organization.delete_after).is_some() {
+        let message = "the organization is suspended, or about to end: nobody can join it now; ask who invited you";
         return Err(Error::new(ErrorCode::OrganizationSuspended, message).into());
     }
     Ok(organization)
