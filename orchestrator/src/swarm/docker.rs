@@ -181,7 +181,8 @@ impl Swarm for DockerSwarm {
         let state = found.state.unwrap_or_default();
         autopsy.out_of_memory = state.oom_killed == Some(true);
         // Not the status: Docker makes it `unhealthy` whenever a container stops.
-        autopsy.health = state.health.and_then(|health| incoming::last_failure(health.log?));
+        let retries = found.config.and_then(|config| config.healthcheck?.retries);
+        autopsy.health = state.health.and_then(|health| incoming::last_failure(health, retries));
         autopsy
     }
 

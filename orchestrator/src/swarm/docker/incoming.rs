@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    HealthcheckResult, Network, NetworkInspect, Service as DockerService,
+    Health, HealthcheckResult, Network, NetworkInspect, Service as DockerService,
     ServiceSpecUpdateConfigFailureActionEnum, ServiceUpdateStatus, ServiceUpdateStatusStateEnum,
     Task as DockerTask, TaskState as DockerTaskState,
 };
@@ -181,9 +181,21 @@ fn counter(force_update: Option<u64>) -> i64 {
     force_update.and_then(|count| i64::try_from(count).ok()).unwrap_or_default()
 }
 
-/// What the last probe that failed said.
-pub(super) fn last_failure(mut probes: Vec<HealthcheckResult>) -> Option<String> {
-    // The probe that runs while its container stops is cut off: it says nothing of the app.
+/// Failures in a row that make a container unhealthy where its health check does not say (moby: `defaultProbeRetries`).
+const DEFAULT_RETRIES: i64 = 3;
+
+/// What the probe said that failed last, of those that made a container unhealthy which may fail so many `retries`
+/// in a row (Docker's default where there are none).
+pub(super) fn last_failure(health: Health, retries: Option<i64>) -> Option<String> {
+    let mut probes = health.log?;
+    // Those that run after that find an app that was asked to stop, and may be gone.
+    let retries = retries.filter(|retries| *retries > 0).unwrap_or(DEFAULT_RETRIES);
+    let later = health.failing_streak.unwrap_or_default().saturating_sub(retries);
+    let decided = probes.len().saturating_sub(usize::try_from(later).unwrap_or_default());
+    if decided > 0 {
+        probes.truncate(decided);
+    }
+    // So does the one that runs while its container stops for another reason: it is cut off.
     let cut_off = |probe: &HealthcheckResult| {
         let output = probe.output.as_deref().unwrap_or_default();
         match probe.exit_code {
@@ -223,6 +235,28 @@ pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn last_failure(probes: Vec<HealthcheckResult>) -> Option<String> {
+        super::last_failure(Health { log: Some(probes), ..Health::default() }, Some(3))
+    }
+
+    #[test]
+    fn a_probe_after_the_decision_tells_nothing() {
+        let said = |streak: i64, retries: Option<i64>| {
+            let log = [(0, "http 200"), (1, "http 500"), (1, "http 503"), (1, "reset")];
+            let log = log.map(|(code, output)| probe(code, output)).to_vec();
+            let health = Health { failing_streak: Some(streak), log: Some(log), status: None };
+            super::last_failure(health, retries)
+        };
+        assert_eq!(said(3, Some(2)).as_deref(), Some("http 503"));
+        assert_eq!(said(3, Some(1)).as_deref(), Some("http 500"));
+        for retries in [None, Some(0), Some(3), Some(5)] {
+            assert_eq!(said(3, retries).as_deref(), Some("reset"), "{retries:?}");
+        }
+        assert_eq!(said(4, None).as_deref(), Some("http 503"));
+        // Docker keeps five: what decided is not among them any more.
+        assert_eq!(said(9, Some(2)).as_deref(), Some("reset"));
+    }
 
     fn probe(exit_code: i64, output: &str) -> HealthcheckResult {
         HealthcheckResult {
