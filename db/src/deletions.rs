@@ -92,7 +92,8 @@ pub struct Ending {
     pub networks: Vec<String>,
 }
 
-/// At most `limit` organizations that have to end, the oldest first. For workers.
+/// At most `limit` organizations that have to end: by chance, so that those which cannot yet keep none of the others
+/// waiting. For workers.
 pub async fn endings_due(database: &Database, limit: i64) -> Result<Vec<Ending>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
@@ -109,7 +110,7 @@ pub async fn endings_due(database: &Database, limit: i64) -> Result<Vec<Ending>>
                      AND d.finished_at > now() - interval '1 minute')
          ) a ON true
          WHERE o.delete_after <= now() AND o.deleted_at IS NULL
-         ORDER BY o.delete_after LIMIT $1",
+         ORDER BY random() LIMIT $1",
     )
     .bind::<BigInt, _>(limit)
     .load(&mut connection)
