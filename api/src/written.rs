@@ -1,5 +1,5 @@
 //! JSON that is written straight from what is answered. poem-openapi makes a tree of values first, with a string for
-//! each name of each field: for a page of apps that is most of what the page costs.
+//! each name of each field, and writes that.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! `worker run`: the runner, the watch over what is live, the outbox relay, the purge and retention,
+//! `worker run`: the runner, the watch over what is live, the outbox relay, the purge, retention and the end of organizations,
 //! until a signal.
 
 use std::sync::Arc;
