@@ -39,8 +39,9 @@ instance_export() {
   DOCKER_HOST=${SKEP_DEV_DOCKER_HOST:-unix://$(docker_socket)}
   SKEP_DEV_DIR=$dev_dir
   export SKEP_DEV_ADMIN_URL AMQP_URL DOCKER_HOST SKEP_DEV_DIR
-  unset SKEP_DEV_NETNS SKEP_DEV_REGISTRY
+  unset SKEP_DEV_NETNS SKEP_DEV_REGISTRY SKEP_DEV_SECOND_DOCKER_HOST
   if own_docker; then
-    export SKEP_DEV_NETNS=$netns SKEP_DEV_REGISTRY=$registry_address
+    SKEP_DEV_SECOND_DOCKER_HOST=unix://$(node_socket)
+    export SKEP_DEV_NETNS=$netns SKEP_DEV_REGISTRY=$registry_address SKEP_DEV_SECOND_DOCKER_HOST
   fi
 }

@@ -29,6 +29,9 @@ impl Operation {
     /// Those that change the number of replicas.
     pub(crate) const SCALES: [Self; 2] = [Self::ScaleUp, Self::ScaleDown];
 
+    /// Those for which nothing has to be asked for or made: the digest is known, the network is there.
+    pub(crate) const KNOWN: [Self; 3] = [Self::Rollback, Self::ScaleUp, Self::ScaleDown];
+
     /// For people.
     pub(crate) const fn title(self) -> &'static str {
         match self {

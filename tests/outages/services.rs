@@ -1,11 +1,10 @@
 //! Services of this checkout that are ended and started under whoever uses them.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use tests::dev::dev;
 use tests::environment::is_set;
-use tokio::process::Command;
 
 /// A service that `./dev restart` knows.
 #[derive(Clone, Copy)]
@@ -41,16 +40,8 @@ impl Service {
             "this test restarts {name}, and the one of {variable} is not ours to restart: run it \
              without that variable"
         );
-        let dev = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dev");
         let begun = Instant::now();
-        let done = Command::new(&dev).args(["restart", name]).output().await?;
-        ensure!(
-            done.status.success(),
-            "{} restart {name}: {}{}",
-            dev.display(),
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr)
-        );
+        dev(&["restart", name]).await?;
         Ok(begun.elapsed())
     }
 }

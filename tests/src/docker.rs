@@ -25,14 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Engine {
     docker: Docker,
+    socket: String,
 }
 
 impl Engine {
     /// Reaches it.
     pub fn connect() -> Result<Self> {
-        let host = &environment().docker_host;
-        let seconds = PATIENCE.as_secs();
-        Ok(Self { docker: Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION)? })
+        Self::at(&environment().docker_host)
+    }
+
+    /// Reaches another, by its `unix://` URL.
+    pub fn at(host: &str) -> Result<Self> {
+        let docker = Docker::connect_with_unix(host, PATIENCE.as_secs(), API_DEFAULT_VERSION)?;
+        Ok(Self { docker, socket: host.trim_start_matches("unix://").to_owned() })
     }
 
     /// The client, for what has no helper here.
@@ -42,7 +47,7 @@ impl Engine {
 
     /// GET of a path of the Engine API; `None`: 404.
     pub async fn find(&self, path: &str) -> Result<Option<Value>> {
-        let (status, body) = timeout(PATIENCE, exchange("GET", path)).await??;
+        let (status, body) = timeout(PATIENCE, self.exchange("GET", path)).await??;
         match status {
             200 => Ok(Some(serde_json::from_str(&body)?)),
             404 => Ok(None),
@@ -57,7 +62,7 @@ impl Engine {
 
     /// DELETE; what is gone already is fine. False: it cannot go yet.
     pub async fn delete(&self, path: &str) -> Result<bool> {
-        let (status, _) = timeout(PATIENCE, exchange("DELETE", path)).await??;
+        let (status, _) = timeout(PATIENCE, self.exchange("DELETE", path)).await??;
         Ok(matches!(status, 200 | 204 | 404))
     }
 
@@ -189,21 +194,21 @@ impl Engine {
         }
         Ok(())
     }
-}
 
-/// One request on a connection of its own. HTTP/1.0, so that the answer ends with the connection.
-async fn exchange(method: &str, path: &str) -> Result<(u16, String)> {
-    let socket = environment().docker_host.trim_start_matches("unix://");
-    let mut stream = UnixStream::connect(socket).await.with_context(|| socket.to_owned())?;
-    stream
-        .write_all(format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes())
-        .await?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
-    let answer = String::from_utf8(bytes)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, body.to_owned()))
+    /// One request on a connection of its own. HTTP/1.0, so that the answer ends with the connection.
+    async fn exchange(&self, method: &str, path: &str) -> Result<(u16, String)> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let mut stream = stream.with_context(|| self.socket.clone())?;
+        stream
+            .write_all(format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes())
+            .await?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        let answer = String::from_utf8(bytes)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok((status, body.to_owned()))
+    }
 }
 
 /// Percent-encoded for a query.

@@ -13,6 +13,8 @@ pub struct Environment {
     pub amqp_url: String,
     /// dockerd: a `unix://` URL.
     pub docker_host: String,
+    /// Where `./dev node start` puts a second dockerd; `None` with a dockerd of the caller's.
+    pub second_docker_host: Option<String>,
     /// The registry's address as dockerd sees it; `None` with a dockerd of the caller's.
     pub registry: Option<String>,
 }
@@ -26,6 +28,7 @@ pub fn environment() -> &'static Environment {
         admin_url: needed("SKEP_DEV_ADMIN_URL"),
         amqp_url: needed("AMQP_URL"),
         docker_host: needed("DOCKER_HOST"),
+        second_docker_host: variable("SKEP_DEV_SECOND_DOCKER_HOST"),
         registry: variable("SKEP_DEV_REGISTRY"),
     });
     &ENVIRONMENT

@@ -3,7 +3,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bollard::body_full;
-use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use futures::TryStreamExt as _;
 use serde_json::Value;
 
@@ -26,13 +28,27 @@ impl Repository {
     /// it is resolved to.
     pub async fn push(&self, tag: &str, bytes: usize) -> Result<String> {
         self.make(tag, bytes).await?;
+        self.push_away(tag).await
+    }
+
+    /// Pushes an image that the node has under another name; what a release of it is resolved to.
+    pub async fn push_copy(&self, image: &str, tag: &str) -> Result<String> {
+        let options = TagImageOptionsBuilder::new().repo(&self.name).tag(tag).build();
+        self.engine.client().tag_image(image, Some(options)).await?;
+        self.push_away(tag).await
+    }
+
+    async fn push_away(&self, tag: &str) -> Result<String> {
         let options = PushImageOptionsBuilder::new().tag(tag).build();
         let progress = self.engine.client().push_image(&self.name, Some(options), None);
         for step in progress.try_collect::<Vec<_>>().await? {
             ensure!(step.error_detail.is_none(), "{step:?}");
         }
         let image = self.engine.get(&format!("/images/{}:{tag}/json", self.name)).await?;
-        let pushed = list(&image, "/RepoDigests")?.first().and_then(Value::as_str);
+        // An image has one for each repository that it was pushed to.
+        let of_this = format!("{}@", self.name);
+        let digests = list(&image, "/RepoDigests")?.iter().filter_map(Value::as_str);
+        let pushed = digests.into_iter().find(|digest| digest.starts_with(&of_this));
         let pushed = pushed.context("it was pushed, and has no digest")?.to_owned();
         ensure!(self.engine.delete(&format!("/images/{}:{tag}", self.name)).await?);
         ensure!(!self.has(&pushed).await?, "{pushed} is on the node still");

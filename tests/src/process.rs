@@ -38,6 +38,8 @@ pub struct ProcessSettings {
     pub queue_prefix: String,
     /// The dockerd of a worker.
     pub docker_host: String,
+    /// Those of other nodes.
+    pub hosts: Vec<String>,
     /// Where it tells metrics, where it does.
     pub metrics: Option<SocketAddr>,
 }
@@ -50,6 +52,7 @@ impl Process {
                 .arg("run")
                 .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
                 .env("DOCKER_HOST", &settings.docker_host)
+                .args(settings.hosts.iter().map(|host| format!("--hosts={host}")))
                 .env("SKEP_LOG", "info,orchestrator=debug");
         })
     }

@@ -132,12 +132,22 @@ impl Skep {
         Process::api(&self.process_settings(self.database.api_url()?)).await
     }
 
+    /// Starts a worker that reaches these daemons of other nodes too.
+    pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
+        let settings = self.process_settings(self.database.worker_url()?);
+        let hosts = hosts.iter().map(ToString::to_string).collect();
+        let worker = Process::worker(&ProcessSettings { hosts, ..settings })?;
+        self.workers.lock().await.push(worker);
+        Ok(())
+    }
+
     fn process_settings(&self, database_url: String) -> ProcessSettings {
         ProcessSettings {
             database_url,
             amqp_url: self.amqp_url.clone(),
             queue_prefix: self.queue_prefix(),
             docker_host: environment().docker_host.clone(),
+            hosts: Vec::new(),
             metrics: None,
         }
     }

@@ -13,6 +13,7 @@ mod images;
 mod isolation;
 mod limits;
 mod live_status;
+mod other_nodes;
 mod pulls;
 mod recovery;
 mod removal;

@@ -19,7 +19,8 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let database = Database::new(settings.database_url, settings.database_connections)?;
     db::migrations::schema_check(&database).await?;
     let platform = Arc::new(db::platform::platform_get(&database).await?);
-    let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?;
+    let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?
+        .with_hosts(&settings.hosts)?;
     let swarm = Arc::new(swarm);
     let stop = CancellationToken::new();
     if let Some(address) = settings.metrics_listen {

@@ -107,6 +107,10 @@ pub(crate) struct Run {
     /// The Docker daemon of a Swarm manager: a unix:// socket
     #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
     pub(crate) docker_host: String,
+    /// The Docker daemons of the other nodes, unix:// sockets separated by commas: whatever Docker tells
+    /// of containers and images on their own node only
+    #[arg(long, env = "SKEP_HOSTS", value_delimiter = ',')]
+    pub(crate) hosts: Vec<String>,
     /// Address that other nodes reach this one by, where a swarm is initialised; found by the
     /// daemon when left out
     #[arg(long, env = "DOCKER_SWARM_ADVERTISE_ADDR")]

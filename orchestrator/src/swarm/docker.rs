@@ -1,6 +1,7 @@
 //! The real Swarm, through the Docker Engine API. The only place that knows bollard: what enters
 //! is our spec (`outgoing` renders it), what leaves is our types (`incoming` reads them).
 
+mod hosts;
 mod images;
 mod incoming;
 mod nodes;
@@ -10,6 +11,7 @@ mod parts;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{LocalNodeState, NodeSpecRoleEnum, SwarmInitRequest};
 use bollard::query_parameters::{
@@ -18,12 +20,12 @@ use bollard::query_parameters::{
     ListServicesOptionsBuilder, ListTasksOptionsBuilder, LogsOptionsBuilder,
     UpdateServiceOptionsBuilder,
 };
-use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt, TryStreamExt};
 use model::image::ImageReference;
 use model::names;
 use tokio::time::timeout;
 
+pub use hosts::Host;
 pub(crate) use images::ImageRemoval;
 
 use super::{
@@ -31,9 +33,10 @@ use super::{
     Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
-/// A Docker daemon that is (or becomes) a manager.
+/// A Docker daemon that is (or becomes) a manager, and those of other nodes.
 pub struct DockerSwarm {
     docker: Docker,
+    hosts: Vec<Host>,
     advertise_address: Option<String>,
 }
 
@@ -41,14 +44,8 @@ impl DockerSwarm {
     /// Reaches the daemon at `host`, a `unix://` URL. `advertise_address` is used where a swarm has
     /// to be initialised; without it the daemon finds its own.
     pub fn connect(host: &str, advertise_address: Option<String>) -> SwarmResult<Self> {
-        if !host.starts_with("unix://") {
-            return Err(SwarmError::Refused(format!(
-                "DOCKER_HOST is {host}: only unix:// sockets are driven (plain TCP never will be)"
-            )));
-        }
-        let docker = Docker::connect_with_unix(host, CALL.as_secs(), API_DEFAULT_VERSION)
-            .map_err(|error| SwarmError::Unavailable(error.to_string()))?;
-        Ok(Self { docker, advertise_address })
+        let host = Host::connect(host)?;
+        Ok(Self { docker: host.docker.clone(), hosts: vec![host], advertise_address })
     }
 }
 
@@ -172,12 +169,15 @@ impl Swarm for DockerSwarm {
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {
-        let mut autopsy = Autopsy { log: self.last_lines(task).await, ..Autopsy::default() };
-        let Some(container) = &task.container else { return autopsy };
-        // Only the node that ran it knows the container: elsewhere these parts stay empty.
-        let Ok(found) = call(self.docker.inspect_container(container, None)).await else {
-            return autopsy;
+        let container = async {
+            match &task.container {
+                Some(container) => self.container(container).await,
+                None => None,
+            }
         };
+        let (log, found) = tokio::join!(self.last_lines(task), container);
+        let mut autopsy = Autopsy { log, ..Autopsy::default() };
+        let Some(found) = found else { return autopsy };
         let state = found.state.unwrap_or_default();
         autopsy.out_of_memory = state.oom_killed == Some(true);
         // Not the status: Docker makes it `unhealthy` whenever a container stops.

@@ -1,10 +1,10 @@
-//! Images of this daemon's own node. No part of the `Swarm` that a deployment is driven by: what is on
-//! one node is no fact of the swarm.
+//! Images of one node. No part of the `Swarm` that a deployment is driven by: what is on one node is no
+//! fact of the swarm.
 
 use bollard::query_parameters::{ListImagesOptions, RemoveImageOptionsBuilder};
 use model::image::ImageReference;
 
-use super::{DockerSwarm, call};
+use super::{Host, call};
 use crate::swarm::{SwarmError, SwarmResult};
 
 /// What became of an image that was to be removed.
@@ -18,7 +18,7 @@ pub(crate) enum ImageRemoval {
     Gone,
 }
 
-impl DockerSwarm {
+impl Host {
     /// The images that were pulled by digest and have no tag, as `registry/repository@sha256:…`.
     pub(crate) async fn images_by_digest(&self) -> SwarmResult<Vec<String>> {
         let images = call(self.docker.list_images(None::<ListImagesOptions>)).await?;

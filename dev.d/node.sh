@@ -1,0 +1,38 @@
+# ./dev node start|stop   A second dockerd, for tests of what only a node's own daemon knows: its images and its containers. It is in
+# the first one's network namespace, and so in no swarm (two would want the same ports) and without a bridge: its containers have
+# loopback alone. Several nodes in one swarm are the business of a rig.
+
+command_node() {
+  callers_environment_check
+  own_docker || fail "dockerd is an instance of yours (SKEP_DEV_DOCKER_HOST): ./dev starts no second one beside it"
+  instance_load || fail "nothing was ever started here: run ./dev services"
+  become_root_early
+  set_up_lock
+  case ${1:-} in
+    start) node_start ;;
+    stop) end_with_line node node_stop ;;
+    *) fail "usage: ./dev node start|stop" ;;
+  esac
+  set_up_unlock
+}
+
+node_socket() { printf '%s/node.sock' "$run_dir"; }
+
+node_answers() {
+  is_running node && [[ $(curl -s --max-time 3 --unix-socket "$(node_socket)" http://docker/_ping) == OK ]]
+}
+
+node_start() {
+  local started
+  started=$(now)
+  docker_answers || fail "dockerd is not running: run ./dev services"
+  if ! node_answers; then
+    node_stop
+    dockerd_launch node "$netns-node" --bridge=none --iptables=false --ip-forward=false
+    wait_ready node 60 node_answers ||
+      fail_with_log node "the second dockerd does not answer on $(node_socket)" "read the lines above; ./dev reset starts with an empty one"
+  fi
+  step node "up on $(node_socket)" "$started"
+}
+
+node_stop() { end_process node TERM 25; }

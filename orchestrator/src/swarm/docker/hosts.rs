@@ -1,0 +1,119 @@
+//! Hosts: the daemons of single nodes. Most of what Skep asks, the swarm's managers know; its images and what
+//! became of its containers only a node's own daemon knows. Nothing here drives the swarm.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use bollard::models::{ContainerInspectResponse, Node as DockerNode, NodeState};
+use bollard::query_parameters::ListNodesOptions;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::future::{join_all, select_ok};
+
+use super::{DockerSwarm, call};
+use crate::swarm::{CALL, SwarmError, SwarmResult};
+
+/// The daemon of one node.
+#[derive(Clone)]
+pub struct Host {
+    address: String,
+    pub(super) docker: Docker,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+impl Host {
+    /// Reaches the daemon at `address`, a `unix://` URL. Nothing is asked of it yet.
+    pub(super) fn connect(address: &str) -> SwarmResult<Self> {
+        if !address.starts_with("unix://") {
+            return Err(SwarmError::Refused(format!(
+                "the Docker host {address} is no unix:// socket: only those are driven (plain TCP never will be)"
+            )));
+        }
+        let docker = Docker::connect_with_unix(address, CALL.as_secs(), API_DEFAULT_VERSION)
+            .map_err(|error| SwarmError::Unavailable(error.to_string()))?;
+        Ok(Self { address: address.to_owned(), docker })
+    }
+
+    /// Swarm's id of its node; none where it does not say so now.
+    async fn node(&self) -> Option<String> {
+        call(self.docker.info()).await.ok()?.swarm?.node_id
+    }
+}
+
+impl DockerSwarm {
+    /// Reaches these daemons of other nodes too.
+    pub fn with_hosts(mut self, addresses: &[String]) -> SwarmResult<Self> {
+        for address in addresses {
+            self.hosts.push(Host::connect(address)?);
+        }
+        Ok(self)
+    }
+
+    /// The daemons that are reached, the manager's first.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Nodes that are up and that no reached daemon is of, by host name and id.
+    pub(crate) async fn nodes_without_host(&self) -> SwarmResult<BTreeSet<String>> {
+        let nodes = call(self.docker.list_nodes(None::<ListNodesOptions>)).await?;
+        let reached = join_all(self.hosts.iter().map(Host::node)).await;
+        Ok(without_host(nodes, &reached.into_iter().flatten().collect()))
+    }
+
+    /// A container, wherever in the swarm it is; none where no reached daemon knows it. Its id is no other
+    /// container's on any node.
+    pub(super) async fn container(&self, id: &str) -> Option<ContainerInspectResponse> {
+        let asked = self
+            .hosts
+            .iter()
+            .map(|host| Box::pin(async { call(host.docker.inspect_container(id, None)).await }));
+        select_ok(asked).await.ok().map(|(found, _)| found)
+    }
+}
+
+fn without_host(nodes: Vec<DockerNode>, reached: &HashSet<String>) -> BTreeSet<String> {
+    let is_up = |node: &DockerNode| {
+        node.status.as_ref().and_then(|status| status.state) == Some(NodeState::READY)
+    };
+    nodes
+        .into_iter()
+        .filter(is_up)
+        .filter_map(|node| {
+            let id = node.id.filter(|id| !reached.contains(id))?;
+            let name = node.description.and_then(|description| description.hostname);
+            Some(format!("{} ({id})", name.unwrap_or_default()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_up_has_a_host_or_is_named() {
+        let node = |id: &str, state: &str| {
+            let node = json!({ "ID": id, "Status": { "State": state },
+                "Description": { "Hostname": format!("host-{id}") } });
+            from_value::<DockerNode>(node).unwrap()
+        };
+        let nodes = vec![node("a", "ready"), node("b", "ready"), node("c", "down")];
+        let named = without_host(nodes, &HashSet::from(["a".to_owned()]));
+        assert_eq!(named, BTreeSet::from(["host-b (b)".to_owned()]));
+    }
+
+    #[test]
+    fn only_sockets_are_reached() {
+        for address in ["tcp://10.0.0.1:2375", "http://localhost", "10.0.0.1"] {
+            let refused = Host::connect(address).err().unwrap().to_string();
+            assert!(refused.contains(address), "{refused}");
+        }
+    }
+}
