@@ -46,11 +46,8 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
         let slots = Arc::new(Semaphore::new(self.slots));
         let drives = TaskTracker::new();
         let freed = Arc::new(Notify::new());
-        let driver = Arc::new(Driver {
-            ledger: self.ledger.clone(),
-            swarm: Arc::clone(&self.swarm),
-            platform: Arc::clone(&self.platform),
-        });
+        let (ledger, swarm) = (self.ledger.clone(), Arc::clone(&self.swarm));
+        let driver = Arc::new(Driver::new(ledger, swarm, Arc::clone(&self.platform)));
         loop {
             // In this order, also of what is ready at once: one seed of a fault search is one run.
             let wakeup = tokio::select! {

@@ -8,7 +8,7 @@ use tests::answer::text;
 use tests::docker::Engine;
 use tests::{Outcome, Skep, run, sql, wait_until};
 
-use crate::specs::{image, slow_web};
+use crate::specs::{image, slow_web, web};
 
 async fn lease_owner(skep: &Skep) -> anyhow::Result<Value> {
     let driving = "SELECT lease_owner FROM deployments WHERE finished_at IS NULL";
@@ -51,6 +51,37 @@ fn a_worker_that_is_asked_to_stop_hands_over_at_once() -> Outcome {
         })
         .await?;
         acme.wait_for(&first, "succeeded", "live").await?;
+        Ok(())
+    })
+}
+
+/// What a worker has made sure of for one deployment, it takes for granted for the next.
+#[test]
+fn network_and_probe_that_are_deleted_by_hand_are_made_again() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let acme = skep.tenant("acme").await?;
+        let mut gone = Vec::new();
+        for slug in ["first", "second"] {
+            let app = acme.create_app(slug, web("v1")).await?;
+            acme.deploy_live(slug, json!({})).await?;
+            // Docker deletes neither under a service that refers to it.
+            let removal = acme.remove(slug).await?;
+            acme.wait_for(&removal, "succeeded", "removed").await?;
+            assert!(engine.service_of(text(&app, "/id")?).await?.is_none());
+            for (objects, name) in [("networks", "/Id"), ("configs", "/ID")] {
+                let label = format!("skep.platform={}", skep.platform());
+                let found = engine.labelled(objects, &label).await?;
+                assert_eq!(found.len(), 1, "{found:#?}");
+                let id = text(&found[0], name)?.to_owned();
+                assert!(!gone.contains(&id), "{objects}: it was not made again");
+                let path = format!("/{objects}/{id}");
+                let patience = Duration::from_secs(30);
+                wait_until("it to go", patience, async || engine.delete(&path).await).await?;
+                gone.push(id);
+            }
+        }
         Ok(())
     })
 }

@@ -18,7 +18,7 @@ use crate::image::{Resolution, resolve_image};
 use crate::ledger::Ledger;
 use crate::network::NetworkError;
 use crate::render::{self, Rendering};
-use crate::surroundings::{Surroundings, SurroundingsError, surroundings};
+use crate::surroundings::{Known, Surroundings, SurroundingsError, surroundings};
 use crate::swarm::{Swarm, SwarmError};
 
 /// What an act came to.
@@ -44,6 +44,7 @@ pub(super) struct Ahead {
 pub(super) struct Actor<S, L> {
     pub(super) ledger: L,
     pub(super) swarm: Leased<S>,
+    pub(super) known: Arc<Known>,
     pub(super) platform: Arc<Platform>,
 }
 
@@ -85,7 +86,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         work: &Work,
         release: &Release,
     ) -> Result<Surroundings, SurroundingsError> {
-        surroundings(&self.swarm, &self.platform.name, &work.network, release).await
+        surroundings(&self.swarm, &self.known, &self.platform.name, &work.network, release).await
     }
 
     /// Gives the service this target's spec: creates it where there is none.
@@ -137,8 +138,17 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             Some(service) => self.swarm.service_update(&service.id, service.version, &spec).await,
             None => self.swarm.service_create(&spec).await,
         };
+        if let Err(SwarmError::Refused(_) | SwarmError::NotFound(_) | SwarmError::Unavailable(_)) =
+            &applied
+        {
+            self.known.forget(work.network.id);
+        }
         match applied {
             Ok(()) => Acted::Applied,
+            // Not believed before what it refers to was made sure of again.
+            Err(SwarmError::Refused(_) | SwarmError::NotFound(_)) if around.is_remembered => {
+                Acted::Done
+            }
             Err(SwarmError::Refused(message)) => Acted::Impossible(Reason::new(
                 ReasonCode::SpecRefused,
                 format!("Swarm refused v{}: {message}", target.release.number),

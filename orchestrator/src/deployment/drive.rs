@@ -25,6 +25,7 @@ use super::target::untouched;
 use super::verdict::{failing, giving_up, going_back};
 use crate::lease::Lease;
 use crate::ledger::Ledger;
+use crate::surroundings::Known;
 use crate::swarm::{Service, Swarm, SwarmError, Task};
 
 /// First pause after a failure of Postgres or Swarm; it doubles.
@@ -45,15 +46,18 @@ pub enum Drove {
 
 /// Drives claimed deployments.
 pub struct Driver<S, L> {
-    /// The ledger.
-    pub ledger: L,
-    /// The swarm.
-    pub swarm: Arc<S>,
-    /// The installation's settings.
-    pub platform: Arc<Platform>,
+    ledger: L,
+    swarm: Arc<S>,
+    platform: Arc<Platform>,
+    known: Arc<Known>,
 }
 
 impl<S: Swarm, L: Ledger> Driver<S, L> {
+    /// One that has made sure of nothing yet.
+    pub fn new(ledger: L, swarm: Arc<S>, platform: Arc<Platform>) -> Self {
+        Self { ledger, swarm, platform, known: Arc::default() }
+    }
+
     /// Drives one claim to its end. `claimed_at`: before the claim was sent.
     pub async fn drive(
         &self,
@@ -69,6 +73,7 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
             actor: Actor {
                 ledger: self.ledger.clone(),
                 swarm,
+                known: Arc::clone(&self.known),
                 platform: Arc::clone(&self.platform),
             },
             memory: Memory::default(),
@@ -236,12 +241,12 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
     }
 
+    /// Both at once: of a service that changes in between, the next look tells.
     async fn look(&self, service: &str) -> Result<(Option<Service>, Vec<Task>), SwarmError> {
-        let found = self.actor.swarm.service(service).await?;
-        let tasks = match &found {
-            Some(service) => self.actor.swarm.tasks(&service.id).await?,
-            None => Vec::new(),
-        };
+        let swarm = &self.actor.swarm;
+        let (found, tasks) = tokio::try_join!(swarm.service(service), swarm.tasks(service))?;
+        // What was asked a moment earlier may be of one that is gone.
+        let tasks = if found.is_some() { tasks } else { Vec::new() };
         Ok((found, tasks))
     }
 

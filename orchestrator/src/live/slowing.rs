@@ -19,7 +19,7 @@ use super::pace::{self, Pace, pace as pace_of};
 use super::{Failure, Live};
 use crate::deployment::why_it_ended;
 use crate::render::{self, Rendering};
-use crate::surroundings::surroundings;
+use crate::surroundings::{Known, surroundings};
 use crate::swarm::{Service, Swarm, SwarmError, Task};
 use crate::wakeups::Relay;
 
@@ -151,7 +151,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         };
         let Some(image) = &release.resolved_image else { return Ok(false) };
         let platform = &self.platform.name;
-        let around = match surroundings(&*self.swarm, platform, &network, &release).await {
+        let known = Known::default();
+        let around = match surroundings(&*self.swarm, &known, platform, &network, &release).await {
             Ok(around) => around,
             // One app's trouble: the others are looked at all the same.
             Err(error) => {
