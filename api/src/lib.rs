@@ -112,11 +112,14 @@ pub async fn serve(
         stopping: shutdown.clone(),
         database,
     };
-    let _end_background = background.drop_guard();
+    let (relay, end_background) = (state.relay.clone(), background.drop_guard());
     let (cors, bounds) = (Cors::new(settings.cors_origins), Bounds::new(settings.max_in_flight));
     let routes = routes(Arc::new(state), cors, bounds);
     let server = Server { listener, tls, connections: settings.max_connections, patience };
     server.run(routes, shutdown).await;
+    drop(end_background);
+    // What the last requests committed goes out before the process does.
+    relay.ended().await;
     Ok(())
 }
 

@@ -6,9 +6,10 @@ use model::envelope::Envelope;
 use queue::Consumer;
 use serde_json::json;
 use tests::answer::text;
+use tests::api::Api;
 use tests::broker::{Broker, dead_queue, deployments_queue};
 use tests::environment::environment;
-use tests::{Outcome, run, sql, wait_for, wait_until};
+use tests::{Client, Outcome, run, sql, wait_for, wait_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::web;
@@ -56,6 +57,30 @@ fn what_is_accepted_while_the_broker_is_away_is_delivered_when_it_is_back() -> O
             Ok(sql::count(skep.database.owner(), "outbox").await? == 0)
         })
         .await
+    })
+}
+
+#[test]
+fn an_api_that_stops_leaves_nothing_that_it_could_send() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        // The one that accepts never reaches the broker; the one that stops is not told of what was accepted.
+        skep.broker_proxy.cut();
+        let mut settings = skep.api_settings()?;
+        settings.amqp_url = environment().amqp_url.clone().into();
+        let leaving = Api::start(settings).await?;
+        let client = Client::new(leaving.url(), None)?;
+        wait_until("its relay", SOON, async || {
+            Ok(client.get("/readyz").await?.body["status"] == "ready")
+        })
+        .await?;
+        acme.deploy("web", json!({})).await?;
+        leaving.stop().await?;
+        assert_eq!(sql::count(skep.database.owner(), "outbox").await?, 0);
+        let queue = deployments_queue(&skep.queue_prefix());
+        assert!(Broker::connect().await?.take(&queue).await?.is_some());
+        Ok(())
     })
 }
 
