@@ -4,7 +4,7 @@
 //! The specs are Skep's own, as Docker holds them after a warm-up, under other names and labels; and
 //! what Docker holds after a raw call is compared with them, so that both sides stay the same.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use bollard::models::ServiceSpec;
@@ -16,7 +16,7 @@ use ::tests::wait_until;
 use tokio::time::sleep;
 
 use crate::operation::{Operation, Timeline};
-use crate::watch::{Labels, Pace, Watched, since};
+use crate::watch::{Labels, Pace, Watched, between, since};
 
 /// What Skep's label keys start with, and ours instead: Skep must not take these services for its
 /// own.
@@ -59,14 +59,14 @@ impl Raw<'_> {
             pace: self.pace,
         };
         let before = watched.written_by().await?;
-        let sent = Instant::now();
+        let (began, sent) = (SystemTime::now(), Instant::now());
         let asking = async {
             self.ask(name, operation, sending).await?;
             anyhow::Ok(since(sent))
         };
         let watching = async {
-            watched.spec_changed(before.as_deref()).await?;
-            let spec_changed = since(sent);
+            let (_, changed) = watched.spec_changed(before.as_deref(), began).await?;
+            let spec_changed = between(sent, changed);
             watched.running().await?;
             let runs = Instant::now();
             let running = since(sent);

@@ -1,7 +1,7 @@
 //! Skep's side: an operation asked for through the API, watched from outside, until its verdict is
 //! answered.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 use model::names;
@@ -12,7 +12,7 @@ use tests::docker::Engine;
 
 use crate::images::Images;
 use crate::operation::{Operation, Timeline};
-use crate::watch::{OF_SKEP, Pace, Watched, since};
+use crate::watch::{OF_SKEP, Pace, Watched, between, since};
 
 /// Who asks, and for what.
 pub(crate) struct Skep<'a> {
@@ -47,7 +47,7 @@ impl Skep<'_> {
             pace: Pace::CLOSE,
         };
         let before = watched.written_by().await?;
-        let sent = Instant::now();
+        let (began, sent) = (SystemTime::now(), Instant::now());
         let asking = async {
             let deployment = match operation {
                 Operation::Create => self.tenant.deploy(slug, json!({})).await?,
@@ -59,19 +59,22 @@ impl Skep<'_> {
                     self.tenant.scale(slug, replicas).await?
                 }
             };
-            let answered = since(sent);
+            Ok((deployment, since(sent)))
+        };
+        let changing = watched.spec_changed(before.as_deref(), began);
+        let ((deployment, answered), (writer, changed)) = tokio::try_join!(asking, changing)?;
+        // Asked for from here on only: it is seconds away, and asking costs the machine that Skep runs on.
+        let judged = async {
             self.tenant.wait_for(&deployment, "succeeded", "live").await?;
-            let verdict = since(sent);
-            Ok((text(&deployment, "/id")?.to_owned(), answered, verdict))
+            anyhow::Ok(since(sent))
         };
-        let watching = async {
-            let writer = watched.spec_changed(before.as_deref()).await?;
-            let spec_changed = since(sent);
+        let running = async {
             watched.running().await?;
-            anyhow::Ok((writer, spec_changed, since(sent)))
+            Ok(since(sent))
         };
-        let ((id, answered, verdict), (writer, spec_changed, running)) =
-            tokio::try_join!(asking, watching)?;
+        let (verdict, running) = tokio::try_join!(judged, running)?;
+        let spec_changed = between(sent, changed);
+        let id = text(&deployment, "/id")?;
         ensure!(writer == id, "{id} was watched, and {writer} has written {service}");
         ensure!(watched.all_run().await?, "{id} succeeded, and not all of {service} runs");
         Ok(Timeline { answered, spec_changed, running, verdict })

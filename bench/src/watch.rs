@@ -2,33 +2,30 @@
 //! spec, when every replica of that runs, when Swarm is done.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{Service, ServiceUpdateStatusStateEnum, TaskState};
-use bollard::query_parameters::ListTasksOptionsBuilder;
+use bollard::query_parameters::{EventsOptionsBuilder, ListTasksOptionsBuilder};
+use futures::StreamExt as _;
 use model::names;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How closely a service is watched.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// Between two looks for a new spec.
-    spec: Duration,
     /// Between two looks for replicas, and for the end.
     tasks: Duration,
 }
 
 impl Pace {
-    /// Of one service alone. Its spec is there after some tens of milliseconds, so that the close
-    /// looks are few.
-    pub(crate) const CLOSE: Self =
-        Self { spec: Duration::from_millis(2), tasks: Duration::from_millis(20) };
+    /// Of one service alone.
+    pub(crate) const CLOSE: Self = Self { tasks: Duration::from_millis(20) };
     /// Of many at once: as often as Skep's worker looks, so that watching costs both the same.
-    pub(crate) const MANY: Self =
-        Self { spec: Duration::from_millis(100), tasks: Duration::from_millis(100) };
+    pub(crate) const MANY: Self = Self { tasks: Duration::from_millis(100) };
 }
 
 /// Nothing here takes longer.
@@ -64,15 +61,36 @@ impl Watched<'_> {
         Ok(labels.get(self.labels.deployment).cloned())
     }
 
-    /// Waits until something else than `before` has written its spec; says what.
-    pub(crate) async fn spec_changed(&self, before: Option<&str>) -> Result<String> {
-        let started = Instant::now();
-        loop {
-            match self.written_by().await? {
-                Some(writer) if before != Some(&*writer) => return Ok(writer),
-                _ => self.pause(self.pace.spec, started, "a new spec").await?,
+    /// Waits until something else than `before` has written its spec, since `began`; says what, and when it was told.
+    /// Docker tells it by an event: looks every other millisecond would keep the daemon, and everybody else on the
+    /// machine, from what is measured.
+    pub(crate) async fn spec_changed(
+        &self,
+        before: Option<&str>,
+        began: SystemTime,
+    ) -> Result<(String, Instant)> {
+        let began = began.duration_since(UNIX_EPOCH)?;
+        // What happened before Docker was asked is told too.
+        let since = format!("{}.{:09}", began.as_secs(), began.subsec_nanos());
+        let wanted = HashMap::from([
+            ("type", vec!["service"]),
+            ("service", vec![self.service]),
+            ("event", vec!["create", "update"]),
+        ]);
+        let options = EventsOptionsBuilder::new().since(&since).filters(&wanted).build();
+        let told = async {
+            let mut events = pin!(self.docker.events(Some(options)));
+            while let Some(event) = events.next().await {
+                event?;
+                let at = Instant::now();
+                match self.written_by().await? {
+                    Some(writer) if before != Some(&*writer) => return Ok((writer, at)),
+                    _ => {}
+                }
             }
-        }
+            bail!("Docker tells no more events of {}", self.service)
+        };
+        timeout(LONGEST, told).await.with_context(|| format!("no new spec of {}", self.service))?
     }
 
     /// Waits until every replica of its spec runs, and no other task is wanted.
@@ -154,5 +172,10 @@ impl Watched<'_> {
 
 /// Milliseconds since then.
 pub(crate) fn since(sent: Instant) -> f64 {
-    sent.elapsed().as_secs_f64() * 1000.0
+    between(sent, Instant::now())
+}
+
+/// Milliseconds from one to the other.
+pub(crate) fn between(sent: Instant, then: Instant) -> f64 {
+    then.duration_since(sent).as_secs_f64() * 1000.0
 }
