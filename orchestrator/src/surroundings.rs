@@ -47,15 +47,12 @@ impl Known {
         found.probe = None;
     }
 
-    fn remember(&self, network: NetworkId, found: &Surroundings) {
+    fn remember_network(&self, network: NetworkId, id: &str) {
         let mut known = self.found();
         if known.networks.len() >= NETWORKS {
             known.networks.clear();
         }
-        known.networks.insert(network, found.network.clone());
-        if found.probe.is_some() {
-            known.probe.clone_from(&found.probe);
-        }
+        known.networks.insert(network, id.to_owned());
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -89,25 +86,32 @@ pub(crate) async fn surroundings(
         (found.networks.get(&network.id).cloned(), found.probe.clone().filter(|_| needs_probe))
     };
     let is_remembered = known_network.is_some() || known_probe.is_some();
+    // Only what is found now is remembered: what was forgotten meanwhile does not come back.
     let probe = async {
         match (needs_probe, known_probe) {
-            (true, None) => ensure_probe(swarm, platform).await.map(Some),
-            (_, known) => Ok(known),
+            (true, None) => {
+                let found = ensure_probe(swarm, platform).await?;
+                known.found().probe = Some(found.clone());
+                Ok(Some(found))
+            }
+            (_, probe) => Ok::<_, SwarmError>(probe),
         }
     };
     let ensured = async {
         match known_network {
             Some(id) => Ok(id),
-            None => ensure_network(swarm, platform, network).await,
+            None => {
+                let id = ensure_network(swarm, platform, network).await?;
+                known.remember_network(network.id, &id);
+                Ok::<_, NetworkError>(id)
+            }
         }
     };
     let (ensured, probe, has_workers) = tokio::join!(ensured, probe, swarm.has_workers());
-    let found = Surroundings {
+    Ok(Surroundings {
         network: ensured.map_err(SurroundingsError::Network)?,
         probe: probe?,
         has_workers: has_workers?,
         is_remembered,
-    };
-    known.remember(network.id, &found);
-    Ok(found)
+    })
 }

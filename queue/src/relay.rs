@@ -74,10 +74,12 @@ impl Relay {
         let handle = RelayHandle::default();
         let topology = Topology::new(queue_prefix);
         let relay = Self { database, url, topology, handle: handle.clone() };
+        // Also of one that panics: whoever waits for its end must not wait for ever.
+        let ended = handle.ended.clone().drop_guard();
         tokio::spawn(async move {
             shutdown.run_until_cancelled(relay.run()).await;
             relay.last_drain().await;
-            relay.handle.ended.cancel();
+            drop(ended);
         });
         handle
     }

@@ -91,7 +91,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
 
     /// Gives the service this target's spec: creates it where there is none.
     pub(super) async fn apply(
-        &self,
+        &mut self,
         work: &Work,
         target: &Target<'_>,
         seen: &Observation<'_>,
@@ -145,8 +145,10 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         }
         match applied {
             Ok(()) => Acted::Applied,
-            // Not believed before what it refers to was made sure of again.
+            // Not believed before what it refers to was made sure of again; and this drive remembers with nobody
+            // any more, or what others go on remembering could keep it from an end.
             Err(SwarmError::Refused(_) | SwarmError::NotFound(_)) if around.is_remembered => {
+                self.known = Arc::default();
                 Acted::Done
             }
             Err(SwarmError::Refused(message)) => Acted::Impossible(Reason::new(

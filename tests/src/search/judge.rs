@@ -38,9 +38,10 @@ struct Notes {
     violations: Vec<String>,
 }
 
-/// One look of a worker.
-#[derive(Clone)]
+/// What a worker saw last of a service and of its tasks. It asks for both at once, and either may be answered first.
+#[derive(Clone, Default)]
 struct Look {
+    /// When the tasks were seen.
     at: DateTime<Utc>,
     service: Option<Service>,
     tasks: Vec<Task>,
@@ -72,23 +73,28 @@ impl<L: StoryLedger> Judge<L> {
         self.notes().meddled.insert(app, now);
     }
 
+    /// Of a service that is not there no tasks count, whenever they were asked for.
     pub(super) fn saw_service(&self, worker: WorkerId, name: &str, service: Option<&Service>) {
-        let look = Look { at: self.clock.now(), service: service.cloned(), tasks: Vec::new() };
-        self.notes().looks.insert((worker, name.to_owned()), look);
+        let mut notes = self.notes();
+        let look = notes.looks.entry((worker, name.to_owned())).or_default();
+        look.service = service.cloned();
+        if service.is_none() {
+            look.tasks.clear();
+        }
     }
 
-    pub(super) fn saw_tasks(&self, worker: WorkerId, id: &str, tasks: &[Task]) {
+    /// `key`: the service's name, or its id.
+    pub(super) fn saw_tasks(&self, worker: WorkerId, key: &str, tasks: &[Task]) {
         let now = self.clock.now();
         let mut notes = self.notes();
         for task in tasks.iter().filter(|task| task.state == TaskState::Running) {
             notes.running.entry(task.id.clone()).or_insert(now);
         }
-        let of_it = |look: &&mut Look| look.service.as_ref().is_some_and(|found| found.id == id);
-        let of_worker = notes.looks.iter_mut().filter(|((seer, _), _)| *seer == worker);
-        if let Some(look) = of_worker.map(|(_, look)| look).find(of_it) {
-            look.at = now;
-            look.tasks = tasks.to_vec();
-        }
+        let by_id = |look: &Look| look.service.as_ref().is_some_and(|found| found.id == key);
+        let named = notes.looks.iter().find(|((seer, _), look)| *seer == worker && by_id(look));
+        let name = named.map_or_else(|| key.to_owned(), |((_, name), _)| name.clone());
+        let look = notes.looks.entry((worker, name)).or_default();
+        (look.at, look.tasks) = (now, tasks.to_vec());
     }
 
     /// At most one deployment drives an app.
