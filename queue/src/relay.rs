@@ -30,6 +30,9 @@ const BATCH: i64 = 200;
 /// How often the outbox is looked into without having been told.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Why the relay has to connect again: Postgres's error, or the broker's.
+type Lost = Box<dyn std::error::Error + Send + Sync>;
+
 /// The relay of a process.
 pub struct Relay {
     database: Database,
@@ -77,7 +80,7 @@ impl Relay {
         // Also of one that panics: whoever waits for its end must not wait for ever.
         let ended = handle.ended.clone().drop_guard();
         tokio::spawn(async move {
-            shutdown.run_until_cancelled(relay.run()).await;
+            relay.run(&shutdown).await;
             relay.last_drain().await;
             drop(ended);
         });
@@ -97,34 +100,32 @@ impl Relay {
         }
     }
 
-    async fn run(&self) {
+    async fn run(&self, shutdown: &CancellationToken) {
         let mut backoff = Backoff::new();
-        loop {
-            let lost = self.relay(&mut backoff).await;
+        while let Err(lost) = self.relay(&mut backoff, shutdown).await {
             self.handle.connected.store(false, Ordering::Relaxed);
             let pause = backoff.pause();
             tracing::warn!(error = %chain(&*lost), ?pause, "the relay lost the broker; it connects again");
-            sleep(pause).await;
+            if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
         }
     }
 
-    /// Relays until something fails.
-    async fn relay(&self, backoff: &mut Backoff) -> Box<dyn std::error::Error + Send + Sync> {
-        let link = match self.open().await {
-            Ok(link) => link,
-            Err(error) => return error.into(),
-        };
+    /// Relays until something fails, or until `shutdown`: that is looked at between two batches, or what one of them
+    /// holds would be locked for whoever is to send it.
+    async fn relay(&self, backoff: &mut Backoff, shutdown: &CancellationToken) -> Result<(), Lost> {
+        let link = self.open().await?;
         self.handle.connected.store(true, Ordering::Relaxed);
         loop {
-            match self.drain(&link).await {
-                // Only now: a broker that takes connections and no messages is not well.
-                Ok(()) => backoff.reset(),
-                Err(error) => return error,
-            }
+            self.drain(&link).await?;
+            // Only now: a broker that takes connections and no messages is not well.
+            backoff.reset();
             if !link.connected() {
-                return BrokerError::Ended.into();
+                return Err(BrokerError::Ended.into());
             }
             tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
                 () = self.handle.wake.notified() => {}
                 () = sleep(SWEEP) => {}
             }
@@ -138,7 +139,7 @@ impl Relay {
     }
 
     /// Publishes batch after batch until the outbox has no more than we could not take.
-    async fn drain(&self, link: &Link) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn drain(&self, link: &Link) -> Result<(), Lost> {
         loop {
             let batch: OutboxBatch = outbox_take(&self.database, BATCH).await?;
             let ids: Vec<i64> = batch.rows().iter().map(|row| row.id).collect();

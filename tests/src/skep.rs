@@ -121,10 +121,7 @@ impl Skep {
 
     /// Starts a worker.
     pub async fn start_worker(&self) -> Result<()> {
-        self.driven.store(true, Ordering::Relaxed);
-        let worker = Process::worker(&self.process_settings(self.database.worker_url()?))?;
-        self.workers.lock().await.push(worker);
-        Ok(())
+        self.start_worker_with_hosts(&[]).await
     }
 
     /// Starts an API process beside the one of the test's own; also where it listens.
@@ -134,6 +131,7 @@ impl Skep {
 
     /// Starts a worker that reaches these daemons of other nodes too.
     pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
+        self.driven.store(true, Ordering::Relaxed);
         let settings = self.process_settings(self.database.worker_url()?);
         let hosts = hosts.iter().map(ToString::to_string).collect();
         let worker = Process::worker(&ProcessSettings { hosts, ..settings })?;

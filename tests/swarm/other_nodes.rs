@@ -16,8 +16,8 @@ use tests::node::SecondNode;
 use tests::specs::{image, web};
 use tests::{Outcome, Skep, run, sql, wait_until};
 
-/// Where no daemon answers.
-const NOBODY: &str = "unix:///dev/null";
+/// Where no daemon answers: the other end of a tunnel that is down.
+const NOBODY: &str = "unix:///run/skep-no-such-socket";
 
 /// A container of the sample app that leaks until the kernel ends it.
 async fn killed_for_memory(engine: &Engine, image: &str) -> Result<String> {
@@ -26,8 +26,9 @@ async fn killed_for_memory(engine: &Engine, image: &str) -> Result<String> {
         env: Some(vec!["APP_LEAK=300".to_owned()]),
         host_config: Some(HostConfig {
             network_mode: Some("none".to_owned()),
-            memory: Some(32 << 20),
-            memory_swap: Some(32 << 20),
+            // As a replica's: one that is killed while it starts, dockerd does not call killed for memory.
+            memory: Some(256 << 20),
+            memory_swap: Some(256 << 20),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()

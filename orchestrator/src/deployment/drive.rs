@@ -241,13 +241,16 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         }
     }
 
-    /// Both at once: of a service that changes in between, the next look tells.
+    /// Both at once. Where Swarm has stopped a rollout or takes it back, the tasks that it failed by are asked for
+    /// once more: those of before may not tell of them yet, and a verdict's cause is sought in this look alone.
     async fn look(&self, service: &str) -> Result<(Option<Service>, Vec<Task>), SwarmError> {
         let swarm = &self.actor.swarm;
         let (found, tasks) = tokio::try_join!(swarm.service(service), swarm.tasks(service))?;
-        // What was asked a moment earlier may be of one that is gone.
-        let tasks = if found.is_some() { tasks } else { Vec::new() };
-        Ok((found, tasks))
+        let Some(found) = found else { return Ok((None, Vec::new())) };
+        let has_failed =
+            found.update.as_ref().is_some_and(|update| update.state.is_of_failed_tasks());
+        let tasks = if has_failed { swarm.tasks(&found.id).await? } else { tasks };
+        Ok((Some(found), tasks))
     }
 
     /// Too little of the lease is left for a call: its renewal decides.

@@ -151,6 +151,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         };
         let Some(image) = &release.resolved_image else { return Ok(false) };
         let platform = &self.platform.name;
+        // Nothing is remembered: this is seldom, and nobody would look again where Swarm refuses.
         let known = Known::default();
         let around = match surroundings(&*self.swarm, &known, platform, &network, &release).await {
             Ok(around) => around,

@@ -44,8 +44,8 @@ impl DockerSwarm {
     /// Reaches the daemon at `host`, a `unix://` URL. `advertise_address` is used where a swarm has
     /// to be initialised; without it the daemon finds its own.
     pub fn connect(host: &str, advertise_address: Option<String>) -> SwarmResult<Self> {
-        let host = Host::connect(host)?;
-        Ok(Self { docker: host.docker.clone(), hosts: vec![host], advertise_address })
+        let host = Host::at(host)?;
+        Ok(Self { docker: host.docker()?, hosts: vec![host], advertise_address })
     }
 }
 

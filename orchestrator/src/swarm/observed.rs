@@ -88,6 +88,17 @@ pub enum UpdateState {
 }
 
 impl UpdateState {
+    /// Whether tasks have failed for it.
+    pub const fn is_of_failed_tasks(self) -> bool {
+        match self {
+            Self::Updating | Self::Completed => false,
+            Self::Paused
+            | Self::RollbackStarted
+            | Self::RollbackPaused
+            | Self::RollbackCompleted => true,
+        }
+    }
+
     /// Whether Swarm took (or takes) the spec back.
     pub const fn is_rollback(self) -> bool {
         match self {

@@ -73,7 +73,7 @@ impl<L: StoryLedger> Judge<L> {
         self.notes().meddled.insert(app, now);
     }
 
-    /// Of a service that is not there no tasks count, whenever they were asked for.
+    /// Of a service that is not there no tasks count.
     pub(super) fn saw_service(&self, worker: WorkerId, name: &str, service: Option<&Service>) {
         let mut notes = self.notes();
         let look = notes.looks.entry((worker, name.to_owned())).or_default();
@@ -223,6 +223,11 @@ struct Case<'a, L> {
 impl<L: StoryLedger> Case<'_, L> {
     fn judge(&self, transition: &Transition) -> Verdict {
         ensure(self.deployment.reason.is_some(), || "without a reason".into())?;
+        let code = transition.reason.as_ref().map(|reason| reason.code);
+        let is_blamed = code == Some(ReasonCode::ChangedOutside);
+        ensure(!is_blamed || self.judge.notes().meddled.contains_key(&self.app.id), || {
+            "blamed on somebody who was not there".into()
+        })?;
         match (transition.to, &transition.live) {
             (Status::Superseded, _) => {
                 ensure(self.deployment.superseded_by.is_some(), || "by nobody".into())

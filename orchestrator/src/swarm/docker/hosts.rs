@@ -13,10 +13,8 @@ use super::{DockerSwarm, call};
 use crate::swarm::{CALL, SwarmError, SwarmResult};
 
 /// The daemon of one node.
-#[derive(Clone)]
 pub struct Host {
     address: String,
-    pub(super) docker: Docker,
 }
 
 impl fmt::Display for Host {
@@ -26,29 +24,35 @@ impl fmt::Display for Host {
 }
 
 impl Host {
-    /// Reaches the daemon at `address`, a `unix://` URL. Nothing is asked of it yet.
-    pub(super) fn connect(address: &str) -> SwarmResult<Self> {
+    /// The daemon at `address`, a `unix://` URL. Nothing is asked of it yet, and it need not be there.
+    pub(super) fn at(address: &str) -> SwarmResult<Self> {
         if !address.starts_with("unix://") {
             return Err(SwarmError::Refused(format!(
                 "the Docker host {address} is no unix:// socket: only those are driven (plain TCP never will be)"
             )));
         }
-        let docker = Docker::connect_with_unix(address, CALL.as_secs(), API_DEFAULT_VERSION)
-            .map_err(|error| SwarmError::Unavailable(error.to_string()))?;
-        Ok(Self { address: address.to_owned(), docker })
+        Ok(Self { address: address.to_owned() })
+    }
+
+    /// A client of it. Made when it is needed: a socket that is brought from another machine comes and goes.
+    pub(super) fn docker(&self) -> SwarmResult<Docker> {
+        Docker::connect_with_unix(&self.address, CALL.as_secs(), API_DEFAULT_VERSION)
+            .map_err(|error| SwarmError::Unavailable(error.to_string()))
     }
 
     /// Swarm's id of its node; none where it does not say so now.
     async fn node(&self) -> Option<String> {
-        call(self.docker.info()).await.ok()?.swarm?.node_id
+        call(self.docker().ok()?.info()).await.ok()?.swarm?.node_id
     }
 }
 
 impl DockerSwarm {
     /// Reaches these daemons of other nodes too.
     pub fn with_hosts(mut self, addresses: &[String]) -> SwarmResult<Self> {
-        for address in addresses {
-            self.hosts.push(Host::connect(address)?);
+        // Also of a list that ends with a comma, or is empty.
+        for address in addresses.iter().map(|address| address.trim()).filter(|one| !one.is_empty())
+        {
+            self.hosts.push(Host::at(address)?);
         }
         Ok(self)
     }
@@ -71,7 +75,7 @@ impl DockerSwarm {
         let asked = self
             .hosts
             .iter()
-            .map(|host| Box::pin(async { call(host.docker.inspect_container(id, None)).await }));
+            .map(|host| Box::pin(async { call(host.docker()?.inspect_container(id, None)).await }));
         select_ok(asked).await.ok().map(|(found, _)| found)
     }
 }
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn only_sockets_are_reached() {
         for address in ["tcp://10.0.0.1:2375", "http://localhost", "10.0.0.1"] {
-            let refused = Host::connect(address).err().unwrap().to_string();
+            let refused = Host::at(address).err().unwrap().to_string();
             assert!(refused.contains(address), "{refused}");
         }
     }

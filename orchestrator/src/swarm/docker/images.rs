@@ -21,7 +21,7 @@ pub(crate) enum ImageRemoval {
 impl Host {
     /// The images that were pulled by digest and have no tag, as `registry/repository@sha256:…`.
     pub(crate) async fn images_by_digest(&self) -> SwarmResult<Vec<String>> {
-        let images = call(self.docker.list_images(None::<ListImagesOptions>)).await?;
+        let images = call(self.docker()?.list_images(None::<ListImagesOptions>)).await?;
         // The engine says `<none>:<none>` of an image that nobody named.
         let tagged = |tags: &[String]| tags.iter().any(|tag| !tag.starts_with("<none>"));
         Ok(images
@@ -39,7 +39,7 @@ impl Host {
     pub(crate) async fn image_remove(&self, image: &str) -> SwarmResult<ImageRemoval> {
         // Without its parents: those of a pulled image are other images, or none.
         let options = RemoveImageOptionsBuilder::new().force(false).noprune(true).build();
-        match call(self.docker.remove_image(image, Some(options), None)).await {
+        match call(self.docker()?.remove_image(image, Some(options), None)).await {
             Ok(_) => Ok(ImageRemoval::Removed),
             // A conflict, which is a taken name everywhere else.
             Err(SwarmError::NameTaken(_)) => Ok(ImageRemoval::InUse),
