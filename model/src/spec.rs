@@ -157,12 +157,14 @@ impl AppSpec {
         Self { deadlines: self.deadlines.settled(&platform.deadlines()), ..self }
     }
 
-    /// Seconds that may pass without another healthy replica: the deadline, and where a task has to stop
-    /// before the next one starts, what Swarm itself waits for one that does not.
-    pub fn progress_seconds(&self) -> u32 {
+    /// Seconds that may pass without another healthy replica: the deadline, and where a task has to stop before the
+    /// next one starts, what Swarm itself waits for one that does not. The policy may have it so, or Swarm: a
+    /// task that waits for leave to start is held back by one that was given up before it had a node
+    /// (`unplaced`), whatever the order (SwarmKit: `useExistingTask` of the updater).
+    pub fn progress_seconds(&self, unplaced: bool) -> u32 {
         let waits = match self.update_policy.order {
-            UpdateOrder::StopFirst => OLD_TASK_TIMEOUT,
-            UpdateOrder::StartFirst => 0,
+            UpdateOrder::StartFirst if !unplaced => 0,
+            UpdateOrder::StartFirst | UpdateOrder::StopFirst => OLD_TASK_TIMEOUT,
         };
         self.deadlines.progress_seconds + waits
     }

@@ -34,6 +34,8 @@ struct Found<'a> {
     culprit: Option<&'a Task>,
     autopsy: &'a Autopsy,
     nodes: Option<&'a [Node]>,
+    /// Whether Swarm may have waited for a task that never got a node.
+    unplaced: bool,
 }
 
 /// Finds out why, and keeps what was seen.
@@ -52,7 +54,8 @@ pub(super) async fn find_cause(
         (Blame::Overdue(_, Stage::Schedule), Some(task)) => nodes(swarm, task).await,
         _ => None,
     };
-    let found = Found { culprit, autopsy: &autopsy, nodes: nodes.as_deref() };
+    let (nodes, unplaced) = (nodes.as_deref(), seen.has_unplaced());
+    let found = Found { culprit, autopsy: &autopsy, nodes, unplaced };
     let reason = reason(subject, blame, &found);
     (reason, evidence::of_culprit(seen, culprit, autopsy))
 }
@@ -88,7 +91,7 @@ fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
         (Blame::Overdue(_, stage), Some(task)) => overdue(subject, *stage, task, found),
         (Blame::NoProgress, Some(task)) => {
             let ended = ended(release, task, autopsy);
-            let seconds = release.spec.0.progress_seconds();
+            let seconds = release.spec.0.progress_seconds(found.unplaced);
             Reason::new(
                 ReasonCode::ProgressDeadline,
                 format!(
@@ -115,7 +118,7 @@ fn reason(subject: &Subject<'_>, blame: &Blame, found: &Found<'_>) -> Reason {
             ReasonCode::ProgressDeadline,
             format!(
                 "no replica of v{number} became healthy for {} s",
-                release.spec.0.progress_seconds()
+                release.spec.0.progress_seconds(found.unplaced)
             ),
         ),
     }

@@ -223,6 +223,12 @@ impl Observation<'_> {
         self.tasks.iter().all(Task::is_over)
     }
 
+    /// Whether Swarm has given up a task that had no node yet: its state stays what it is, and what follows it
+    /// in its slot may have to wait until Swarm's patience ends.
+    pub(super) fn has_unplaced(&self) -> bool {
+        self.tasks.iter().any(|task| task.is_over() && !task.state.is_over())
+    }
+
     /// Whether Swarm is about to forget a task.
     pub(super) fn forgets_tasks(&self) -> bool {
         forgets_tasks(&self.tasks)

@@ -172,7 +172,8 @@ impl<'a> Planner<'a, '_> {
     /// none.
     fn progress_overdue(&self, release: Option<&Release>) -> bool {
         let default = Deadlines::default().progress_seconds;
-        let seconds = release.map_or(default, |release| release.spec.0.progress_seconds());
+        let unplaced = self.seen.has_unplaced();
+        let seconds = release.map_or(default, |release| release.spec.0.progress_seconds(unplaced));
         let watching = self.seen.memory.watching_since.unwrap_or(self.seen.now);
         let since = self.deployment().progressed_at.map_or(watching, |at| at.max(watching));
         self.seen.now - since > chrono::Duration::seconds(i64::from(seconds))

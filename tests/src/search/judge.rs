@@ -35,6 +35,8 @@ struct Notes {
     running: BTreeMap<String, DateTime<Utc>>,
     /// When somebody else last changed an app's service.
     meddled: BTreeMap<AppId, DateTime<Utc>>,
+    /// When the look was begun that an app's last verdict went by: a worker may have stood still since.
+    judged_by: BTreeMap<AppId, DateTime<Utc>>,
     violations: Vec<String>,
 }
 
@@ -43,6 +45,8 @@ struct Notes {
 struct Look {
     /// When the tasks were seen.
     at: DateTime<Utc>,
+    /// When the service was.
+    service_at: DateTime<Utc>,
     service: Option<Service>,
     tasks: Vec<Task>,
 }
@@ -75,9 +79,10 @@ impl<L: StoryLedger> Judge<L> {
 
     /// Of a service that is not there no tasks count.
     pub(super) fn saw_service(&self, worker: WorkerId, name: &str, service: Option<&Service>) {
+        let now = self.clock.now();
         let mut notes = self.notes();
         let look = notes.looks.entry((worker, name.to_owned())).or_default();
-        look.service = service.cloned();
+        (look.service_at, look.service) = (now, service.cloned());
         if service.is_none() {
             look.tasks.clear();
         }
@@ -143,6 +148,11 @@ impl<L: StoryLedger> Judge<L> {
         let deployment = self.ledger.deployment(claim.deployment).ok_or("no such deployment")?;
         let app = before.ok_or("no such app")?;
         let look = self.notes().looks.get(&(worker, app.service_name.clone())).cloned();
+        if let Some(look) = &look
+            && transition.to.is_terminal()
+        {
+            self.notes().judged_by.insert(app.id, look.at.min(look.service_at));
+        }
         let case = Case { judge: self, deployment: &deployment, app: &app, look };
         case.judge(transition).map_err(|why| {
             format!("{} ({}) ended as {}: {why}", deployment.id, deployment.kind, transition.to)
@@ -177,16 +187,17 @@ impl<L: StoryLedger> Judge<L> {
         let driven = |one: &Deployment| one.app_id == app.id && one.started_at.is_some();
         let ends = self.ledger.deployments().into_iter().filter(driven);
         let last = ends.max_by_key(|one| one.finished_at);
-        let Some(last) = last.as_ref().and_then(|one| one.finished_at.map(|at| (one, at))) else {
-            return Ok(());
-        };
-        let is_repair = last.0.kind == Kind::Repair;
-        if last.0.status == Status::Stuck || (is_repair && last.0.status == Status::Failed) {
+        let Some(last) = last.filter(|one| one.finished_at.is_some()) else { return Ok(()) };
+        let is_repair = last.kind == Kind::Repair;
+        if last.status == Status::Stuck || (is_repair && last.status == Status::Failed) {
             return Ok(());
         }
-        let meddled = self.notes().meddled.get(&app.id).copied();
-        // What somebody else did to it since the last look before its last verdict stays.
-        if meddled.is_some_and(|at| at + TimeDelta::seconds(10) > last.1) {
+        let (meddled, judged_by) = {
+            let notes = self.notes();
+            (notes.meddled.get(&app.id).copied(), notes.judged_by.get(&app.id).copied())
+        };
+        // What somebody else did to it since the look that its last verdict went by stays.
+        if meddled.is_some_and(|at| judged_by.is_none_or(|look| at >= look)) {
             return Ok(());
         }
         let found = self.swarm.snapshot(&app.service_name);

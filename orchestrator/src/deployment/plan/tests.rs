@@ -297,19 +297,27 @@ fn going_back_is_tried_once_by_us_and_then_needs_an_operator() {
 
 #[test]
 fn the_way_back_has_the_deadline_of_where_it_goes_and_swarms_own_minute() {
-    let since = |seconds, order| {
-        let mut back = Case::new(Status::RollingBack).restored(Some(UpdateState::Updating));
+    let restored = || Case::new(Status::RollingBack).restored(Some(UpdateState::Updating));
+    let overdue = |mut back: Case, seconds, order| {
         back.work.deployment.progressed_at = Some(back.now - TimeDelta::seconds(seconds));
         let live = back.work.live.as_mut().unwrap();
         live.spec.0.deadlines.progress_seconds = 100;
         live.spec.0.update_policy.order = order;
         matches!(back.step(), Step::GiveUp(_))
     };
-    assert!(!since(99, UpdateOrder::StartFirst));
-    assert!(since(101, UpdateOrder::StartFirst));
+    assert!(!overdue(restored(), 99, UpdateOrder::StartFirst));
+    assert!(overdue(restored(), 101, UpdateOrder::StartFirst));
     // Swarm may wait for a task that never got a node, before it starts the next one.
-    assert!(!since(159, UpdateOrder::StopFirst));
-    assert!(since(161, UpdateOrder::StopFirst));
+    assert!(!overdue(restored(), 159, UpdateOrder::StopFirst));
+    assert!(overdue(restored(), 161, UpdateOrder::StopFirst));
+    // Whatever the order, where a task was given up on its way: it stays NEW for ever.
+    let given_up = || {
+        let mut back = restored().task(1, "v2", TaskState::New);
+        back.tasks.iter_mut().for_each(|task| task.desired = TaskState::Shutdown);
+        back
+    };
+    assert!(!overdue(given_up(), 159, UpdateOrder::StartFirst));
+    assert!(overdue(given_up(), 161, UpdateOrder::StartFirst));
 }
 
 #[test]
