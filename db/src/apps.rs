@@ -1,9 +1,10 @@
 //! Apps. Creating or patching one changes Postgres only; what runs changes by deployments.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::app::App;
-use model::app_status::AppStatus;
+use model::app_status::{AppStatus, Health};
 use model::environment::Environment;
 use model::error::ErrorCode;
 use model::id::{AppId, EnvironmentId, OrganizationId};
@@ -39,6 +40,54 @@ pub struct AppRow {
     pub status_release: Option<i32>,
 }
 
+/// An app as a list shows it: what tells apps apart, and how they do. Neither the whole spec nor the tasks:
+/// fifty of them are most of what a page would cost to read and to write.
+#[derive(Debug, Clone, Queryable)]
+pub struct AppSummary {
+    /// Its id.
+    pub id: AppId,
+    /// Its DNS name inside the environment's network.
+    pub slug: String,
+    /// Image of its next release.
+    pub image: String,
+    /// Replicas that should run.
+    pub replicas: i32,
+    /// Replicas that the last verdict was said of.
+    pub live_replicas: Option<i32>,
+    /// Since when it is stopped.
+    pub stopped_at: Option<DateTime<Utc>>,
+    /// When its removal was accepted.
+    pub removal_requested_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed last.
+    pub updated_at: DateTime<Utc>,
+    /// Number of the release that the last verdict left live.
+    pub live_release: Option<i32>,
+    /// What a worker saw last.
+    pub status: Option<StatusSummary>,
+    /// Number of the release that it saw.
+    pub status_release: Option<i32>,
+}
+
+/// How an app did when it was seen last.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = app_status)]
+pub struct StatusSummary {
+    /// How it does.
+    pub health: Health,
+    /// Why it does not do better.
+    pub cause: Option<String>,
+    /// Replicas that should run.
+    pub desired: i32,
+    /// Replicas that run, healthy where they have a health check.
+    pub running: i32,
+    /// Since when it does so.
+    pub since: DateTime<Utc>,
+    /// When a worker looked last.
+    pub observed_at: DateTime<Utc>,
+}
+
 /// What an app is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppDraft {
@@ -51,22 +100,14 @@ pub struct AppDraft {
 // The release that a worker saw, beside the one that the last verdict left live.
 diesel::alias!(const SEEN: Alias<Seen> = releases as seen);
 
-/// Apps that are not removed, with their environment, live release and status.
+/// Apps that are not removed, with their live release and status.
 macro_rules! app_rows {
-    () => {
-        apps::table
-            .inner_join(environments::table)
+    ($apps:expr) => {
+        $apps
             .left_join(app_status::table)
             .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
             .left_join(SEEN.on(app_status::release_id.eq(SEEN.field(releases::id).nullable())))
             .filter(apps::removed_at.is_null())
-            .select((
-                App::as_select(),
-                environments::slug,
-                releases::number.nullable(),
-                Option::<AppStatus>::as_select(),
-                SEEN.field(releases::number).nullable(),
-            ))
     };
 }
 
@@ -144,7 +185,14 @@ pub async fn app_create(
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let organization = scope.organization.allowing(Action::AppRead)?;
     let mut connection = database.tenant(organization).await?;
-    let query = app_rows!()
+    let query = app_rows!(apps::table.inner_join(environments::table))
+        .select((
+            App::as_select(),
+            environments::slug,
+            releases::number.nullable(),
+            Option::<AppStatus>::as_select(),
+            SEEN.field(releases::number).nullable(),
+        ))
         .filter(apps::organization_id.eq(organization))
         // By itself it would be looked for by its slug alone, among the environments of everybody.
         .filter(environments::organization_id.eq(organization))
@@ -163,7 +211,7 @@ pub async fn app_list(
     database: &Database,
     scope: &EnvironmentScope,
     page: PageRequest,
-) -> Result<Page<AppRow>> {
+) -> Result<Page<AppSummary>> {
     let organization = scope.organization.allowing(Action::AppRead)?;
     let mut connection = database.tenant(organization).await?;
     let environment = environment_of(&mut connection, organization, &scope.environment).await?;
@@ -180,12 +228,26 @@ pub async fn app_list(
     }
     // The page first, then what belongs to it: behind row security Postgres believes that hardly an app is
     // left, and would find the status and the releases of a whole environment before it cuts a page off.
-    let query = app_rows!()
+    let query = app_rows!(apps::table)
+        .select((
+            apps::id,
+            apps::slug,
+            apps::spec.retrieve_as_text("image"),
+            apps::replicas,
+            apps::live_replicas,
+            apps::stopped_at,
+            apps::removal_requested_at,
+            apps::created_at,
+            apps::updated_at,
+            releases::number.nullable(),
+            Option::<StatusSummary>::as_select(),
+            SEEN.field(releases::number).nullable(),
+        ))
         .filter(apps::organization_id.eq(organization))
         .filter(apps::id.eq_any(ids))
         .order(apps::id);
     let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
-    Ok(Page::new(rows, page, |row: &AppRow| row.app.id.as_uuid()))
+    Ok(Page::new(rows, page, |row: &AppSummary| row.id.as_uuid()))
 }
 
 /// Changes what the app's next release will be. `change` gets the draft as it is.

@@ -1,6 +1,11 @@
 //! Apps: made, read, patched, removed.
 
-use serde_json::json;
+use chrono::Utc;
+use db::app_status::app_status_write;
+use model::app_status::{AppStatus, Health};
+use model::id::HealthId;
+use model::stored::Stored;
+use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::{Outcome, pretend, run, sql};
 
@@ -36,8 +41,48 @@ fn has_the_defaults_of_the_product() -> Outcome {
         );
         assert_eq!(acme.app("web").await?, app);
         assert_eq!(acme.app(text(&app, "/id")?).await?, app, "by its id, too");
+        Ok(())
+    })
+}
+
+/// What a list shows of an app: all but its whole spec and its tasks.
+fn summary(app: &Value) -> Value {
+    let mut summary = app.clone();
+    summary["image"] = app["spec"]["image"].clone();
+    for (of, left_out) in [("", "spec"), ("", "environment"), ("/status", "tasks")] {
+        if let Some(Value::Object(fields)) = summary.pointer_mut(of) {
+            fields.remove(left_out);
+        }
+    }
+    summary
+}
+
+#[test]
+fn a_list_tells_apps_apart_and_how_they_do() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        acme.create_app("idle", web()).await?;
+        acme.deploy("web", json!({ "image": "skep-demo:v2" })).await?;
+        let live = pretend::succeed(skep.database.worker()).await?;
+        let seen = AppStatus {
+            app_id: live.app.id,
+            organization_id: live.app.organization_id,
+            health: Health::Degraded,
+            cause: Some("replica 2 is gone".into()),
+            release_id: live.release.map(|release| release.id),
+            desired: 2,
+            running: 1,
+            tasks: Stored(Vec::new()),
+            since: Utc::now(),
+            observed_at: Utc::now(),
+            health_id: HealthId::new(),
+        };
+        app_status_write(skep.database.worker(), vec![seen]).await?;
+        let (web, idle) = (acme.app("web").await?, acme.app("idle").await?);
+        assert_eq!((&web["status"]["release"], &web["live"]["release"]), (&json!(1), &json!(1)));
         let found = acme.client.get(&acme.path("apps")).await?.expect(200)?;
-        assert_eq!(list(&found, "/items")?, [app]);
+        assert_eq!(list(&found, "/items")?, [summary(&web), summary(&idle)]);
         Ok(())
     })
 }

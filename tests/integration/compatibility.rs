@@ -125,7 +125,7 @@ fn each_breach_is_found() {
         (schema("App/properties/slug/type"), |is| *is = "integer".into(), "is of another type"),
         (schema("App/properties/slug"), |slug| slug["nullable"] = true.into(), "may be null now"),
         (
-            schema("Page_App/properties/items/items"),
+            schema("Page_AppSummary/properties/items/items"),
             |items| *items = json!({ "type": "string" }),
             "another type",
         ),

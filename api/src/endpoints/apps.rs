@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::written::Written;
 
-pub(crate) use objects::{AppCreate, AppObject, AppUpdate, TaskObject};
+pub(crate) use objects::{AppCreate, AppObject, AppSummaryObject, AppUpdate, TaskObject};
 pub(crate) use patch::AppPatch;
 
 /// The endpoints of apps.
@@ -120,7 +120,8 @@ impl Apps {
 
     /// List the apps of an environment
     ///
-    /// Oldest first.
+    /// Oldest first. An item tells an app from others, and how it does; its spec and its tasks are in the
+    /// answer to a GET of the app.
     #[oai(
         path = "/v1/organizations/:organization/environments/:environment/apps",
         method = "get",
@@ -130,9 +131,9 @@ impl Apps {
         &self,
         access: Access<action::AppRead, EnvironmentScope>,
         PageQuery(page): PageQuery,
-    ) -> Result<Written<PageObject<AppObject>>, Problem> {
+    ) -> Result<Written<PageObject<AppSummaryObject>>, Problem> {
         let page = app_list(&access.state.database, &access.scope, page).await?;
-        Ok(Written::of(&PageObject::of(page, AppObject::from))?)
+        Ok(Written::of(&PageObject::of(page, AppSummaryObject::from))?)
     }
 
     /// Get an app with its live status

@@ -1,7 +1,7 @@
 //! Apps as requests and answers have them.
 
 use chrono::{DateTime, Utc};
-use db::apps::AppRow;
+use db::apps::{AppRow, AppSummary};
 use model::app_status::{AppStatus, Health};
 use model::evidence::TaskRecord;
 use poem_openapi::Object;
@@ -91,6 +91,60 @@ pub(crate) struct AppObject {
     updated_at: DateTime<Utc>,
 }
 
+/// An app as the list of its environment shows it: without its whole spec and its tasks, which a GET of the app has.
+#[serde_as]
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "AppSummary")]
+pub(crate) struct AppSummaryObject {
+    /// Its id (`app_…`).
+    id: String,
+    /// Its DNS name inside the environment's network.
+    slug: String,
+    /// Image of its next release.
+    image: String,
+    /// Replicas that should run.
+    replicas: i32,
+    /// What the last verdict left running; `null`: nothing yet.
+    live: Option<Live>,
+    /// What was seen running last; `null`: nothing was, yet.
+    status: Option<AppStatusSummaryObject>,
+    /// Since when it is stopped: kept at no replicas until it is started again.
+    #[serde_as(as = "Option<Rfc3339>")]
+    stopped_at: Option<DateTime<Utc>>,
+    /// When its removal was accepted.
+    #[serde_as(as = "Option<Rfc3339>")]
+    removal_requested_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    #[serde_as(as = "Rfc3339")]
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    #[serde_as(as = "Rfc3339")]
+    updated_at: DateTime<Utc>,
+}
+
+/// How an app did when it was seen last.
+#[serde_as]
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "AppStatusSummary")]
+pub(crate) struct AppStatusSummaryObject {
+    /// How it does.
+    health: Word<Health>,
+    /// Why it does not do better.
+    cause: Option<String>,
+    /// Replicas that should run.
+    desired: i32,
+    /// Replicas that run, healthy where they have a health check.
+    running: i32,
+    /// Number of the release that the service carries.
+    release: Option<i32>,
+    /// Since when it does so.
+    #[serde_as(as = "Rfc3339")]
+    since: DateTime<Utc>,
+    /// When it was looked at last.
+    #[serde_as(as = "Rfc3339")]
+    observed_at: DateTime<Utc>,
+}
+
 /// What the last verdict left running.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Live {
@@ -171,6 +225,12 @@ impl From<TaskRecord> for TaskObject {
     }
 }
 
+impl Live {
+    fn of(release: Option<i32>, replicas: Option<i32>) -> Option<Self> {
+        release.map(|release| Self { release, replicas: replicas.unwrap_or_default() })
+    }
+}
+
 impl AppStatusObject {
     fn of(status: AppStatus, release: Option<i32>) -> Self {
         Self {
@@ -189,8 +249,7 @@ impl AppStatusObject {
 impl From<AppRow> for AppObject {
     fn from(row: AppRow) -> Self {
         let AppRow { app, environment, live_release, status, status_release } = row;
-        let live = live_release
-            .map(|release| Live { release, replicas: app.live_replicas.unwrap_or_default() });
+        let live = Live::of(live_release, app.live_replicas);
         Self {
             id: app.id.to_string(),
             slug: app.slug,
@@ -203,6 +262,32 @@ impl From<AppRow> for AppObject {
             removal_requested_at: app.removal_requested_at,
             created_at: app.created_at,
             updated_at: app.updated_at,
+        }
+    }
+}
+
+impl From<AppSummary> for AppSummaryObject {
+    fn from(row: AppSummary) -> Self {
+        let release = row.status_release;
+        Self {
+            id: row.id.to_string(),
+            slug: row.slug,
+            image: row.image,
+            replicas: row.replicas,
+            live: Live::of(row.live_release, row.live_replicas),
+            status: row.status.map(|status| AppStatusSummaryObject {
+                health: Word(status.health),
+                cause: status.cause,
+                desired: status.desired,
+                running: status.running,
+                release,
+                since: status.since,
+                observed_at: status.observed_at,
+            }),
+            stopped_at: row.stopped_at,
+            removal_requested_at: row.removal_requested_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
         }
     }
 }
@@ -261,6 +346,34 @@ mod tests {
         };
         for app in [app(None), app(Some(status(false))), app(Some(status(true)))] {
             assert_eq!(serde_json::to_value(&app).unwrap(), app.to_json().unwrap());
+        }
+    }
+
+    #[test]
+    fn so_is_a_summary() {
+        let at = time("2026-11-22T01:02:03.000456Z");
+        let summary = |is_full: bool| AppSummaryObject {
+            id: "app_1".into(),
+            slug: "web".into(),
+            image: "web:v1".into(),
+            replicas: 2,
+            live: is_full.then_some(Live { release: 3, replicas: 2 }),
+            status: is_full.then(|| AppStatusSummaryObject {
+                health: Word(Health::Degraded),
+                cause: Some("why".into()),
+                desired: 2,
+                running: 1,
+                release: None,
+                since: at,
+                observed_at: at,
+            }),
+            stopped_at: is_full.then_some(at),
+            removal_requested_at: is_full.then_some(at),
+            created_at: at,
+            updated_at: at,
+        };
+        for summary in [summary(false), summary(true)] {
+            assert_eq!(serde_json::to_value(&summary).unwrap(), summary.to_json().unwrap());
         }
     }
 }
