@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::credentials::{Holder, credential_find, credential_used};
+use db::credentials::{Holder, credential_find};
 use db::{Database, Segment};
 use model::error::{ErrorCode, chain};
 use model::id::OrganizationId;
@@ -16,6 +16,7 @@ use model::{Error, Result};
 use moka::future::Cache;
 
 use crate::measures;
+use crate::uses::Uses;
 
 /// How long an answer is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -29,15 +30,16 @@ type Question = ([u8; 32], Option<Segment<OrganizationId>>);
 #[derive(Clone)]
 pub(crate) struct Authentication {
     database: Database,
+    uses: Uses,
     /// `None`: nobody holds it.
     answers: Cache<Question, Option<Arc<Holder>>>,
 }
 
 impl Authentication {
-    /// Looks tokens up in this database.
-    pub(crate) fn new(database: Database) -> Self {
+    /// Looks tokens up in this database, and tells of those that are used.
+    pub(crate) fn new(database: Database, uses: Uses) -> Self {
         let answers = Cache::builder().max_capacity(KEPT).time_to_live(BELIEVED).build();
-        Self { database, answers }
+        Self { database, uses, answers }
     }
 
     /// The holder of this token; an error with code `unauthenticated` where there is none.
@@ -79,13 +81,7 @@ impl Authentication {
         if let Some(holder) = &found
             && holder.is_used_lately != Some(true)
         {
-            // A stamp for people: the request does not wait for it, and may be let through without.
-            let (database, id) = (self.database.clone(), holder.token);
-            tokio::spawn(async move {
-                if let Err(error) = credential_used(&database, id).await {
-                    tracing::warn!(token = %id, error = %error.chain(), "its use was not stamped");
-                }
-            });
+            self.uses.tell(holder.token);
         }
         Ok(found.map(Arc::new))
     }
@@ -112,6 +108,7 @@ fn again(error: Arc<Error>) -> Error {
 #[cfg(test)]
 mod tests {
     use model::token::{SECRET_BYTES, secret_text};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -119,7 +116,9 @@ mod tests {
     async fn what_is_no_token_is_refused_without_a_look_up() {
         // Nothing listens there: a look-up would end as `unavailable`.
         let url = "postgres://nobody@127.0.0.1:1/none";
-        let authentication = Authentication::new(Database::new(url.into(), 1).unwrap());
+        let database = Database::new(url.into(), 1).unwrap();
+        let uses = Uses::start(database.clone(), CancellationToken::new());
+        let authentication = Authentication::new(database, uses);
         let good = secret_text("org", &[7; SECRET_BYTES]);
         for bad in ["", "skep_", "skep_zz", &"a".repeat(69), &good.replacen('7', "8", 1)] {
             let error = authentication.holder(bad, None).await.unwrap_err();

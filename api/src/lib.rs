@@ -32,6 +32,7 @@ mod settings;
 mod spec;
 mod state;
 mod tls;
+mod uses;
 mod word;
 mod written;
 
@@ -58,6 +59,7 @@ use hashing::Hashing;
 use middleware::{Bounds, Cors};
 use server::Server;
 use state::State;
+use uses::Uses;
 
 /// The OpenAPI document as JSON, indented: what `/openapi.json` answers, and what the repository
 /// keeps a copy of.
@@ -65,8 +67,8 @@ pub fn openapi_document() -> String {
     document::document().text().to_owned()
 }
 
-/// Serves until `shutdown`, then finishes the requests in progress (within 30 seconds). Fails at
-/// once where a setting names what is not there, and where the database is not, was never set up, or has
+/// Serves until `shutdown`, then finishes the requests in progress (within 30 seconds) and sends what they left to be
+/// sent (within 5 more). Fails at once where a setting names what is not there, and where the database is not, was never set up, or has
 /// an older schema than this build.
 pub async fn serve(
     settings: Settings,
@@ -93,7 +95,8 @@ pub async fn serve(
     }
     // The relay and the listener end after the requests that they serve.
     let background = CancellationToken::new();
-    let authentication = Authentication::new(database.clone());
+    let uses = Uses::start(database.clone(), background.clone());
+    let authentication = Authentication::new(database.clone(), uses);
     let state = State {
         platform,
         database_health: DatabaseHealth::default(),

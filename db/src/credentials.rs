@@ -104,13 +104,10 @@ pub async fn credential_find(
     Prepared(query).get_result(&mut connection).await.optional().map_err(failure::postgres)
 }
 
-/// Stamps a token's last use, at most once a minute.
-pub async fn credential_used(database: &Database, token: TokenId) -> Result<()> {
+/// Stamps the last use of tokens, each at most once a minute.
+pub async fn credentials_used(database: &Database, tokens: &[TokenId]) -> Result<()> {
     let mut connection = database.connection().await?;
-    diesel::sql_query("SELECT token_used($1)")
-        .bind::<Uuid, _>(token)
-        .execute(&mut connection)
-        .await
-        .map_err(failure::postgres)?;
+    let query = diesel::sql_query("SELECT tokens_used($1)").bind::<Array<Uuid>, _>(tokens);
+    Prepared(query).execute(&mut connection).await.map_err(failure::postgres)?;
     Ok(())
 }

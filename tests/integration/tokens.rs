@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use db::Database;
+use db::credentials::credentials_used;
+use model::id::TokenId;
 use model::member::Role;
 use model::token::{TokenKind, TokenScope};
 use reqwest::Method;
@@ -10,6 +13,7 @@ use tests::answer::text;
 use tests::client::Ask;
 use tests::holders::{Holder, holder};
 use tests::{Client, Outcome, Tenant, run, sql, wait_until};
+use uuid::Uuid;
 
 use crate::web;
 
@@ -30,6 +34,34 @@ fn without_a_valid_token_nothing_is_answered() -> Outcome {
         let headers = &[("Authorization", basic.as_str())];
         let answer = anonymous.ask(Method::GET, &acme.home(), Ask { headers, body: None }).await?;
         answer.problem(401, "unauthenticated")?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_last_use_is_stamped_at_most_once_a_minute() -> Outcome {
+    run(async |skep| {
+        let owner = skep.database.owner();
+        let of = async |slug: &str| {
+            let query = format!(
+                "SELECT t.id, t.last_used_at FROM tokens t JOIN organizations o ON o.id = t.organization_id
+                 WHERE o.slug = '{slug}'"
+            );
+            sql::row(owner, &query).await
+        };
+        let (acme, _) = (skep.tenant("acme").await?, skep.tenant("globex").await?);
+        acme.client.get(&acme.home()).await?.expect(200)?;
+        wait_until("the stamp", Duration::from_secs(5), async || {
+            Ok(!of("acme").await?["last_used_at"].is_null())
+        })
+        .await?;
+        let before = of("acme").await?;
+        let id = |row: &Value| anyhow::Ok(TokenId::from(text(row, "/id")?.parse::<Uuid>()?));
+        let ids = [id(&before)?, id(&of("globex").await?)?];
+        let api = Database::new(skep.database.api_url()?.into(), 1)?;
+        credentials_used(&api, &ids).await?;
+        assert_eq!(of("acme").await?, before, "within the minute");
+        assert!(!of("globex").await?["last_used_at"].is_null(), "told of beside another one");
         Ok(())
     })
 }

@@ -1,0 +1,1 @@
+DROP FUNCTION tokens_used(uuid[]);
