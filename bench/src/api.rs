@@ -107,7 +107,8 @@ async fn measure(large: &Installation, small: &Installation, settings: &Api) -> 
     let size = Size { organizations: settings.organizations };
     let all = size.organizations();
     let time = Duration::from_secs(settings.seconds.into());
-    let turns = Turns { rounds: settings.rounds, warm_up: WARM_UP / 2, time: time / 2 };
+    // Many short ones: what the machine does meanwhile changes within seconds.
+    let turns = Turns { rounds: settings.rounds, warm_up: WARM_UP / 4, time: time / 4 };
     let mut served = Served::start(large, size).await?;
     sleep(SETTLE).await;
     let idle = served.process.resident()?;
@@ -156,9 +157,10 @@ async fn measure(large: &Installation, small: &Installation, settings: &Api) -> 
     let script = Script::of(&heard.accept, size)?;
     let pgbench = settings.pgbench.as_deref().filter(|program| program.exists());
     let step = Step::begin("turns", "accepts and pgbench");
+    // Each of them takes as long as many of the others.
+    let rounds = settings.rounds.div_ceil(4);
     let beside =
-        accepts::measure(installation, &administrator, size, &script, pgbench, settings.rounds)
-            .await?;
+        accepts::measure(installation, &administrator, size, &script, pgbench, rounds).await?;
     step.done("accepts and pgbench, in turns");
     Ok(Report {
         machine,

@@ -66,8 +66,8 @@ pub(crate) struct Api {
     /// Seconds of each measurement
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub(crate) seconds: u32,
-    /// Rounds of what is compared in turns; medians are printed
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Rounds of what is compared in turns, accepts and pgbench a fourth of them; medians are printed
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
     /// The program pgbench; without it accepts are compared with nothing
     #[arg(long, env = "SKEP_PGBENCH")]

@@ -1,8 +1,13 @@
 //! Organizations: born with an environment and a network of their own.
 
+use db::deletions::endings_due;
+use model::reason::ReasonCode;
+use model::status::Status;
 use serde_json::json;
 use tests::answer::text;
-use tests::{Outcome, run, sql};
+use tests::{Outcome, pretend, run, sql};
+
+use crate::web;
 
 #[test]
 fn is_born_with_production_and_a_network_row_of_its_own() -> Outcome {
@@ -88,6 +93,36 @@ fn one_that_was_asked_for_before_it_was_made_is_there_at_once() -> Outcome {
         let body = json!({ "slug": "acme" });
         skep.operator.post("/v1/organizations", &body).await?.expect(201)?;
         skep.operator.get("/v1/organizations/acme").await?.expect(200)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_end_asks_for_a_stuck_removal_again_a_minute_later() -> Outcome {
+    run(async |skep| {
+        let (owner, worker) = (skep.database.owner(), skep.database.worker());
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", web()).await?;
+        acme.deploy("web", json!({})).await?;
+        pretend::succeed(worker).await?;
+        let path = format!("{}/deletion", acme.home());
+        skep.operator.post(&path, &json!({ "grace_hours": 0 })).await?.expect(202)?;
+        let asked_for = async || {
+            let due = endings_due(worker, 10).await?;
+            anyhow::Ok(due.iter().map(|ending| ending.apps.len()).sum::<usize>())
+        };
+        assert_eq!(asked_for().await?, 1, "nobody removes it yet");
+        skep.operator.delete(&acme.path("apps/web")).await?.expect(202)?;
+        assert_eq!(asked_for().await?, 0, "it is being removed");
+        let claim = pretend::claim(worker).await?;
+        let stuck = pretend::transition(Status::Stuck, Some(ReasonCode::ProgressDeadline));
+        pretend::go(worker, claim, Status::Provisioning, stuck).await?;
+        assert_eq!(asked_for().await?, 0, "it has just failed");
+        let before = "UPDATE deployments SET finished_at = now() - interval '61 seconds'
+            WHERE kind = 'remove'";
+        sql::scripts(owner, &[&format!("ALTER TABLE deployments DISABLE TRIGGER USER; {before}")])
+            .await?;
+        assert_eq!(asked_for().await?, 1, "a minute later");
         Ok(())
     })
 }

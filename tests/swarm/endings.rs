@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use model::id::OrganizationId;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::docker::Engine;
-use tests::{Outcome, Skep, run, sql, wait_until};
+use tests::{Outcome, Skep, Tenant, run, sql, wait_until};
 
 use crate::specs::web;
 
@@ -15,7 +16,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// Rows of an organization in every table that holds some, but for the log and what it refers to.
 async fn rows_of(skep: &Skep, organization: &Value) -> Result<i64> {
     let id = text(organization, "/id")?;
-    let uuid = format!("'{}'", id.parse::<model::id::OrganizationId>()?.as_uuid());
+    let uuid = format!("'{}'", id.parse::<OrganizationId>()?.as_uuid());
     let tables = "SELECT table_name AS name FROM information_schema.columns
         WHERE table_schema = 'public' AND column_name = 'organization_id'
           AND table_name NOT IN ('audit_log', 'audit_chain', 'tokens')";
@@ -74,6 +75,39 @@ fn one_that_ends_leaves_its_log_and_nothing_else() -> Outcome {
         let again = skep.tenant("acme").await?;
         again.create_app("web", web("v2")).await?;
         again.deploy_live("web", json!({})).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_network_that_only_has_its_name_stays() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let engine = Engine::connect()?;
+        let (acme, globex) = (skep.tenant("acme").await?, skep.tenant("globex").await?);
+        globex.create_app("web", web("v1")).await?;
+        globex.deploy_live("web", json!({})).await?;
+        globex.remove("web").await?;
+        let owner = skep.database.owner();
+        let of = async |tenant: &Tenant| {
+            let id = text(&tenant.organization, "/id")?.parse::<OrganizationId>()?.as_uuid();
+            let named = format!("SELECT id, name FROM networks WHERE organization_id = '{id}'");
+            sql::row(owner, &named).await
+        };
+        let (own, foreign) = (of(&acme).await?, of(&globex).await?);
+        let name = text(&foreign, "/name")?;
+        for (row, name) in [(&foreign, "another"), (&own, name)] {
+            let named =
+                format!("UPDATE networks SET name = '{name}' WHERE id = '{}'", text(row, "/id")?);
+            assert_eq!(sql::execute(owner, &named).await?, 1);
+        }
+        let path = format!("{}/deletion", acme.home());
+        skep.operator.post(&path, &json!({ "grace_hours": 0 })).await?.expect(202)?;
+        wait_until("the organization to be gone", SOON, async || {
+            Ok(skep.operator.get(&acme.home()).await?.status == 404)
+        })
+        .await?;
+        anyhow::ensure!(engine.find(&format!("/networks/{name}")).await?.is_some(), "globex's");
         Ok(())
     })
 }
