@@ -67,9 +67,9 @@ pub fn openapi_document() -> String {
     document::document().text().to_owned()
 }
 
-/// Serves until `shutdown`, then finishes the requests in progress (within 30 seconds) and sends what they left to be
-/// sent (within 5 more). Fails at once where a setting names what is not there, and where the database is not, was never set up, or has
-/// an older schema than this build.
+/// Serves until `shutdown`, then finishes the requests in progress (within 30 seconds) and sends what they
+/// left to be sent (within 5 more). Fails at once where a setting names what is not there, and where the
+/// database is not, was never set up, or has an older schema than this build.
 pub async fn serve(
     settings: Settings,
     listener: TcpListener,

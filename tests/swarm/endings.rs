@@ -87,7 +87,9 @@ fn a_network_that_only_has_its_name_stays() -> Outcome {
         let (acme, globex) = (skep.tenant("acme").await?, skep.tenant("globex").await?);
         globex.create_app("web", web("v1")).await?;
         globex.deploy_live("web", json!({})).await?;
-        globex.remove("web").await?;
+        // A network that a task is on would stay for that.
+        let removal = globex.remove("web").await?;
+        globex.wait_for(&removal, "succeeded", "removed").await?;
         let owner = skep.database.owner();
         let of = async |tenant: &Tenant| {
             let id = text(&tenant.organization, "/id")?.parse::<OrganizationId>()?.as_uuid();

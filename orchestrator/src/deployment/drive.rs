@@ -326,10 +326,6 @@ impl<S: Swarm, L: Ledger> Drive<S, L> {
         from: Status,
         mut transition: Transition,
     ) -> Result<Progress, Error> {
-        // This worker may have stood still since it looked: nothing is judged by what was seen a lease ago.
-        if !self.lease.left().allows_a_call() {
-            return self.without_lease().await;
-        }
         if transition.evidence.is_none() {
             transition.evidence = self.memory.evidence_of_end(transition.to);
         }
