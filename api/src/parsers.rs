@@ -1,6 +1,7 @@
 //! Property tests of what reads input from outside in this crate: nothing makes it panic, and what it writes of what it
 //! read, it reads again as the same. docs/api.md lists them all.
 
+use model::email::Email;
 use poem::http::{HeaderMap, HeaderValue, header};
 use poem::{Request, RequestBody};
 use poem_openapi::types::{ParseFromJSON as _, ToJSON as _};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::document::document;
 use crate::endpoints::apps::{AppCreate, AppPatch};
 use crate::endpoints::deployments::DeploymentCreate;
+use crate::endpoints::users::UserCreate;
 use crate::entity_tag::{IfMatch, IfNoneMatch};
 use crate::idempotency::Key;
 use crate::spec::AppSpec;
@@ -128,6 +130,14 @@ proptest! {
         let fits = body::check::<DeploymentCreate>(&json!({ "image": image })).is_ok();
         let reads = model::image::ImageReference::parse(&image).is_some();
         prop_assert_eq!(fits, reads, "{}", image);
+    }
+
+    #[test]
+    fn the_schema_and_the_model_take_the_same_emails(
+        email in prop_oneof!["[ -~]{0,12}@[ -~]{0,20}", "[A-Za-z0-9.!'-]{1,9}@[a-zA-Z0-9.-]{0,12}(\\.[a-z-]{61,65})?"]
+    ) {
+        let fits = body::check::<UserCreate>(&json!({ "email": email, "name": "Ada" })).is_ok();
+        prop_assert_eq!(fits, email.parse::<Email>().is_ok(), "{}", email);
     }
 
     #[test]

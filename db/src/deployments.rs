@@ -2,6 +2,7 @@
 
 mod accept;
 mod cancel;
+mod insert;
 mod repair;
 
 use chrono::{DateTime, Utc};

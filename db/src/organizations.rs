@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::email::Email;
 use model::environment::PRODUCTION;
-use model::error::{ErrorCode, Violation};
+use model::error::ErrorCode;
 use model::id::{OrganizationId, UserId};
 use model::member::Role;
 use model::organization::Organization;
@@ -91,8 +91,11 @@ async fn owner_of(connection: &mut AsyncPgConnection, email: &Email) -> Result<U
         .first(connection)
         .await
         .optional()?;
-    let rule = "the email address of a person who exists; invite the owner otherwise";
-    Ok(found.ok_or_else(|| Error::invalid(vec![Violation::new("owner", rule)]))?)
+    let nobody = || {
+        let message = format!("nobody has the email address {email}; leave owner out and invite them");
+        Error::new(ErrorCode::NotFound, message)
+    };
+    Ok(found.ok_or_else(nobody)?)
 }
 
 /// The organization of a scope.

@@ -4,6 +4,9 @@
 //! Key, answer and audit row are committed with the change itself, so that a crash leaves all of
 //! them or none. An [`Answered`] can be had from here only: a change that returns one has been
 //! through `begin` and `finish` of its [`Request`].
+//!
+//! Kept answers are out of the API's reach but for two functions of Postgres (migration `kept_answers`): one gives the
+//! answer to this credential, route and key, one keeps it, for 24 hours.
 
 use std::collections::BTreeMap;
 
@@ -141,10 +144,11 @@ struct Kept {
     body: Option<String>,
 }
 
+/// Whether the answer is kept now.
 #[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    kept: i64,
+struct Keeping {
+    #[diesel(sql_type = Bool)]
+    is_kept: bool,
 }
 
 impl Request {
@@ -219,9 +223,7 @@ impl Request {
     ) -> Result<Kept, Failure> {
         let query = format!(
             "SELECT {alone} AS alone, kept.request_hash, kept.status, kept.headers, kept.body
-             FROM (VALUES (true)) AS one LEFT JOIN idempotency_keys AS kept
-               ON kept.token_id = $1 AND kept.route = $2 AND kept.key = $3
-              AND kept.created_at > now() - {KEPT_FOR}"
+             FROM (VALUES (true)) AS one LEFT JOIN kept_answer($1, $2, $3) AS kept ON true"
         );
         let query = diesel::sql_query(query)
             .bind::<Uuid, _>(self.actor.credential.id())
@@ -242,25 +244,14 @@ impl Request {
         let headers = serde_json::to_value(&answer.headers).map_err(Error::internal)?;
         let deployment = mutation.deployment;
         let entry = mutation.entry(&self.actor);
-        let query = format!(
+        let query = diesel::sql_query(
             "WITH audited AS (
                  INSERT INTO audit_log (id, organization_id, token_id, action, object, before, after,
                      request_id, address, user_id, result)
                  VALUES ($9, $10, $17, $11, $12, $13, $14, $15, $16, $18, $19)
-             ), kept AS (
-                 INSERT INTO idempotency_keys
-                     (token_id, route, key, request_hash, deployment_id, status, headers, body)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                 ON CONFLICT (token_id, route, key) DO UPDATE SET
-                     request_hash = EXCLUDED.request_hash, deployment_id = EXCLUDED.deployment_id,
-                     status = EXCLUDED.status, headers = EXCLUDED.headers, body = EXCLUDED.body,
-                     created_at = EXCLUDED.created_at
-                 WHERE idempotency_keys.created_at <= now() - {KEPT_FOR}
-                 RETURNING 1
              )
-             SELECT count(*) AS kept FROM kept"
-        );
-        let query = diesel::sql_query(query)
+             SELECT keep_answer($1, $2, $3, $4, $5, $6, $7, $8) AS is_kept",
+        )
             .bind::<Uuid, _>(self.actor.credential.id())
             .bind::<Text, _>(&key.route)
             .bind::<Text, _>(&key.key)
@@ -280,9 +271,9 @@ impl Request {
             .bind::<Nullable<Uuid>, _>(entry.token_id)
             .bind::<Nullable<Uuid>, _>(entry.user_id)
             .bind::<Text, _>(entry.result);
-        let Count { kept } = Prepared(query).get_result(connection).await?;
-        // None: a twin committed after `begin` had looked. All of this one is taken back.
-        if kept == 1 { Ok(()) } else { Err(in_flight().into()) }
+        let Keeping { is_kept } = Prepared(query).get_result(connection).await?;
+        // Not: a twin committed after `begin` had looked. All of this one is taken back.
+        if is_kept { Ok(()) } else { Err(in_flight().into()) }
     }
 
     /// The advisory lock that says that a request with this key is in flight.
@@ -299,9 +290,6 @@ impl Request {
         i64::from_be_bytes(first)
     }
 }
-
-/// How long an answer is kept, as Postgres writes it.
-const KEPT_FOR: &str = "interval '24 hours'";
 
 impl Kept {
     /// The answer that is kept; refused where it is another request's.
@@ -342,11 +330,9 @@ fn in_flight() -> Error {
 /// Deletes at most `limit` keys whose time is over; returns how many there were. They have no effect
 /// any more: only their rows take up space.
 pub async fn keys_purge(database: &Database, limit: usize) -> Result<usize> {
-    let query = format!(
-        "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM idempotency_keys WHERE created_at <= now() - {KEPT_FOR}
-             ORDER BY created_at LIMIT $1))"
-    );
+    let query = "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM idempotency_keys WHERE created_at <= now() - interval '24 hours'
+             ORDER BY created_at LIMIT $1))";
     let mut connection = database.connection().await?;
     diesel::sql_query(query)
         .bind::<BigInt, _>(i64::try_from(limit).map_err(Error::internal)?)

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// A deployment's row.
-#[derive(Debug, Clone, Queryable, Selectable, Identifiable)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable, Identifiable)]
 #[diesel(table_name = deployments)]
 pub struct Deployment {
     /// Its id.

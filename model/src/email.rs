@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The form, that of HTML's email fields: ASCII, so that two spellings differ in case only.
 pub const EMAIL_PATTERN: &str =
-    "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63})*$";
+    "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
 /// The same in words.
 pub const EMAIL_RULE: &str = "an email address of at most 254 characters";
 /// Most characters.
@@ -42,6 +42,8 @@ impl FromStr for Email {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         let local = |local: &str| {
             let allowed =
@@ -72,6 +74,8 @@ mod tests {
         let long = format!("{}@example.org", "a".repeat(65));
         let domain = format!("a@{}", vec!["b".repeat(63); 4].join("."));
         for bad in ["", "@", "a@", "@b", "a b@c", "a@b..c", "ä@b", "a@b\0", "a@b@c", &long, &domain]
+            .into_iter()
+            .chain(["a@-b", "a@b-", "a@b.-c", "a@b-.c", "a@-"])
         {
             assert_eq!(bad.parse::<Email>(), Err(InvalidEmail), "{bad}");
         }

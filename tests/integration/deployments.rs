@@ -116,7 +116,7 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
         }
         client.delete_once(&acme.path("apps/web"), "remove").await?.expect(202)?;
         let is_accept =
-            |statement: &Statement| statement.text.contains(r#"INSERT INTO "deployments""#);
+            |statement: &Statement| statement.text.contains("INSERT INTO deployments (");
         let accepts: Vec<Transaction> = wire
             .transactions()
             .into_iter()
@@ -124,7 +124,7 @@ fn an_accept_takes_at_most_eight_statements() -> Outcome {
             .collect();
         assert_eq!(accepts.len(), 11);
         for statements in &accepts {
-            assert!(statements.len() >= 5, "is it heard at all? {statements:#?}");
+            assert!(statements.len() >= 4, "is it heard at all? {statements:#?}");
             assert!(statements.len() <= 8, "{} statements: {statements:#?}", statements.len());
         }
         api.stop().await
@@ -154,7 +154,7 @@ fn what_an_accept_sends_is_prepared_once() -> Outcome {
         for text in wire.prepared().into_iter().filter(|text| !text.starts_with("SET ")) {
             *prepared.entry(text).or_default() += 1;
         }
-        assert!(prepared.len() > 8, "is it heard at all? {prepared:#?}");
+        assert!(prepared.len() >= 7, "is it heard at all? {prepared:#?}");
         assert!(prepared.values().all(|times| *times <= 2), "once a connection: {prepared:#?}");
         pretend::succeed(skep.database.worker()).await?;
         api.stop().await

@@ -189,13 +189,13 @@ fn key_and_change_are_committed_together_or_not_at_all() -> Outcome {
         let path = acme.path("apps");
         let mut body = web();
         body["slug"] = "web".into();
-        for table in ["idempotency_keys", "audit_log"] {
+        for right in ["EXECUTE ON FUNCTION keep_answer", "INSERT ON audit_log"] {
             let before = written(skep).await?;
-            sql::execute(owner, &format!("REVOKE INSERT ON {table} FROM skep_api")).await?;
+            sql::execute(owner, &format!("REVOKE {right} FROM skep_api")).await?;
             let refused = acme.client.post_once(&path, &body, "key").await?;
             refused.problem(500, "internal")?;
-            assert_eq!(written(skep).await?, before, "{table}");
-            sql::execute(owner, &format!("GRANT INSERT ON {table} TO skep_api")).await?;
+            assert_eq!(written(skep).await?, before, "{right}");
+            sql::execute(owner, &format!("GRANT {right} TO skep_api")).await?;
         }
         let made = acme.client.post_once(&path, &body, "key").await?;
         assert_eq!(made.header("idempotency-replayed"), None);

@@ -8,6 +8,7 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use model::id::OrganizationId;
+use serde_json::json;
 use tests::answer::text;
 use tests::{Outcome, Skep, Tenant, run, sql};
 
@@ -112,6 +113,36 @@ fn without_a_filter_the_api_changes_one_organizations_rows() -> Outcome {
         );
         let refused = sql_query(planted).execute(&mut api).await;
         ensure!(format!("{refused:?}").contains("row-level security"), "{refused:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_was_answered_is_read_by_its_key_alone() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", crate::web()).await?;
+        let deployments = acme.path("apps/web/deployments");
+        acme.client.post_once(&deployments, &json!({}), "mine").await?.expect(202)?;
+        let mut api = AsyncPgConnection::establish(&skep.database.api_url()?).await?;
+        // Told that every organization's rows are asked for.
+        tell(&mut api, "00000000-0000-0000-0000-000000000000").await?;
+        for statement in [
+            "SELECT count(*) FROM idempotency_keys",
+            "SELECT key FROM idempotency_keys",
+            "UPDATE idempotency_keys SET body = ''",
+            "DELETE FROM idempotency_keys",
+            "INSERT INTO idempotency_keys (token_id, route, key, request_hash)
+             VALUES (gen_random_uuid(), '/', 'x', '')",
+        ] {
+            let refused = sql_query(statement).execute(&mut api).await;
+            ensure!(format!("{refused:?}").contains("permission denied"), "{statement}: {refused:?}");
+        }
+        let owner = skep.database.owner();
+        let found = "idempotency_keys AS k, kept_answer(k.token_id, k.route, k.key) AS a WHERE a.body = k.body";
+        assert_eq!(sql::count(owner, found).await?, sql::count(owner, "idempotency_keys").await?);
+        let missed = "idempotency_keys AS k, kept_answer(gen_random_uuid(), k.route, k.key)";
+        assert_eq!(sql::count(owner, missed).await?, 0);
         Ok(())
     })
 }

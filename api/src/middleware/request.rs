@@ -39,9 +39,12 @@ impl RequestId {
 
     fn chosen(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(&HEADER)?.to_str().ok()?;
-        let sane = (1..=MAX_LENGTH).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
-        sane.then(|| Self(text.into()))
+        Self::is_sane(text).then(|| Self(text.into()))
+    }
+
+    /// A text that a caller may choose as an id: visible ASCII, at most [`MAX_LENGTH`].
+    pub(crate) fn is_sane(text: &str) -> bool {
+        (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
     fn made() -> Self {

@@ -41,6 +41,7 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
     // Control characters would break logs, terminals and (NUL) Postgres.
     (r"^[^\x00-\x1f\x7f]*$", "a text of 1 to 200 characters without control characters"),
     ("^(live|draft|[1-9][0-9]{0,9})$", "live, draft, or the number of a release"),
+    ("^[!-~]{1,64}$", "1 to 64 visible ASCII characters"),
     ("^[!-~]*$", "1 to 255 visible ASCII characters"),
 ];
 

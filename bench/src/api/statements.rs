@@ -65,7 +65,7 @@ pub(crate) async fn listen(installation: &Installation, size: Size) -> Result<He
     let numbered = format!("UPDATE apps SET last_release = {} WHERE id = '{first}'", RELEASE - 1);
     sql::execute(&administrator, &numbered).await?;
     target.load(Operation::Accept, asked(REQUESTS)).await?;
-    let is_accept = |statement: &Statement| statement.text.contains(r#"INSERT INTO "deployments""#);
+    let is_accept = |statement: &Statement| statement.text.contains("INSERT INTO deployments (");
     let accepts: Vec<Transaction> = wire
         .transactions()
         .into_iter()

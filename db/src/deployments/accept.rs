@@ -1,4 +1,4 @@
-//! Accepting a deployment: one transaction of at most eight statements (BEGIN and COMMIT aside).
+//! Accepting a deployment: one transaction of six statements (BEGIN and COMMIT aside), eight at most.
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 
@@ -9,17 +9,17 @@ use diesel::sql_types;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
-use model::deployment::{Deployment, Kind};
+use model::deployment::Kind;
 use model::id::{DeploymentId, ReleaseId};
 use model::platform::Platform;
 use model::policy::access::Action;
 use model::reason::ReasonCode;
 use model::release::RollbackTarget;
-use model::schema::deployments;
 use model::status::Status;
 
 use self::target::target_of;
 use super::DeploymentRow;
+use super::insert::{Attempt, deployment_insert};
 use crate::apps::app_lock;
 use crate::audit::Mutation;
 use crate::pool::Database;
@@ -136,25 +136,17 @@ pub async fn deployment_accept(
                 .map(|older| older.restart_counter)
                 .fold(app.live_restart_counter, i64::max)
                 + i64::from(wanted.force());
-            let deployment = diesel::insert_into(deployments::table)
-                .values((
-                    deployments::id.eq(id),
-                    deployments::organization_id.eq(app.organization_id),
-                    deployments::app_id.eq(app.id),
-                    deployments::release_id.eq(target.release),
-                    deployments::kind.eq(wanted.kind()),
-                    deployments::status.eq(Status::Queued),
-                    deployments::replicas.eq(target.replicas),
-                    deployments::restart_counter.eq(restart_counter),
-                    deployments::force.eq(wanted.force()),
-                    deployments::spec_version
-                        .eq(target.spec_version.max(wanted.kind().work_version())),
-                    deployments::requested_by.eq(request.actor.credential.token()),
-                ))
-                .returning(Deployment::as_returning())
-                .get_result(connection)
-                .await?;
-            announce(connection, &deployment, "accepted").await?;
+            let attempt = Attempt {
+                id,
+                kind: wanted.kind(),
+                release: target.release,
+                replicas: target.replicas,
+                restart_counter,
+                force: wanted.force(),
+                spec_version: target.spec_version,
+                requested_by: request.actor.credential.token(),
+            };
+            let deployment = deployment_insert(connection, &app, attempt, "accepted").await?;
             let mutation = Mutation {
                 organization: Some(app.organization_id),
                 action: wanted.audit_action(),
@@ -217,24 +209,4 @@ async fn supersede(
     .bind::<sql_types::Text, _>(ReasonCode::NewerDeployment)
     .bind::<sql_types::Text, _>(format!("the newer deployment {by} takes over"));
     Prepared(query).load(connection).await
-}
-
-/// The deployment's first event, and the wake-up of a worker.
-pub(super) async fn announce(
-    connection: &mut AsyncPgConnection,
-    deployment: &Deployment,
-    message: &str,
-) -> diesel::QueryResult<()> {
-    let query = diesel::sql_query(
-        "WITH event AS (
-             INSERT INTO deployment_events (organization_id, deployment_id, status, message)
-             VALUES ($1, $2, 'queued', $3)
-         )
-         INSERT INTO outbox (deployment_id) VALUES ($2)",
-    )
-    .bind::<sql_types::Uuid, _>(deployment.organization_id)
-    .bind::<sql_types::Uuid, _>(deployment.id)
-    .bind::<sql_types::Text, _>(message);
-    Prepared(query).execute(connection).await?;
-    Ok(())
 }

@@ -7,12 +7,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
 use model::audit::{AuditEntry, AuditResult};
-use model::deployment::{Deployment, Kind};
+use model::deployment::Kind;
 use model::id::{AppId, AuditId, DeploymentId};
 use model::schema::{apps, audit_log, deployments, releases};
-use model::status::Status;
 
-use super::accept::announce;
+use super::insert::{Attempt, deployment_insert};
 use crate::failure::Failure;
 use crate::pool::Database;
 
@@ -51,22 +50,17 @@ pub async fn deployment_repair(
                 .select(releases::spec_version)
                 .first(connection)
                 .await?;
-            let deployment = diesel::insert_into(deployments::table)
-                .values((
-                    deployments::id.eq(DeploymentId::new()),
-                    deployments::organization_id.eq(app.organization_id),
-                    deployments::app_id.eq(app.id),
-                    deployments::release_id.eq(release),
-                    deployments::kind.eq(Kind::Repair),
-                    deployments::status.eq(Status::Queued),
-                    deployments::replicas.eq(app.live_replicas.unwrap_or(app.replicas)),
-                    deployments::restart_counter.eq(app.live_restart_counter),
-                    deployments::spec_version.eq(spec_version.max(Kind::Repair.work_version())),
-                ))
-                .returning(Deployment::as_returning())
-                .get_result(connection)
-                .await?;
-            announce(connection, &deployment, why).await?;
+            let attempt = Attempt {
+                id: DeploymentId::new(),
+                kind: Kind::Repair,
+                release: Some(release),
+                replicas: app.live_replicas.unwrap_or(app.replicas),
+                restart_counter: app.live_restart_counter,
+                force: false,
+                spec_version,
+                requested_by: None,
+            };
+            let deployment = deployment_insert(connection, &app, attempt, why).await?;
             diesel::insert_into(audit_log::table)
                 .values(&AuditEntry {
                     id: AuditId::new(),

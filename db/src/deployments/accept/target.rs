@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Integer, Jsonb, SmallInt, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::id::ReleaseId;
@@ -43,25 +44,9 @@ pub(super) async fn target_of(
             };
             let frozen = spec.clone().frozen(platform);
             policy::admit(&frozen, exceptions)?;
-            let number = app.last_release + 1;
-            let update = diesel::update(apps::table.find(app.id)).set((
-                apps::last_release.eq(number),
-                apps::spec.eq(Stored(spec)),
-                apps::updated_at.eq(now()),
-            ));
-            Prepared(update).execute(connection).await?;
             let release = ReleaseId::new();
-            diesel::insert_into(releases::table)
-                .values((
-                    releases::id.eq(release),
-                    releases::organization_id.eq(app.organization_id),
-                    releases::app_id.eq(app.id),
-                    releases::number.eq(number),
-                    releases::spec.eq(Stored(frozen)),
-                    releases::spec_version.eq(SPEC_VERSION),
-                ))
-                .execute(connection)
-                .await?;
+            let number = app.last_release + 1;
+            release_insert(connection, app, (release, number), spec, frozen).await?;
             Ok(Target {
                 release: Some(release),
                 number: Some(number),
@@ -122,6 +107,32 @@ pub(super) async fn target_of(
             ))
         }
     }
+}
+
+/// Writes a release, and into the app that it is the last one.
+async fn release_insert(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    (id, number): (ReleaseId, i32),
+    spec: AppSpec,
+    frozen: AppSpec,
+) -> QueryResult<()> {
+    let query = diesel::sql_query(
+        "WITH app AS (
+             UPDATE apps SET last_release = $4, spec = $5, updated_at = now() WHERE id = $3
+         )
+         INSERT INTO releases (id, organization_id, app_id, number, spec, spec_version)
+         VALUES ($1, $2, $3, $4, $6, $7)",
+    )
+    .bind::<Uuid, _>(id)
+    .bind::<Uuid, _>(app.organization_id)
+    .bind::<Uuid, _>(app.id)
+    .bind::<Integer, _>(number)
+    .bind::<Jsonb, _>(Stored(spec))
+    .bind::<Jsonb, _>(Stored(frozen))
+    .bind::<SmallInt, _>(SPEC_VERSION);
+    Prepared(query).execute(connection).await?;
+    Ok(())
 }
 
 /// The release that the service runs; refused where nothing was deployed.

@@ -1,0 +1,60 @@
+//! A new deployment's rows: itself, queued; its first event; and the wake-up of a worker. One statement, because an accept
+//! has no more than eight.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Uuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::app::App;
+use model::deployment::{Deployment, Kind};
+use model::id::{DeploymentId, ReleaseId, TokenId};
+
+use crate::prepared::Prepared;
+
+/// What the deployment attempts.
+pub(super) struct Attempt {
+    pub(super) id: DeploymentId,
+    pub(super) kind: Kind,
+    /// The release that is made live; `None` for a removal of what never ran.
+    pub(super) release: Option<ReleaseId>,
+    pub(super) replicas: i32,
+    pub(super) restart_counter: i64,
+    pub(super) force: bool,
+    /// Of the release's spec; a kind may need a newer worker than that.
+    pub(super) spec_version: i16,
+    /// `None`: the platform itself asks.
+    pub(super) requested_by: Option<TokenId>,
+}
+
+/// Writes them; `message` is the event's.
+pub(super) async fn deployment_insert(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    attempt: Attempt,
+    message: &str,
+) -> diesel::QueryResult<Deployment> {
+    let query = diesel::sql_query(
+        "WITH accepted AS (
+             INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, replicas,
+                 restart_counter, force, spec_version, requested_by)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10)
+             RETURNING *
+         ), told AS (
+             INSERT INTO deployment_events (organization_id, deployment_id, status, message)
+             SELECT organization_id, id, status, $11 FROM accepted
+         ), woken AS (
+             INSERT INTO outbox (deployment_id) SELECT id FROM accepted
+         )
+         SELECT * FROM accepted",
+    )
+    .bind::<Uuid, _>(attempt.id)
+    .bind::<Uuid, _>(app.organization_id)
+    .bind::<Uuid, _>(app.id)
+    .bind::<Nullable<Uuid>, _>(attempt.release)
+    .bind::<Text, _>(attempt.kind)
+    .bind::<Integer, _>(attempt.replicas)
+    .bind::<BigInt, _>(attempt.restart_counter)
+    .bind::<Bool, _>(attempt.force)
+    .bind::<SmallInt, _>(attempt.spec_version.max(attempt.kind.work_version()))
+    .bind::<Nullable<Uuid>, _>(attempt.requested_by)
+    .bind::<Text, _>(message);
+    Prepared(query).get_result(connection).await
+}
