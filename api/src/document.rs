@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub(crate) use routes::{Routes, UNDOCUMENTED};
+pub(crate) use routes::{Route, Routes, UNDOCUMENTED};
 
 use crate::endpoints;
 use crate::schema::Schema;
@@ -61,7 +61,7 @@ impl Document {
     }
 
     /// The routes.
-    pub(crate) fn routes(&self) -> &Routes {
+    pub(crate) const fn routes(&self) -> &Routes {
         &self.routes
     }
 }

@@ -78,7 +78,7 @@ pub async fn serve(
     queue::check(&settings.amqp_url)?;
     let tls = settings.tls().map(tls::acceptor).transpose()?;
     let patience = Duration::from_secs(settings.client_timeout);
-    let database = Database::new(settings.database_url, settings.database_connections)?;
+    let database = Database::for_requests(settings.database_url, settings.database_connections)?;
     schema_check(&database).await?;
     let platform = platform_get(&database).await?;
     let address = listener.local_addr()?;

@@ -22,7 +22,7 @@ pub(crate) use bounds::Bounds;
 pub(crate) use cors::{Cors, origin};
 #[cfg(test)]
 pub(crate) use headers::takes_one_of;
-pub(crate) use request::RequestId;
+pub(crate) use request::{RequestId, RouteOf};
 
 /// Puts the whole of it around `routes`.
 pub(crate) fn around(

@@ -1,10 +1,11 @@
 //! Apps. Creating or patching one changes Postgres only; what runs changes by deployments.
 
-use chrono::{DateTime, Utc};
+mod list;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::app::App;
-use model::app_status::{AppStatus, Health};
+use model::app_status::AppStatus;
 use model::environment::Environment;
 use model::error::ErrorCode;
 use model::id::{AppId, EnvironmentId, OrganizationId};
@@ -16,10 +17,11 @@ use model::spec::{AppSpec, SPEC_VERSION};
 use model::stored::Stored;
 use model::{Error, Result, names, policy};
 
+pub use list::{AppSummary, StatusSummary, app_list};
+
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::{self, Failure, violates_unique};
 use crate::now::now;
-use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{AppScope, EnvironmentScope, named};
@@ -40,54 +42,6 @@ pub struct AppRow {
     pub status_release: Option<i32>,
 }
 
-/// An app as a list shows it: what tells apps apart, and how they do. Neither the whole spec nor the tasks:
-/// fifty of them are most of what a page would cost to read and to write.
-#[derive(Debug, Clone, Queryable)]
-pub struct AppSummary {
-    /// Its id.
-    pub id: AppId,
-    /// Its DNS name inside the environment's network.
-    pub slug: String,
-    /// Image of its next release.
-    pub image: String,
-    /// Replicas that should run.
-    pub replicas: i32,
-    /// Replicas that the last verdict was said of.
-    pub live_replicas: Option<i32>,
-    /// Since when it is stopped.
-    pub stopped_at: Option<DateTime<Utc>>,
-    /// When its removal was accepted.
-    pub removal_requested_at: Option<DateTime<Utc>>,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When it was changed last.
-    pub updated_at: DateTime<Utc>,
-    /// Number of the release that the last verdict left live.
-    pub live_release: Option<i32>,
-    /// What a worker saw last.
-    pub status: Option<StatusSummary>,
-    /// Number of the release that it saw.
-    pub status_release: Option<i32>,
-}
-
-/// How an app did when it was seen last.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = app_status)]
-pub struct StatusSummary {
-    /// How it does.
-    pub health: Health,
-    /// Why it does not do better.
-    pub cause: Option<String>,
-    /// Replicas that should run.
-    pub desired: i32,
-    /// Replicas that run, healthy where they have a health check.
-    pub running: i32,
-    /// Since when it does so.
-    pub since: DateTime<Utc>,
-    /// When a worker looked last.
-    pub observed_at: DateTime<Utc>,
-}
-
 /// What an app is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppDraft {
@@ -99,17 +53,6 @@ pub struct AppDraft {
 
 // The release that a worker saw, beside the one that the last verdict left live.
 diesel::alias!(const SEEN: Alias<Seen> = releases as seen);
-
-/// Apps that are not removed, with their live release and status.
-macro_rules! app_rows {
-    ($apps:expr) => {
-        $apps
-            .left_join(app_status::table)
-            .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
-            .left_join(SEEN.on(app_status::release_id.eq(SEEN.field(releases::id).nullable())))
-            .filter(apps::removed_at.is_null())
-    };
-}
 
 /// Makes an app. Refused where the slug is taken in its environment or the spec breaks a rule.
 pub async fn app_create(
@@ -185,7 +128,11 @@ pub async fn app_create(
 pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let organization = scope.organization.allowing(Action::AppRead)?;
     let mut connection = database.tenant(organization).await?;
-    let query = app_rows!(apps::table.inner_join(environments::table))
+    let query = apps::table
+        .inner_join(environments::table)
+        .left_join(app_status::table)
+        .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
+        .left_join(SEEN.on(app_status::release_id.eq(SEEN.field(releases::id).nullable())))
         .select((
             App::as_select(),
             environments::slug,
@@ -193,6 +140,7 @@ pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
             Option::<AppStatus>::as_select(),
             SEEN.field(releases::number).nullable(),
         ))
+        .filter(apps::removed_at.is_null())
         .filter(apps::organization_id.eq(organization))
         // By itself it would be looked for by its slug alone, among the environments of everybody.
         .filter(environments::organization_id.eq(organization))
@@ -204,50 +152,6 @@ pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
         .optional()
         .map_err(failure::postgres)?
         .ok_or_else(|| Error::not_found("app"))
-}
-
-/// The apps of an environment, oldest first.
-pub async fn app_list(
-    database: &Database,
-    scope: &EnvironmentScope,
-    page: PageRequest,
-) -> Result<Page<AppSummary>> {
-    let organization = scope.organization.allowing(Action::AppRead)?;
-    let mut connection = database.tenant(organization).await?;
-    let environment = environment_of(&mut connection, organization, &scope.environment).await?;
-    let mut ids = apps::table
-        .filter(apps::organization_id.eq(organization))
-        .filter(apps::environment_id.eq(environment.id))
-        .filter(apps::removed_at.is_null())
-        .select(apps::id)
-        .order(apps::id)
-        .limit(page.fetch())
-        .into_boxed();
-    if let Some(cursor) = page.after {
-        ids = ids.filter(apps::id.gt(AppId::from(cursor.0)));
-    }
-    // The page first, then what belongs to it: behind row security Postgres believes that hardly an app is
-    // left, and would find the status and the releases of a whole environment before it cuts a page off.
-    let query = app_rows!(apps::table)
-        .select((
-            apps::id,
-            apps::slug,
-            apps::spec.retrieve_as_text("image"),
-            apps::replicas,
-            apps::live_replicas,
-            apps::stopped_at,
-            apps::removal_requested_at,
-            apps::created_at,
-            apps::updated_at,
-            releases::number.nullable(),
-            Option::<StatusSummary>::as_select(),
-            SEEN.field(releases::number).nullable(),
-        ))
-        .filter(apps::organization_id.eq(organization))
-        .filter(apps::id.eq_any(ids))
-        .order(apps::id);
-    let rows = query.load(&mut connection).await.map_err(failure::postgres)?;
-    Ok(Page::new(rows, page, |row: &AppSummary| row.id.as_uuid()))
 }
 
 /// Changes what the app's next release will be. `change` gets the draft as it is.

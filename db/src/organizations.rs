@@ -92,7 +92,8 @@ async fn owner_of(connection: &mut AsyncPgConnection, email: &Email) -> Result<U
         .await
         .optional()?;
     let nobody = || {
-        let message = format!("nobody has the email address {email}; leave owner out and invite them");
+        let message =
+            format!("nobody has the email address {email}; leave owner out and invite them");
         Error::new(ErrorCode::NotFound, message)
     };
     Ok(found.ok_or_else(nobody)?)

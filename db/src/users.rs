@@ -1,8 +1,9 @@
 //! Users: people, as they see themselves and as operators see them. Nothing in here reads a password.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::email::Email;
 use model::error::ErrorCode;
@@ -161,9 +162,12 @@ pub async fn user_list(
     let mut query =
         users::table.select(User::as_select()).order(users::id).limit(page.fetch()).into_boxed();
     if let Some(prefix) = email_prefix {
-        let literal = prefix.to_ascii_lowercase().replace('\\', "\\\\");
-        let literal = literal.replace('%', "\\%").replace('_', "\\_");
-        query = query.filter(users::email.like(literal + "%"));
+        // As a range of bytes: LIKE finds the index only where it is planned for its pattern. Addresses are ASCII, and DEL
+        // comes after all that they have.
+        let from = prefix.to_ascii_lowercase();
+        let to = format!("{from}\u{7f}");
+        let within = sql::<Bool>("users.email ~>=~ ").bind::<Text, _>(from);
+        query = query.filter(within.sql(" AND users.email ~<~ ").bind::<Text, _>(to));
     }
     if let Some(cursor) = page.after {
         query = query.filter(users::id.gt(UserId::from(cursor.0)));

@@ -7,8 +7,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 /// The form, that of HTML's email fields: ASCII, so that two spellings differ in case only.
-pub const EMAIL_PATTERN: &str =
-    "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
+pub const EMAIL_PATTERN: &str = "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
 /// The same in words.
 pub const EMAIL_RULE: &str = "an email address of at most 254 characters";
 /// Most characters.

@@ -83,6 +83,18 @@ fn a_list_tells_apps_apart_and_how_they_do() -> Outcome {
         assert_eq!((&web["status"]["release"], &web["live"]["release"]), (&json!(1), &json!(1)));
         let found = acme.client.get(&acme.path("apps")).await?.expect(200)?;
         assert_eq!(list(&found, "/items")?, [summary(&web), summary(&idle)]);
+        // Another release is on its way in, and was seen; and none that is known.
+        let next = json!({ "image": "demo:v2" });
+        acme.client.post(&acme.path("apps/web/deployments"), &next).await?.expect(202)?;
+        for (seen, release) in [("number = 2", json!(2)), ("false", Value::Null)] {
+            let seen = format!("(SELECT id FROM releases WHERE {seen})");
+            let update = format!("UPDATE app_status SET release_id = {seen}");
+            sql::execute(skep.database.owner(), &update).await?;
+            let web = acme.app("web").await?;
+            assert_eq!((&web["status"]["release"], &web["live"]["release"]), (&release, &json!(1)));
+            let found = acme.client.get(&acme.path("apps")).await?.expect(200)?;
+            assert_eq!(list(&found, "/items")?, [summary(&web), summary(&idle)]);
+        }
         Ok(())
     })
 }

@@ -136,7 +136,10 @@ fn what_was_answered_is_read_by_its_key_alone() -> Outcome {
              VALUES (gen_random_uuid(), '/', 'x', '')",
         ] {
             let refused = sql_query(statement).execute(&mut api).await;
-            ensure!(format!("{refused:?}").contains("permission denied"), "{statement}: {refused:?}");
+            ensure!(
+                format!("{refused:?}").contains("permission denied"),
+                "{statement}: {refused:?}"
+            );
         }
         let owner = skep.database.owner();
         let found = "idempotency_keys AS k, kept_answer(k.token_id, k.route, k.key) AS a WHERE a.body = k.body";

@@ -8,7 +8,7 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response};
 use url::Url;
 
-use crate::document::document;
+use super::RouteOf;
 
 /// Headers that a page may send.
 const TAKEN: &str =
@@ -52,7 +52,7 @@ impl Cors {
         let origin = self.listed(request.headers());
         let preflight = request.method() == Method::OPTIONS
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        let route = document().routes().find(request.uri().path());
+        let route = RouteOf::of(&request);
         let mut response = match (&origin, route) {
             (Some(_), Some(route)) if preflight => {
                 let mut response = Response::from(StatusCode::NO_CONTENT);

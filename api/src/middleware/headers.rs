@@ -9,7 +9,7 @@ use model::error::{ErrorCode, Violation};
 use poem::http::{HeaderMap, HeaderName, header};
 use poem::{Endpoint, Request, Response};
 
-use crate::document::document;
+use super::RouteOf;
 use crate::problem::Problem;
 
 /// Headers of which a second one would contradict the first.
@@ -27,7 +27,7 @@ where
             return Err(Problem::from(Error::invalid(vec![violation])).into());
         }
     }
-    if let Some(route) = document().routes().find(request.uri().path())
+    if let Some(route) = RouteOf::of(&request)
         && !takes_one_of(headers, route.media_types())?
     {
         let types: Vec<&str> = route.media_types().iter().map(String::as_str).collect();

@@ -10,8 +10,7 @@ use model::error::ErrorCode;
 use poem::http::{HeaderValue, header};
 use poem::{Endpoint, Request, Response};
 
-use super::RequestId;
-use crate::document::document;
+use super::{RequestId, RouteOf};
 use crate::problem::{Problem, translate};
 
 pub(super) async fn told<E>(next: Arc<E>, request: Request) -> poem::Result<Response>
@@ -19,7 +18,7 @@ where
     E: Endpoint<Output = Response>,
 {
     let id = RequestId::of(&request).to_owned();
-    let route = document().routes().find(request.uri().path());
+    let route = RouteOf::of(&request);
     let called = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let problem = match called {
         Ok(Ok(response)) => return Ok(response),

@@ -8,7 +8,7 @@ use model::Error;
 use model::error::Violation;
 use poem::{Endpoint, Request, Response};
 
-use crate::document::document;
+use super::RouteOf;
 use crate::problem::Problem;
 
 pub(super) async fn known<E>(next: Arc<E>, request: Request) -> poem::Result<Response>
@@ -17,7 +17,7 @@ where
 {
     let uri = request.uri();
     if let Some(query) = uri.query()
-        && let Some(route) = document().routes().find(uri.path())
+        && let Some(route) = RouteOf::of(&request)
         && let Some(names) = route.query(request.method())
     {
         let violations = unknown(query, names);

@@ -8,7 +8,7 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use poem::{Endpoint, Request, Response};
 
-use crate::document::{UNDOCUMENTED, document};
+use crate::document::{Route, UNDOCUMENTED, document};
 use crate::measures;
 
 /// Longest id that a caller may choose, in characters.
@@ -54,7 +54,18 @@ impl RequestId {
     }
 }
 
-/// Gives the request its id, answers with it, logs one line.
+/// The route that serves a request, found once.
+#[derive(Clone, Copy)]
+pub(crate) struct RouteOf(Option<&'static Route>);
+
+impl RouteOf {
+    /// The route of this request; `None`: its path is nobody's.
+    pub(crate) fn of(request: &Request) -> Option<&'static Route> {
+        request.data::<Self>().and_then(|route| route.0)
+    }
+}
+
+/// Gives the request its id, finds its route, answers with it, logs one line.
 pub(super) async fn traced<E>(next: Arc<E>, mut request: Request) -> poem::Result<Response>
 where
     E: Endpoint<Output = Response>,
@@ -69,8 +80,10 @@ where
     }
     let within_tls = *request.scheme() == Scheme::HTTPS;
     let path = request.uri().path();
-    let route = document().routes().find(path).map_or("-", |route| route.template());
     let tenants = path.starts_with("/v1/");
+    let route = document().routes().find(path);
+    request.set_data(RouteOf(route));
+    let route = route.map_or("-", Route::template);
     let mut response = next.get_response(request).await;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.0) {

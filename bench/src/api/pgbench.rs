@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use db::bootstrap::API;
+use db::pool::PLANS;
 // `tests` alone would be this file's own.
 use ::tests::wire::{Statement, Transaction};
 use tokio::process::Command;
@@ -98,6 +99,9 @@ impl Script {
         for (name, value) in counted.chain(recorded) {
             command.arg(format!("--define={name}={value}"));
         }
+        // What the API tells each of its connections.
+        let plans = PLANS.map(|(name, value)| format!("-c {name}={value} "));
+        command.env("PGOPTIONS", plans.concat());
         let output = command.arg(installation.url(API)?).output().await?;
         let told = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -268,7 +268,6 @@ impl From<AppRow> for AppObject {
 
 impl From<AppSummary> for AppSummaryObject {
     fn from(row: AppSummary) -> Self {
-        let release = row.status_release;
         Self {
             id: row.id.to_string(),
             slug: row.slug,
@@ -280,7 +279,7 @@ impl From<AppSummary> for AppSummaryObject {
                 cause: status.cause,
                 desired: status.desired,
                 running: status.running,
-                release,
+                release: status.seen_release,
                 since: status.since,
                 observed_at: status.observed_at,
             }),
