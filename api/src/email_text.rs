@@ -24,7 +24,8 @@ impl Type for EmailText {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             max_length: Some(MAX_EMAIL),
             pattern: Some(EMAIL_PATTERN.into()),
-            ..MetaSchema::new_with_format("string", "email")
+            // Not `format: email` beside it: that is another form, which has no dots side by side.
+            ..MetaSchema::new("string")
         }))
     }
 

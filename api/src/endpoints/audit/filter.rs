@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::document::document;
 use crate::middleware::RequestId;
 use crate::problem::Problem;
+use crate::schema::ANY_TEXT;
 
 /// Most characters of an object: an id, or a path.
 const MAX_OBJECT: usize = 1024;
@@ -26,7 +27,7 @@ pub(crate) fn parameters(of_all: bool) -> Vec<Value> {
         (
             "object",
             "Only what was done to this.",
-            json!({ "type": "string", "maxLength": MAX_OBJECT }),
+            json!({ "type": "string", "maxLength": MAX_OBJECT, "pattern": ANY_TEXT }),
         ),
         ("user", "Only what this person did.", id("usr")),
         ("token", "Only what was done with this token.", id("tok")),
