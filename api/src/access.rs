@@ -69,12 +69,7 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let wanted = S::organization(request)?;
         let holder = state.authentication.holder(&bearer.token, wanted.as_ref()).await?;
         let address = address_of(request);
-        let actor = Actor {
-            credential: Credential::Token(holder.token),
-            user: holder.user_id,
-            request_id: RequestId::of(request).to_owned(),
-            address: address.map(|address| address.to_string()),
-        };
+        let actor = actor_of(request, &holder, address);
         let admitted = admit::<S>(A::NEEDS, request, &holder, address);
         let tried = Tried { needs: A::NEEDS, holder: &holder, path: request.uri().path() };
         tried.write_down(&state.database, &actor, admitted.as_ref().err()).await?;
@@ -106,6 +101,15 @@ fn from_its_networks(holder: &Holder, address: Option<IpAddr>) -> Result<(), Err
     }
     let message = "this token may not be used from your address; its owner bound it to networks";
     Err(Error::new(ErrorCode::Forbidden, message))
+}
+
+fn actor_of(request: &Request, holder: &Holder, address: Option<IpAddr>) -> Actor {
+    Actor {
+        credential: Credential::Token(holder.token),
+        user: holder.user_id,
+        request_id: RequestId::of(request).to_owned(),
+        address: address.map(|address| address.to_string()),
+    }
 }
 
 fn address_of(request: &Request) -> Option<IpAddr> {

@@ -52,8 +52,8 @@ pub struct Settings {
     #[arg(long, env = "SKEP_QUEUE_PREFIX", default_value = "skep")]
     pub queue_prefix: String,
 
-    /// Most connections to Postgres, besides the one that listens for changes. More than some two for
-    /// each of Postgres's processors make the slowest requests slower, and none quicker.
+    /// Most connections to Postgres, besides the one that listens for changes. More of them than Postgres
+    /// has processors to serve make the slowest requests slower (docs/performance.md).
     #[arg(long, env = "SKEP_DATABASE_CONNECTIONS", default_value_t = 8,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub database_connections: usize,

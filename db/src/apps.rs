@@ -39,7 +39,7 @@ pub struct AppRow {
     /// What a worker saw last.
     pub status: Option<AppStatus>,
     /// Number of the release that it saw.
-    pub status_release: Option<i32>,
+    pub seen_release: Option<i32>,
 }
 
 /// What an app is made of.
@@ -114,7 +114,7 @@ pub async fn app_create(
                 environment: environment.slug,
                 live_release: None,
                 status: None,
-                status_release: None,
+                seen_release: None,
             };
             request.finish(connection, mutation, answer(made)?).await
         })

@@ -30,9 +30,9 @@ const WAIT: Duration = Duration::from_secs(3);
 const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '15s'";
 
-/// How Postgres plans what requests ask. One plan for each statement, whatever its values: none of them reads more than a page,
-/// and to plan one took as long as ten look-ups. And pages are where an index leads to them, not far away on a disk that
-/// turns: with the default of 4, Postgres would rather sort an environment than follow its order.
+/// How Postgres plans what requests ask. A statement that is kept has one plan, whatever its values: to plan the look-up of
+/// a token took as long as ten look-ups. And pages are where an index leads to them, not far away on a disk that turns: with
+/// the default of 4, Postgres would rather sort an environment than follow its order.
 pub const PLANS: [(&str, &str); 2] =
     [("plan_cache_mode", "force_generic_plan"), ("random_page_cost", "1.1")];
 
@@ -75,7 +75,7 @@ impl Database {
         Self::with(url, connections, LIMITS.to_owned())
     }
 
-    /// The same, for who answers requests: each statement has one plan ([`PLANS`]).
+    /// The same, for who answers requests: planned by [`PLANS`].
     pub fn for_requests(url: SecretString, connections: usize) -> Result<Self> {
         let plans = PLANS.map(|(name, value)| format!("; SET {name} = {value}"));
         Self::with(url, connections, format!("{LIMITS}{}", plans.concat()))

@@ -233,7 +233,7 @@ impl Request {
         Ok(Prepared(query).get_result(connection).await?)
     }
 
-    /// One statement, because an accept has no more than eight.
+    /// One statement: each is a round trip of every accept.
     async fn keep(
         &self,
         connection: &mut AsyncPgConnection,

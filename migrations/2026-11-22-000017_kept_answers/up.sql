@@ -1,6 +1,7 @@
 -- What was answered to somebody's request is theirs. A key belongs to a credential and to no organization, so that row
 -- security has nothing to compare with: the API's role cannot read the table at all. Two functions of its owner give one
--- answer, to who names credential, route and key, and keep one.
+-- answer, to who names credential, route and key, and keep one. An API that is older reads the table itself and has to be stopped
+-- first: none was released.
 
 CREATE FUNCTION kept_answer(credential uuid, of_route text, of_key text)
 RETURNS TABLE (request_hash bytea, status smallint, headers jsonb, body text)

@@ -75,6 +75,13 @@ fn the_secret_alone_acts_on_nobody_who_is_there() -> Outcome {
         let token = ada.client.post("/v1/account/tokens", &token).await?.expect(201)?;
         let token = ada.client.with_token(Some(text(&token, "/secret")?));
         token.post(ACCEPT, &body).await?.problem(403, "forbidden")?;
+        let hers = "audit_log a JOIN users u ON u.id = a.user_id
+            WHERE a.result = 'refused' AND u.email = 'ada@example.org'";
+        assert_eq!(
+            sql::count(skep.database.owner(), hers).await?,
+            1,
+            "who is known is written down"
+        );
         assert_eq!(sql::count(skep.database.owner(), "members").await?, 0);
         // The person comes in; their password and name stay as they are.
         let joined = ada.client.post(ACCEPT, &body).await?.expect(201)?;

@@ -146,6 +146,11 @@ fn what_was_answered_is_read_by_its_key_alone() -> Outcome {
         assert_eq!(sql::count(owner, found).await?, sql::count(owner, "idempotency_keys").await?);
         let missed = "idempotency_keys AS k, kept_answer(gen_random_uuid(), k.route, k.key)";
         assert_eq!(sql::count(owner, missed).await?, 0);
+        // The first answer stays, whoever comes second.
+        let again = "idempotency_keys AS k, keep_answer(k.token_id, k.route, k.key, '', NULL, 200::smallint,
+            '{}', 'another') AS is_kept WHERE is_kept";
+        assert_eq!(sql::count(owner, again).await?, 0);
+        assert_eq!(sql::count(owner, "idempotency_keys WHERE body = 'another'").await?, 0);
         Ok(())
     })
 }

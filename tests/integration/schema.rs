@@ -116,6 +116,8 @@ fn the_roles_of_processes_may_do_no_more_than_they_need() -> Outcome {
             "DELETE FROM deployments",
             "DROP TABLE outbox",
             "CREATE TABLE mine (id int)",
+            "SELECT kept_answer(gen_random_uuid(), '/', 'x')",
+            "SELECT keep_answer(gen_random_uuid(), '/', 'x', '', NULL, 200::smallint, '{}', '')",
         ];
         assert_refused(skep.database.worker(), &worker).await?;
         let api = [

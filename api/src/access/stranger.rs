@@ -10,7 +10,9 @@ use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::auth::{Bearer, BearerAuthorization as _};
 use uuid::Uuid;
 
-use super::{address_of, from_its_networks};
+use super::action::Needs;
+use super::tried::Tried;
+use super::{actor_of, address_of, from_its_networks, takes_a_session};
 use crate::authentication::unauthenticated;
 use crate::middleware::RequestId;
 use crate::problem::Problem;
@@ -75,13 +77,17 @@ impl<'a> FromRequest<'a> for PerhapsSession {
         let state = state_of(request)?;
         let holder =
             state.authentication.holder(&bearer.token, None).await.map_err(Problem::from)?;
-        from_its_networks(&holder, address_of(request)).map_err(Problem::from)?;
-        match holder.user_id.filter(|_| holder.kind == TokenKind::Session) {
-            Some(user) => {
-                Ok(Self(Some((UserScope::granted(user), Credential::Token(holder.token)))))
-            }
-            None => Err(Problem::from(super::takes_a_session()).into()),
-        }
+        let address = address_of(request);
+        let actor = actor_of(request, &holder, address);
+        let user = from_its_networks(&holder, address).and_then(|()| {
+            let user = holder.user_id.filter(|_| holder.kind == TokenKind::Session);
+            user.ok_or_else(takes_a_session)
+        });
+        let tried = Tried { needs: Needs::Session, holder: &holder, path: request.uri().path() };
+        let refusal = user.as_ref().err();
+        tried.write_down(&state.database, &actor, refusal).await.map_err(Problem::from)?;
+        let user = user.map_err(Problem::from)?;
+        Ok(Self(Some((UserScope::granted(user), actor.credential))))
     }
 }
 

@@ -91,7 +91,8 @@ const PAGE: &str = "WITH page AS (
          WHERE organization_id = $1 AND environment_id = $2 AND removed_at IS NULL AND id > $3
          ORDER BY id LIMIT $4
      )
-     SELECT page.*, live.number AS live_release,
+     SELECT page.id, page.slug, page.image, page.replicas, page.live_replicas, page.stopped_at,
+         page.removal_requested_at, page.created_at, page.updated_at, live.number AS live_release,
          status.health, status.cause, status.desired, status.running, status.since, status.observed_at,
          CASE WHEN status.release_id = page.live_release_id THEN live.number ELSE seen.number END AS seen_release
      FROM page

@@ -1,4 +1,4 @@
-//! Accepting a deployment: one transaction of six statements (BEGIN and COMMIT aside), eight at most.
+//! Accepting a deployment: one transaction of six or seven statements (BEGIN and COMMIT aside).
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 

@@ -1,5 +1,5 @@
-//! A new deployment's rows: itself, queued; its first event; and the wake-up of a worker. One statement, because an accept
-//! has no more than eight.
+//! A new deployment's rows: itself, queued; its first event; and the wake-up of a worker. One statement: each is a
+//! round trip of every accept.
 
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};

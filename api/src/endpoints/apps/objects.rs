@@ -248,7 +248,7 @@ impl AppStatusObject {
 
 impl From<AppRow> for AppObject {
     fn from(row: AppRow) -> Self {
-        let AppRow { app, environment, live_release, status, status_release } = row;
+        let AppRow { app, environment, live_release, status, seen_release } = row;
         let live = Live::of(live_release, app.live_replicas);
         Self {
             id: app.id.to_string(),
@@ -257,7 +257,7 @@ impl From<AppRow> for AppObject {
             spec: app.spec.0.into(),
             replicas: app.replicas,
             live,
-            status: status.map(|status| AppStatusObject::of(status, status_release)),
+            status: status.map(|status| AppStatusObject::of(status, seen_release)),
             stopped_at: app.stopped_at,
             removal_requested_at: app.removal_requested_at,
             created_at: app.created_at,
