@@ -160,7 +160,7 @@ pub async fn user_list(
     operator.require(Action::UserRead)?;
     let mut connection = database.platform(operator).await?;
     let rows: Vec<User> = match email_prefix {
-        Some(prefix) => named_like(&mut connection, prefix, page).await,
+        Some(prefix) => users_by_email(&mut connection, prefix, page).await,
         None => {
             let mut query = users::table
                 .select(User::as_select())
@@ -180,7 +180,7 @@ pub async fn user_list(
 /// Those whose email begins so: found first, and put in order then, or Postgres would go through everybody in the order
 /// of the page. As a range of bytes, since LIKE finds the index only in a plan that is made for its pattern: addresses are
 /// ASCII, and DEL comes after all that they have.
-async fn named_like(
+async fn users_by_email(
     connection: &mut AsyncPgConnection,
     prefix: &str,
     page: PageRequest,
