@@ -11,7 +11,7 @@ use model::error::ErrorCode;
 use model::id::{AppId, EnvironmentId, OrganizationId};
 use model::platform::Platform;
 use model::policy::access::Action;
-use model::schema::{app_status, apps, environments, releases};
+use model::schema::{app_status, apps, environments};
 use model::slug::Slug;
 use model::spec::{AppSpec, SPEC_VERSION};
 use model::stored::Stored;
@@ -50,9 +50,6 @@ pub struct AppDraft {
     /// How many replicas.
     pub replicas: i32,
 }
-
-// The release that a worker saw, beside the one that the last verdict left live.
-diesel::alias!(const SEEN: Alias<Seen> = releases as seen);
 
 /// Makes an app. Refused where the slug is taken in its environment or the spec breaks a rule.
 pub async fn app_create(
@@ -131,14 +128,12 @@ pub async fn app_get(database: &Database, scope: &AppScope) -> Result<AppRow> {
     let query = apps::table
         .inner_join(environments::table)
         .left_join(app_status::table)
-        .left_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
-        .left_join(SEEN.on(app_status::release_id.eq(SEEN.field(releases::id).nullable())))
         .select((
             App::as_select(),
             environments::slug,
-            releases::number.nullable(),
+            apps::live_release_number,
             Option::<AppStatus>::as_select(),
-            SEEN.field(releases::number).nullable(),
+            app_status::release_number.nullable(),
         ))
         .filter(apps::removed_at.is_null())
         .filter(apps::organization_id.eq(organization))

@@ -5,8 +5,8 @@
 -- is not told must not take that for everybody's.
 CREATE FUNCTION skep_wall() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT nullif(
-        coalesce(nullif(current_setting('skep.organization', true), ''), 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
-        '00000000-0000-0000-0000-000000000000')::uuid
+        coalesce(nullif(current_setting('skep.organization', true), '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+        '00000000-0000-0000-0000-000000000000')
 $$;
 
 -- Where every row is an organization's: NULL lets none through elsewhere.

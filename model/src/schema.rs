@@ -181,6 +181,7 @@ table! {
         stopped_at -> Nullable<Timestamptz>,
         live_version -> Nullable<Int8>,
         live_fingerprint -> Nullable<Jsonb>,
+        live_release_number -> Nullable<Int4>,
     }
 }
 
@@ -265,6 +266,7 @@ table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         health_id -> Uuid,
+        release_number -> Nullable<Int4>,
     }
 }
 

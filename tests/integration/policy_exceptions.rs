@@ -1,8 +1,10 @@
 //! What an operator lets one organization have beyond the policy.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::client::Ask;
-use tests::{Answer, Outcome, Tenant, pretend, run, sql};
+use tests::{Answer, Outcome, Tenant, pretend, run, sql, wait_for, wait_until};
 
 use crate::web;
 
@@ -31,6 +33,27 @@ async fn create(tenant: &Tenant, slug: &str) -> anyhow::Result<Answer> {
     tenant.client.post(&tenant.path("apps"), &body).await
 }
 
+/// What somebody may do is believed for a second at most.
+const BELIEVED: Duration = Duration::from_secs(2);
+
+/// Waits until a spec that takes both exceptions is refused for these fields.
+async fn refused_for(tenant: &Tenant, expected: &[&str]) -> Outcome {
+    wait_until("what was changed to be known", BELIEVED, async || {
+        let answer = create(tenant, "refused").await?;
+        Ok(answer.status == 400 && fields(&answer.problem(400, "invalid")?) == expected)
+    })
+    .await
+}
+
+/// Waits until it is taken.
+async fn taken(tenant: &Tenant) -> anyhow::Result<Value> {
+    wait_for("what was changed to be known", BELIEVED, async || {
+        let answer = create(tenant, "web").await?;
+        Ok(if answer.status == 201 { Some(answer.expect(201)?) } else { None })
+    })
+    .await
+}
+
 /// The fields that a refusal names.
 fn fields(problem: &Value) -> Vec<&str> {
     let violations = problem["violations"].as_array().into_iter().flatten();
@@ -44,12 +67,11 @@ fn hold_for_one_organization_by_name_and_are_audited() -> Outcome {
         let refused = create(&acme, "web").await?.problem(400, "invalid")?;
         assert_eq!(fields(&refused), ["cpu", "memory", "placement.constraints"]);
         except(&acme, &skep.operator, &["large_replicas"]).await?;
-        let refused = create(&acme, "web").await?.problem(400, "invalid")?;
-        assert_eq!(fields(&refused), ["placement.constraints"]);
+        refused_for(&acme, &["placement.constraints"]).await?;
         let told = except(&acme, &skep.operator, &["named_nodes", "large_replicas", "named_nodes"])
             .await?;
         assert_eq!(told["policy_exceptions"], json!(["large_replicas", "named_nodes"]));
-        let app = create(&acme, "web").await?.expect(201)?;
+        let app = taken(&acme).await?;
         assert_eq!((&app["spec"]["cpu"], &app["spec"]["memory"]), (&json!(32.0), &json!(65_536)));
         acme.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
@@ -77,7 +99,7 @@ fn what_was_taken_back_is_deployed_and_rolled_back_to_no_more() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
         except(&acme, &skep.operator, &["large_replicas", "named_nodes"]).await?;
-        create(&acme, "web").await?.expect(201)?;
+        taken(&acme).await?;
         acme.deploy("web", json!({})).await?;
         pretend::succeed(skep.database.worker()).await?;
         let small = json!({ "cpu": 1, "memory": 512, "placement": { "constraints": [] } });
@@ -86,6 +108,7 @@ fn what_was_taken_back_is_deployed_and_rolled_back_to_no_more() -> Outcome {
         pretend::succeed(skep.database.worker()).await?;
         acme.patch_app("web", json!({ "cpu": 32 })).await?;
         except(&acme, &skep.operator, &[]).await?;
+        refused_for(&acme, &["cpu", "memory", "placement.constraints"]).await?;
         let before = sql::count(skep.database.owner(), "deployments").await?;
         let refused = acme.ask_deploy("web", json!({})).await?.problem(400, "invalid")?;
         assert_eq!(fields(&refused), ["cpu"]);

@@ -82,24 +82,18 @@ pub struct StatusSummary {
 }
 
 /// The page first, then what belongs to it: behind row security Postgres believes that hardly an app is left, and would
-/// find the status and the releases of a whole environment before it cuts a page off. The release that was seen is
-/// nearly always the live one, and is looked for only where it is not.
+/// find the status of a whole environment before it cuts a page off.
 const PAGE: &str = "WITH page AS (
-         SELECT id, slug, spec ->> 'image' AS image, replicas, live_replicas, live_release_id, stopped_at,
-             removal_requested_at, created_at, updated_at
+         SELECT id, slug, spec ->> 'image' AS image, replicas, live_replicas, live_release_number AS live_release,
+             stopped_at, removal_requested_at, created_at, updated_at
          FROM apps
          WHERE organization_id = $1 AND environment_id = $2 AND removed_at IS NULL AND id > $3
          ORDER BY id LIMIT $4
      )
-     SELECT page.id, page.slug, page.image, page.replicas, page.live_replicas, page.stopped_at,
-         page.removal_requested_at, page.created_at, page.updated_at, live.number AS live_release,
-         status.health, status.cause, status.desired, status.running, status.since, status.observed_at,
-         CASE WHEN status.release_id = page.live_release_id THEN live.number ELSE seen.number END AS seen_release
+     SELECT page.*, status.health, status.cause, status.desired, status.running, status.since, status.observed_at,
+         status.release_number AS seen_release
      FROM page
      LEFT JOIN app_status AS status ON status.app_id = page.id
-     LEFT JOIN releases AS live ON live.id = page.live_release_id
-     LEFT JOIN releases AS seen ON seen.id =
-         CASE WHEN status.release_id IS DISTINCT FROM page.live_release_id THEN status.release_id END
      ORDER BY page.id";
 
 /// The apps of an environment, oldest first.
