@@ -22,7 +22,9 @@ use db::scope::forbidden;
 use db::{Actor, Credential, Expected, IdempotencyKey};
 use model::Error;
 use model::error::ErrorCode;
-use model::id::{DeploymentId, InvitationId, MemberId, TokenId, UserId};
+use model::id::{
+    DeploymentId, InvitationId, MemberId, ReservedRangeId, SubnetPoolId, TokenId, UserId,
+};
 use model::policy::access::Permissions;
 use model::token::TokenKind;
 use poem::{FromRequest, Request, RequestBody};
@@ -164,6 +166,14 @@ impl Named for MemberId {
 
 impl Named for InvitationId {
     const WHAT: &'static str = "invitation";
+}
+
+impl Named for SubnetPoolId {
+    const WHAT: &'static str = "pool";
+}
+
+impl Named for ReservedRangeId {
+    const WHAT: &'static str = "reserved range";
 }
 
 /// A release's number.

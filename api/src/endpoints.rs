@@ -14,8 +14,10 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod password_resets;
+pub(crate) mod platform;
 pub(crate) mod releases;
 pub(crate) mod sessions;
+pub(crate) mod subnets;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
@@ -34,8 +36,10 @@ use me::Me;
 use members::Members;
 use organizations::Organizations;
 use password_resets::PasswordResets;
+use platform::PlatformEndpoints;
 use releases::Releases;
 use sessions::Sessions;
+use subnets::Subnets;
 use tokens::{OrganizationTokens, PersonalTokens, PlatformTokens};
 use users::Users;
 
@@ -53,6 +57,8 @@ pub(crate) type Endpoints = (
     Releases,
     DeadLetterEndpoints,
     DriftEndpoints,
+    Subnets,
+    PlatformEndpoints,
     AuditEndpoints,
     HealthChecks,
 );
@@ -115,6 +121,8 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         Releases,
         DeadLetterEndpoints,
         DriftEndpoints,
+        Subnets,
+        PlatformEndpoints,
         AuditEndpoints,
         HealthChecks,
     );

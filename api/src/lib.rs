@@ -81,6 +81,9 @@ pub async fn serve(
     let database = Database::for_requests(settings.database_url, settings.database_connections)?;
     schema_check(&database).await?;
     let platform = platform_get(&database).await?;
+    for warning in platform.warnings() {
+        tracing::warn!(warning, "the installation is set in a way that costs a promise");
+    }
     let address = listener.local_addr()?;
     tracing::info!(platform = platform.name, %address, tls = tls.is_some(), "the API serves");
     if let Some(address) = settings.metrics_listen {

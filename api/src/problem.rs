@@ -38,6 +38,9 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::AlreadyExists
         | ErrorCode::InUse
+        | ErrorCode::NotRemovable
+        | ErrorCode::Overlap
+        | ErrorCode::NetworkFull
         | ErrorCode::TooMany
         | ErrorCode::LastOwner
         | ErrorCode::NotRotatable
@@ -77,6 +80,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::MethodNotAllowed => "The path does not take this method",
         ErrorCode::AlreadyExists => "The name is taken",
         ErrorCode::InUse => "It is still in use",
+        ErrorCode::NotRemovable => "It ends with what it belongs to",
         ErrorCode::TooMany => "There are as many as there may be",
         ErrorCode::LastOwner => "An organization keeps an owner",
         ErrorCode::NotRotatable => "The token cannot be rotated",
@@ -87,6 +91,8 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::AlreadyLive => "What is asked for is live already",
         ErrorCode::BeingRemoved => "The app is being removed",
         ErrorCode::SubnetsExhausted => "The platform has no subnet left",
+        ErrorCode::NetworkFull => "The environment's network is too small",
+        ErrorCode::Overlap => "The range overlaps another one",
         ErrorCode::PreconditionFailed => "It has changed since it was read",
         ErrorCode::IdempotencyKeyReused => "The idempotency key came with another request",
         ErrorCode::IdempotencyKeyInFlight => {

@@ -47,6 +47,10 @@ words! {
     model::token::TokenScope, "TokenScope", "What a token may be used for: `read`; `deploy` changes \
         what runs and reads; `manage` changes everything of an organization, deploys and reads; \
         `billing` is for plans, quotas and suspensions; `admin` is everything.";
+    model::network::NetworkAccess, "NetworkAccess", "What the containers on a network reach beside each other: \
+        the world outside through their node (`egress`), or nothing (`internal`).";
+    model::platform::Encryption, "Encryption", "Whether new networks are encrypted between nodes.";
+    model::subnet_pool::ReservedBy, "ReservedBy", "Who knows of a reserved range.";
     model::member::Role, "Role", "What a member may do in an organization.";
     model::policy::PolicyException, "PolicyException", "What an organization may have beyond the policy: \
         `large_replicas` of up to 64 cores and 256 GB; placement by `node.hostname` (`named_nodes`).";

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use db::Database;
 use db::bootstrap::{API, WORKER};
+use model::environment::PRODUCTION;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tests::answer::text;
@@ -175,7 +176,8 @@ impl Installation {
         let made: Value = operator.post(&path, &json!({ "name": "bench" })).await?.expect(201)?;
         let token = text(&made, "/secret")?.to_owned();
         let client = operator.with_token(Some(&token));
-        Ok(Tenant { client, slug: slug.to_owned(), organization, token })
+        let environment = PRODUCTION.to_owned();
+        Ok(Tenant { client, slug: slug.to_owned(), organization, token, environment })
     }
 
     fn token_file(&self) -> PathBuf {

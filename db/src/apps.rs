@@ -20,6 +20,7 @@ use model::{Error, Result, names, policy};
 pub use list::{AppSummary, StatusSummary, app_list};
 
 use crate::audit::{Mutation, audit_insert};
+use crate::environments::environment_hold;
 use crate::failure::{self, Failure, violates_unique};
 use crate::now::now;
 use crate::pool::Database;
@@ -70,7 +71,8 @@ pub async fn app_create(
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
             }
-            let environment = environment_of(connection, organization, &scope.environment).await?;
+            let environment =
+                environment_hold(connection, organization, &scope.environment).await?;
             let id = AppId::new();
             let app = diesel::insert_into(apps::table)
                 .values((
@@ -259,6 +261,7 @@ async fn environment_of(
 ) -> Result<Environment, Failure> {
     let query = environments::table
         .filter(environments::organization_id.eq(organization))
+        .filter(environments::removed_at.is_null())
         .select(Environment::as_select())
         .into_boxed();
     let found = named!(query, environments, wanted).first(connection).await.optional()?;

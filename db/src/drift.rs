@@ -84,16 +84,17 @@ pub async fn drift_settled(database: &Database, apps: &[AppId]) -> Result<()> {
     Ok(())
 }
 
-/// Of the unknown objects of this type, only these are left.
-pub async fn drift_unknown_left(
+/// Of the objects of this type that have drifted in this way, only these are left.
+pub async fn drift_left(
     database: &Database,
+    kind: DriftKind,
     object_type: ObjectType,
     left: &[String],
 ) -> Result<()> {
     let mut connection = database.connection().await?;
     diesel::update(
         drift::table
-            .filter(drift::kind.eq(DriftKind::Unknown))
+            .filter(drift::kind.eq(kind))
             .filter(drift::object_type.eq(object_type))
             .filter(drift::object.ne_all(left))
             .filter(drift::resolved_at.is_null()),

@@ -5,6 +5,7 @@
 //! Nothing in here knows of HTTP, AMQP or Docker.
 
 mod address;
+mod addresses;
 pub mod app_status;
 pub mod apps;
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod live;
 pub mod logins;
 pub mod members;
 pub mod migrations;
+pub mod networks;
 pub mod notifications;
 mod now;
 pub mod organizations;
@@ -35,11 +37,14 @@ pub mod pool;
 mod prepared;
 pub mod releases;
 pub mod requests;
+pub mod reserved_ranges;
 pub mod retention;
 pub mod scope;
 pub mod segment;
 pub mod sessions;
-pub mod subnets;
+pub mod subnet_pools;
+mod subnets;
+pub mod swarm_seen;
 pub mod tokens;
 pub mod trust;
 pub mod users;

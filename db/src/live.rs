@@ -203,7 +203,9 @@ pub async fn live_work(database: &Database, id: AppId) -> Result<Option<(App, Re
     let mut connection = database.connection().await?;
     apps::table
         .inner_join(releases::table.on(apps::live_release_id.eq(releases::id.nullable())))
-        .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id)))
+        .inner_join(networks::table.on(
+            networks::environment_id.eq(apps::environment_id).and(networks::retired_at.is_null()),
+        ))
         .filter(apps::id.eq(id))
         .select((App::as_select(), Release::as_select(), Network::as_select()))
         .first(&mut connection)

@@ -8,6 +8,7 @@ use model::environment::PRODUCTION;
 use model::error::ErrorCode;
 use model::id::{OrganizationId, UserId};
 use model::member::Role;
+use model::network::NetworkOptions;
 use model::organization::Organization;
 use model::policy::PolicyException;
 use model::policy::access::Action;
@@ -61,7 +62,8 @@ pub async fn organization_create(
                         Failure::Postgres(error)
                     }
                 })?;
-            environment_insert(connection, organization.id, PRODUCTION).await?;
+            let options = NetworkOptions::default();
+            environment_insert(connection, organization.id, PRODUCTION, options).await?;
             if let Some(email) = owner {
                 let owner = owner_of(connection, email).await?;
                 member_insert(connection, organization.id, owner, Role::Owner).await?;

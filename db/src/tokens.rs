@@ -348,6 +348,7 @@ async fn bound(
     };
     let of_organization: Vec<(EnvironmentId, String)> = environments::table
         .filter(environments::organization_id.eq(organization))
+        .filter(environments::removed_at.is_null())
         .select((environments::id, environments::slug))
         .load(connection)
         .await?;

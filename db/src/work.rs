@@ -44,7 +44,11 @@ pub async fn work_read(database: &Database, id: DeploymentId) -> Result<Work> {
     let (deployment, app, release, live, network, left): Row = deployments::table
         .inner_join(
             apps::table
-                .inner_join(networks::table.on(networks::environment_id.eq(apps::environment_id)))
+                .inner_join(
+                    networks::table.on(networks::environment_id
+                        .eq(apps::environment_id)
+                        .and(networks::retired_at.is_null())),
+                )
                 .left_join(
                     live_releases
                         .on(live_releases.field(releases::id).nullable().eq(apps::live_release_id)),

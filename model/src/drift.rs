@@ -21,6 +21,8 @@ text_enum! {
         /// Left behind by the late call of a worker whose deployment was another's by then: its app is
         /// removed. Taken away.
         Orphan => "orphan",
+        /// Somebody else's network overlaps it.
+        Overlap => "overlap",
         /// Labelled as this installation's, and nothing in Postgres knows it. Left as it is: an operator
         /// decides.
         Unknown => "unknown",

@@ -9,6 +9,17 @@ use crate::schema::environments;
 /// The environment that every organization is born with.
 pub const PRODUCTION: &str = "production";
 
+/// Most environments of an organization: each takes a subnet out of pools that all share.
+pub const MAX_ENVIRONMENTS: i64 = 32;
+
+/// Slugs that would be read as something else: every environment, none, or the platform's own.
+pub const RESERVED_SLUGS: &[&str] = &["all", "default", "none", "platform", "skep"];
+
+/// What the slug of one that was removed becomes, so that another one may take it.
+pub fn removed_slug(id: EnvironmentId) -> String {
+    format!("removed-{}", id.as_uuid().simple())
+}
+
 /// An isolated place inside an organization.
 #[derive(Debug, Clone, Queryable, Selectable, Identifiable, Insertable)]
 #[diesel(table_name = environments)]
@@ -23,4 +34,6 @@ pub struct Environment {
     pub created_at: DateTime<Utc>,
     /// When the row was changed last.
     pub updated_at: DateTime<Utc>,
+    /// When it was removed. The row stays, as the end of its apps' history, under a slug that nobody asks for.
+    pub removed_at: Option<DateTime<Utc>>,
 }

@@ -35,6 +35,8 @@ text_enum! {
         AlreadyExists => "already_exists",
         /// The thing is still in use.
         InUse => "in_use",
+        /// It ends with what it belongs to, and not before.
+        NotRemovable => "not_removable",
         /// There are as many as there may be.
         TooMany => "too_many",
         /// An organization keeps at least one owner.
@@ -55,6 +57,10 @@ text_enum! {
         BeingRemoved => "being_removed",
         /// No subnet of the asked size is left in the platform's pools.
         SubnetsExhausted => "subnets_exhausted",
+        /// The environment's network has too few addresses left.
+        NetworkFull => "network_full",
+        /// A range overlaps another one.
+        Overlap => "overlap",
         /// The thing is not as the request's `If-Match` expects it.
         PreconditionFailed => "precondition_failed",
         /// The same idempotency key came with another request.

@@ -144,6 +144,14 @@ typed_id!(
     PasswordResetId, "pwr"
 );
 typed_id!(
+    /// A range that networks are carved from.
+    SubnetPoolId, "pool"
+);
+typed_id!(
+    /// A range that no network is given.
+    ReservedRangeId, "rng"
+);
+typed_id!(
     /// A row of the audit log.
     AuditId, "aud"
 );

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod app_status;
 pub mod audit;
+pub mod capacity;
 pub mod crash_loop;
 pub mod deployment;
 pub mod drift;
@@ -37,6 +38,7 @@ pub mod spec;
 pub mod status;
 pub mod stored;
 pub mod subnet;
+pub mod subnet_pool;
 mod text_enum;
 pub mod token;
 pub mod update_policy;

@@ -1,7 +1,7 @@
 //! The names and labels of Swarm objects. Names are global in a Swarm and end at 63 characters,
 //! so they are made from ids; labels tell people (and the reconciler) what is whose.
 
-use crate::id::{AppId, EnvironmentId, OrganizationId};
+use crate::id::{AppId, EnvironmentId, NetworkId, OrganizationId};
 
 /// Where the platform's health probe is mounted in a container.
 pub const PROBE_PATH: &str = "/skep-probe";
@@ -41,6 +41,11 @@ pub fn is_service_name(name: &str, app: AppId) -> bool {
     name.strip_suffix(id.trim_start_matches("app_")).is_some_and(|slug| slug.ends_with('-'))
 }
 
+/// The names that an app is found by inside its environment's network.
+pub fn aliases(slug: &str) -> [String; 2] {
+    [slug.to_owned(), format!("{slug}.internal")]
+}
+
 /// The name of an environment's network: `org-{organization}-network` for `production`.
 pub fn network_name(
     organization: OrganizationId,
@@ -52,6 +57,11 @@ pub fn network_name(
     } else {
         format!("env-{}-network", environment.to_string().trim_start_matches("env_"))
     }
+}
+
+/// The name of a network that takes the place of an environment's first one.
+pub fn next_network_name(network: NetworkId) -> String {
+    format!("net-{}-network", network.to_string().trim_start_matches("net_"))
 }
 
 #[cfg(test)]

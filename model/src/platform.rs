@@ -6,7 +6,18 @@ use diesel::prelude::*;
 use crate::drift::OnDrift;
 use crate::schema::platform;
 use crate::spec::EndpointMode;
+use crate::text_enum::text_enum;
 use crate::update_policy::{Deadlines, Unstated};
+
+text_enum! {
+    /// Whether new overlay networks are encrypted between nodes.
+    pub enum Encryption {
+        /// They are.
+        On => "on",
+        /// They are not: for swarms whose kernel cannot (development rigs). Every process warns of it.
+        Off => "off",
+    }
+}
 
 /// How this installation is set.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -36,9 +47,24 @@ pub struct Platform {
     pub deadline_progress_seconds: i32,
     /// What is done about services that are not as the last verdict left them.
     pub on_drift: OnDrift,
+    /// Whether new networks are encrypted.
+    pub encryption: Encryption,
 }
 
 impl Platform {
+    /// What is set in a way that costs a promise, in sentences. Every process tells of it at its start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.encryption == Encryption::Off {
+            warnings.push(
+                "new overlay networks are not encrypted: what crosses between nodes can be read on the way; where the \
+                 nodes' kernels can encrypt, bootstrap again with SKEP_ENCRYPTION=on"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
     /// The deadlines of apps that state none.
     pub fn deadlines(&self) -> Deadlines {
         // Postgres checks that they are positive.

@@ -20,6 +20,7 @@ table! {
         deadline_healthy_seconds -> Int4,
         deadline_progress_seconds -> Int4,
         on_drift -> Text,
+        encryption -> Text,
     }
 }
 
@@ -134,6 +135,7 @@ table! {
         slug -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        removed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -148,6 +150,32 @@ table! {
 }
 
 table! {
+    resting_subnets (subnet) {
+        subnet -> Cidr,
+        until -> Timestamptz,
+    }
+}
+
+table! {
+    reserved_ranges (id) {
+        id -> Uuid,
+        range -> Cidr,
+        source -> Text,
+        note -> Text,
+        seen_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+// A view: Postgres says of none of its columns that they are never null.
+table! {
+    taken_ranges (range) {
+        range -> Nullable<Cidr>,
+    }
+}
+
+table! {
     networks (id) {
         id -> Uuid,
         organization_id -> Uuid,
@@ -157,6 +185,18 @@ table! {
         mtu -> Nullable<Int4>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        access -> Text,
+        encrypted -> Bool,
+        retired_at -> Nullable<Timestamptz>,
+        reserved_addresses -> Int4,
+    }
+}
+
+table! {
+    swarm_seen (id) {
+        id -> Int2,
+        nodes -> Int4,
+        seen_at -> Timestamptz,
     }
 }
 
@@ -182,6 +222,8 @@ table! {
         live_version -> Nullable<Int8>,
         live_fingerprint -> Nullable<Jsonb>,
         live_release_number -> Nullable<Int4>,
+        live_addresses -> Int4,
+        reserved_addresses -> Int4,
     }
 }
 
@@ -227,6 +269,7 @@ table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         cancel_requested_at -> Nullable<Timestamptz>,
+        addresses -> Int4,
     }
 }
 

@@ -7,6 +7,10 @@ use ipnet::Ipv4Net;
 
 /// Prefix length of a network that asks for none.
 pub const DEFAULT_PREFIX: u8 = 24;
+/// Prefix length of the largest network.
+pub const SHORTEST_PREFIX: u8 = 22;
+/// Prefix length of the smallest network.
+pub const LONGEST_PREFIX: u8 = 26;
 
 /// The first subnet of `prefix` bits in `pool` that starts at `from` or later.
 pub fn carve(pool: Ipv4Net, from: Ipv4Addr, prefix: u8) -> Option<Ipv4Net> {
@@ -37,6 +41,27 @@ pub fn next_free(
     taken.sort_unstable_by_key(Ipv4Net::network);
     first_gap(pool, cursor, prefix, &taken)
         .or_else(|| first_gap(pool, pool.network(), prefix, &taken))
+}
+
+/// How many subnets of `prefix` bits in `pool` overlap none of `taken`, which needs no order and may overlap itself.
+pub fn free_subnets(pool: Ipv4Net, prefix: u8, taken: &[Ipv4Net]) -> u64 {
+    if prefix < pool.prefix_len() || prefix > 32 {
+        return 0;
+    }
+    let size = 1u64 << (32 - prefix);
+    let mut taken: Vec<_> = taken
+        .iter()
+        .map(|net| (u64::from(u32::from(net.network())), u64::from(u32::from(net.broadcast()))))
+        .collect();
+    taken.sort_unstable();
+    let end = u64::from(u32::from(pool.broadcast())) + 1;
+    let mut free = 0;
+    let mut from = u64::from(u32::from(pool.network()));
+    for (first, last) in taken.into_iter().chain([(end, end)]) {
+        free += (first.min(end) / size).saturating_sub(from.div_ceil(size));
+        from = from.max(last + 1);
+    }
+    free
 }
 
 fn first_gap(pool: Ipv4Net, from: Ipv4Addr, prefix: u8, taken: &[Ipv4Net]) -> Option<Ipv4Net> {
@@ -85,6 +110,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_free_is_counted(
+            taken in prop::collection::vec((0u32..0x1000, 20u8..=30), 0..40),
+            prefix in 20u8..=28,
+        ) {
+            let pool = net("10.64.0.0/20");
+            // Some reach out of the pool, some lie beside it, some overlap each other.
+            let taken: Vec<Ipv4Net> = taken.into_iter()
+                .map(|(offset, prefix)| {
+                    let address = u32::from(pool.network()) - 0x800 + 2 * offset;
+                    Ipv4Net::new(Ipv4Addr::from(address), prefix).unwrap().trunc()
+                })
+                .collect();
+            let free = pool.subnets(prefix).unwrap()
+                .filter(|candidate| !taken.iter().any(|other| overlap(candidate, other)))
+                .count() as u64;
+            prop_assert_eq!(free_subnets(pool, prefix, &taken), free);
+        }
+
         #[test]
         fn what_is_carved_is_inside_and_free(
             prefixes in prop::collection::vec(22u8..=26, 1..60),

@@ -10,8 +10,6 @@ use db::deployments::{DeploymentRequest, deployment_accept};
 use db::{Actor, Answer, AppScope, Credential, Database, Expected, OrgScope, Request, Segment};
 use model::Result;
 use model::error::ErrorCode;
-use model::id::OrganizationId;
-use model::names;
 use model::platform::Platform;
 use model::policy::Exceptions;
 use model::policy::access::Permissions;
@@ -21,7 +19,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::swarm::{Swarm, SwarmResult};
+use crate::network::remove_network;
+use crate::swarm::Swarm;
 use crate::wakeups::Relay;
 
 /// Between two looks.
@@ -129,24 +128,12 @@ impl<S: Swarm, R: Relay> Endings<S, R> {
     /// again.
     async fn remove_networks(&self, ending: &Ending) -> bool {
         for name in &ending.networks {
-            if let Err(error) = self.remove_network(name, ending.id).await {
+            let removed = remove_network(&*self.swarm, &self.platform.name, name, ending.id).await;
+            if let Err(error) = removed {
                 tracing::info!(%error, network = name, "not gone yet");
                 return false;
             }
         }
         true
-    }
-
-    /// Takes a network out of the swarm, if it is this organization's. One that only has its name stays where it is.
-    async fn remove_network(&self, name: &str, organization: OrganizationId) -> SwarmResult<()> {
-        let Some(network) = self.swarm.network(name).await? else { return Ok(()) };
-        let label = |label| network.labels.get(label);
-        if label(names::LABEL_PLATFORM) != Some(&self.platform.name)
-            || label(names::LABEL_ORGANIZATION) != Some(&organization.to_string())
-        {
-            tracing::warn!(network = name, "not labelled as the organization's: it was left alone");
-            return Ok(());
-        }
-        self.swarm.network_remove(&network.id).await
     }
 }

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::id::OrganizationId;
 use model::names;
-use model::network::Network;
+use model::network::{Network, NetworkAccess};
 use tokio::time::{Instant, sleep};
 
-use crate::swarm::{NetworkSpec, OverlayNetwork, Swarm, SwarmError};
+use crate::swarm::survey::FoundNetwork;
+use crate::swarm::{NetworkSpec, OverlayNetwork, Swarm, SwarmError, SwarmResult};
 
 /// How long a new network may take to get its subnet. Usually it is there at once; after an overlap
 /// it never is, and Docker says nothing.
@@ -41,6 +43,8 @@ pub(crate) async fn ensure_network(
             name: network.name.clone(),
             subnet: network.subnet,
             mtu: network.mtu,
+            encrypted: network.encrypted,
+            internal: network.access == NetworkAccess::Internal,
             labels: labels(platform, network),
         })
         .await?;
@@ -74,7 +78,7 @@ async fn allocated(swarm: &impl Swarm, network: &Network) -> Result<OverlayNetwo
     }
 }
 
-/// A network of this name has to be ours, encrypted, and on the subnet that Postgres holds: a task
+/// A network of this name has to be ours, and as Postgres has it: encrypted, on its own subnet. A task
 /// on any other network would break the promise that no tenant reaches another.
 fn usable(
     platform: &str,
@@ -89,17 +93,68 @@ fn usable(
             network.name
         )));
     }
-    if !found.encrypted || found.subnets != [network.subnet.to_string()] {
+    let differences = differences(network, &found);
+    if !differences.is_empty() {
         return Err(NetworkError::Unusable(format!(
-            "the network {} in the swarm has drifted (encrypted: {}, subnets: {}; wanted: \
-             encrypted, {}); remove it when no service is on it, and deploy again",
+            "the network {} in the swarm has drifted ({}); remove it when no service is on it, and deploy again",
             network.name,
-            found.encrypted,
-            found.subnets.join(", "),
-            network.subnet,
+            differences.join(", "),
         )));
     }
     Ok(found.id)
+}
+
+/// Takes a network out of the swarm, if it is this organization's: one that only has its name stays where it is. Swarm
+/// refuses to while a task is on it.
+pub(crate) async fn remove_network(
+    swarm: &impl Swarm,
+    platform: &str,
+    name: &str,
+    organization: OrganizationId,
+) -> SwarmResult<()> {
+    let Some(network) = swarm.network(name).await? else { return Ok(()) };
+    let label = |label| network.labels.get(label).map(String::as_str);
+    if label(names::LABEL_PLATFORM) != Some(platform)
+        || label(names::LABEL_ORGANIZATION) != Some(&organization.to_string())
+    {
+        tracing::warn!(network = name, "not labelled as the organization's: it was left alone");
+        return Ok(());
+    }
+    swarm.network_remove(&network.id).await
+}
+
+/// What a network in the swarm is, that its row is not.
+pub(crate) fn differences(network: &Network, found: &OverlayNetwork) -> Vec<String> {
+    let mut differences = Vec::new();
+    if found.encrypted != network.encrypted {
+        let word = |encrypted| if encrypted { "encrypted" } else { "not encrypted" };
+        differences.push(format!(
+            "it is {} and should be {}",
+            word(found.encrypted),
+            word(network.encrypted)
+        ));
+    }
+    if found.subnets != [network.subnet.to_string()] {
+        let subnets = found.subnets.join(", ");
+        differences.push(format!("its subnet is {subnets} and should be {}", network.subnet));
+    }
+    let access = if found.internal { NetworkAccess::Internal } else { NetworkAccess::Egress };
+    if access != network.access {
+        differences.push(format!("it is {access} and should be {}", network.access));
+    }
+    differences
+}
+
+impl From<&FoundNetwork> for OverlayNetwork {
+    fn from(found: &FoundNetwork) -> Self {
+        Self {
+            id: String::new(),
+            subnets: found.subnets.iter().map(ToString::to_string).collect(),
+            encrypted: found.encrypted,
+            internal: found.internal,
+            labels: found.labels.clone(),
+        }
+    }
 }
 
 fn labels(platform: &str, network: &Network) -> BTreeMap<String, String> {

@@ -80,7 +80,6 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
     if rendering.has_workers && !platform.tenants_on_managers {
         constraints.push("node.role==worker".into());
     }
-    let slug = &rendering.app.slug;
     TaskSpec {
         image: rendering.image.to_owned(),
         labels,
@@ -114,7 +113,7 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
         restart_delay: seconds(spec.restart.delay_seconds),
         constraints,
         network: rendering.network.to_owned(),
-        aliases: vec![slug.clone(), format!("{slug}.internal")],
+        aliases: names::aliases(&rendering.app.slug).into(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod docker;
 mod node;
 mod observed;
 mod spec;
+pub mod survey;
 
 use std::future::Future;
 use std::time::Duration;

@@ -46,6 +46,9 @@ impl Things {
         let guest = json!({ "email": "later@example.org", "role": "viewer" });
         let invitation = tenant.client.post(&invitations, &guest).await?.expect(201)?;
         let token = skep.operator.post(&tokens, &json!({ "name": "spare" })).await?.expect(201)?;
+        let range = json!({ "range": "192.0.2.0/24", "note": tenant.slug });
+        let range = skep.operator.post("/v1/admin/reserved-ranges", &range).await?.expect(201)?;
+        let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
         Ok(Self(vec![
             ("organization", text(&tenant.organization, "/id")?.to_owned()),
             ("environment", text(&environment, "/id")?.to_owned()),
@@ -57,6 +60,8 @@ impl Things {
             ("member", text(&members, "/items/0/id")?.to_owned()),
             ("invitation", text(&invitation, "/id")?.to_owned()),
             ("release", "1".to_owned()),
+            ("pool", text(&pools, "/items/0/id")?.to_owned()),
+            ("range", text(&range, "/id")?.to_owned()),
         ]))
     }
 

@@ -22,6 +22,11 @@ fn five_hundred_queued_deployments_do_not_hold_up_another_s_one() -> Outcome {
     run(async |skep| {
         let worker = skep.database.worker();
         let (busy, other) = (skep.tenant("busy").await?, skep.tenant("other").await?);
+        // 1020 addresses: each app may need two.
+        let large = json!({ "slug": "large", "network": { "prefix": 22 } });
+        let environments = format!("{}/environments", busy.home());
+        busy.client.post(&environments, &large).await?.expect(201)?;
+        let busy = busy.within("large");
         let begun = Instant::now();
         stream::iter(0..MANY)
             .map(async |number| {

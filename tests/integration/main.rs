@@ -1,6 +1,7 @@
 //! The API, the ledger and the queue on real Postgres and RabbitMQ, without a Swarm: verdicts are
 //! pretended (`tests::pretend`). A file per resource.
 
+mod addresses;
 mod app_status;
 mod apps;
 mod audit;

@@ -126,7 +126,11 @@ fn the_roles_of_processes_may_do_no_more_than_they_need() -> Outcome {
             "DELETE FROM deployments",
             "DELETE FROM audit_log",
             "DELETE FROM organizations",
-            "INSERT INTO subnet_pools (id, range, cursor) VALUES (gen_random_uuid(), '10.0.0.0/8', '10.0.0.0')",
+            "UPDATE subnet_pools SET range = '10.0.0.0/8'",
+            "UPDATE networks SET subnet = '10.0.0.0/24'",
+            "DELETE FROM networks",
+            "DELETE FROM resting_subnets",
+            "UPDATE apps SET live_addresses = 0",
             "DROP TABLE outbox",
             "CREATE TABLE mine (id int)",
         ];

@@ -11,7 +11,7 @@ use tests::{Outcome, run, sql};
 #[test]
 fn never_overlap_under_concurrent_creations() -> Outcome {
     run(async |skep| {
-        // Room for 64: a /18 that this database alone knows; nothing of it reaches Swarm.
+        // Room for 64 /24: a /18 that this database alone knows; nothing of it reaches Swarm.
         sql::execute(
             skep.database.owner(),
             "UPDATE subnet_pools SET range = '10.64.0.0/18', cursor = '10.64.0.0'",
@@ -23,12 +23,31 @@ fn never_overlap_under_concurrent_creations() -> Outcome {
         });
         let made = try_join_all(makers).await?;
         assert_eq!(made.len(), 32);
+        // And one more by each of them, in its own name: each sees its own networks only.
+        let makers = (0..32).map(async |number| {
+            let path = format!("/v1/organizations/org-{number}/tokens");
+            let token = skep.operator.post(&path, &json!({ "name": "x" })).await?.expect(201)?;
+            let client = skep.operator.with_token(Some(text(&token, "/secret")?));
+            let path = format!("/v1/organizations/org-{number}/environments");
+            let prefix = 23 + number % 4;
+            let body = json!({ "slug": "staging", "network": { "prefix": prefix } });
+            let answer = client.post(&path, &body).await?;
+            // A /23 may find no room in the end; whoever was refused is told so.
+            if answer.status == 409 {
+                answer.problem(409, "subnets_exhausted")
+            } else {
+                answer.expect(201)
+            }
+        });
+        let answers = try_join_all(makers).await?;
+        let staging = answers.iter().filter(|answer| answer["slug"] == "staging").count();
+        assert!(staging >= 24, "{staging}");
         let rows = sql::rows(skep.database.owner(), "SELECT subnet::text FROM networks").await?;
         let subnets: BTreeSet<Ipv4Net> = rows
             .iter()
             .map(|row| Ok(text(row, "/subnet")?.parse()?))
             .collect::<anyhow::Result<_>>()?;
-        assert_eq!(subnets.len(), 32);
+        assert_eq!(subnets.len(), 32 + staging);
         for one in &subnets {
             let overlapping =
                 subnets.iter().filter(|other| one.contains(*other) || other.contains(one));
@@ -51,7 +70,8 @@ fn an_exhausted_pool_is_told_with_its_numbers() -> Outcome {
         let full = skep.operator.post("/v1/organizations", &json!({ "slug": "three" })).await?;
         let problem = full.problem(409, "subnets_exhausted")?;
         let detail = text(&problem, "/detail")?;
-        assert!(detail.contains("/24") && detail.contains(" 2 "), "{detail}");
+        assert!(detail.contains("/24") && detail.contains(" 2,"), "{detail}");
+        assert!(detail.contains("left are 0 of /25, 0 of /26"), "{detail}");
         // Half an organization would be worse than none.
         let found = skep.operator.get("/v1/organizations").await?.expect(200)?;
         let slugs: Vec<&Value> = list(&found, "/items")?.iter().map(|item| &item["slug"]).collect();
@@ -69,6 +89,120 @@ fn postgres_itself_refuses_an_overlap() -> Outcome {
             "UPDATE networks SET subnet = (SELECT subnet FROM networks ORDER BY id LIMIT 1)";
         let error = sql::execute(skep.database.owner(), forced).await.unwrap_err();
         assert!(format!("{error:#}").contains("networks_subnet_excl"), "{error:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_freed_subnet_rests_before_it_is_given_again() -> Outcome {
+    run(async |skep| {
+        let owner = skep.database.owner();
+        let pool = "UPDATE subnet_pools SET range = '10.64.0.0/23', cursor = '10.64.0.0'";
+        sql::execute(owner, pool).await?;
+        let acme = skep.tenant("acme").await?;
+        let path = format!("{}/environments", acme.home());
+        let body = json!({ "slug": "staging" });
+        let made = acme.client.post(&path, &body).await?.expect(201)?;
+        acme.client.delete(&format!("{path}/staging")).await?.expect(204)?;
+        // While its network may be in the swarm, and for a time afterwards.
+        acme.client.post(&path, &body).await?.problem(409, "subnets_exhausted")?;
+        for retired in db::networks::networks_retired(skep.database.worker(), 10).await? {
+            db::networks::network_gone(skep.database.worker(), retired.id).await?;
+        }
+        assert_eq!(sql::count(owner, "networks").await?, 1);
+        let problem = acme.client.post(&path, &body).await?.problem(409, "subnets_exhausted")?;
+        assert!(text(&problem, "/detail")?.contains("minutes ago"), "{problem:#}");
+        sql::execute(owner, "UPDATE resting_subnets SET until = now()").await?;
+        let again = acme.client.post(&path, &body).await?.expect(201)?;
+        assert_eq!(again["network"]["subnet"], made["network"]["subnet"]);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_reserved_is_given_to_nobody() -> Outcome {
+    run(async |skep| {
+        let pool = "UPDATE subnet_pools SET range = '10.64.0.0/22', cursor = '10.64.0.0'";
+        sql::execute(skep.database.owner(), pool).await?;
+        let ranges = "/v1/admin/reserved-ranges";
+        // One by an operator, one that a worker found.
+        let wanted = json!({ "range": "10.64.0.0/24", "note": "the office" });
+        let reserved = skep.operator.post(ranges, &wanted).await?.expect(201)?;
+        skep.operator.post(ranges, &wanted).await?.problem(409, "already_exists")?;
+        let seen = [("10.64.2.0/23".parse()?, "docker0".to_owned())];
+        for _ in 0..2 {
+            db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &seen).await?;
+        }
+        let found = skep.operator.get(ranges).await?.expect(200)?;
+        assert_eq!(list(&found, "/items")?.len(), 2);
+        let acme = skep.tenant("acme").await?;
+        let production = format!("{}/environments/production", acme.home());
+        let production = acme.client.get(&production).await?.expect(200)?;
+        assert_eq!(production["network"]["subnet"], "10.64.1.0/24");
+        let full = skep.operator.post("/v1/organizations", &json!({ "slug": "globex" })).await?;
+        full.problem(409, "subnets_exhausted")?;
+        let docker = list(&found, "/items")?.iter().find(|item| item["source"] == "docker");
+        let docker = docker.map(|item| format!("{ranges}/{}", item["id"].as_str().unwrap_or("")));
+        skep.operator.delete(&docker.unwrap_or_default()).await?.problem(409, "in_use")?;
+        skep.operator
+            .delete(&format!("{ranges}/{}", text(&reserved, "/id")?))
+            .await?
+            .expect(204)?;
+        let globex = skep.tenant("globex").await?;
+        let production = format!("{}/environments/production", globex.home());
+        let production = globex.client.get(&production).await?.expect(200)?;
+        assert_eq!(production["network"]["subnet"], "10.64.0.0/24");
+        // What was not seen for an hour is not there any more.
+        let old = "UPDATE reserved_ranges SET seen_at = now() - interval '61 minutes'
+            WHERE source = 'docker'";
+        sql::execute(skep.database.owner(), old).await?;
+        db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &[]).await?;
+        assert_eq!(sql::count(skep.database.owner(), "reserved_ranges").await?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn pools_are_added_used_up_and_taken_away() -> Outcome {
+    run(async |skep| {
+        let pool = "UPDATE subnet_pools SET range = '10.64.0.0/24', cursor = '10.64.0.0'";
+        sql::execute(skep.database.owner(), pool).await?;
+        skep.tenant("acme").await?;
+        let pools = "/v1/admin/subnet-pools";
+        let ask = async |range: &str| skep.operator.post(pools, &json!({ "range": range })).await;
+        skep.operator
+            .post(
+                "/v1/admin/reserved-ranges",
+                &json!({ "range": "10.96.0.0/12", "note": "office" }),
+            )
+            .await?
+            .expect(201)?;
+        for overlapping in ["10.64.0.0/16", "10.100.0.0/16", "10.0.0.0/8"] {
+            let problem = ask(overlapping).await?.problem(409, "overlap")?;
+            assert!(text(&problem, "/detail")?.contains("overlaps 10."), "{problem:#}");
+        }
+        for bad in ["10.64.1.1/24", "10.64.1.0/27", "127.0.0.0/16", "300.0.0.0/16", "10.0.0.0/99"] {
+            ask(bad).await?.problem(400, "invalid")?;
+        }
+        let made = ask("10.65.0.0/22").await?.expect(201)?;
+        let globex = skep.tenant("globex").await?;
+        let production = format!("{}/environments/production", globex.home());
+        let production = globex.client.get(&production).await?.expect(200)?;
+        assert_eq!(production["network"]["subnet"], "10.65.0.0/24");
+        let found = skep.operator.get(pools).await?.expect(200)?;
+        let items = list(&found, "/items")?;
+        assert_eq!(items.len(), 2);
+        assert_eq!(items[0]["networks"], 1);
+        assert_eq!(items[0]["free"]["26"], 0);
+        assert_eq!(items[0]["full_in_days"], 0);
+        assert_eq!(items[1]["free"], json!({ "22": 0, "23": 1, "24": 3, "25": 6, "26": 12 }));
+        assert_eq!(items[1]["full_in_days"], 90);
+        let path = format!("{pools}/{}", text(&made, "/id")?);
+        skep.operator.delete(&path).await?.problem(409, "in_use")?;
+        let third = ask("10.66.0.0/24").await?.expect(201)?;
+        let path = format!("{pools}/{}", text(&third, "/id")?);
+        skep.operator.delete(&path).await?.expect(204)?;
+        skep.operator.delete(&path).await?.problem(404, "not_found")?;
         Ok(())
     })
 }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
 use db::ledger::ledger_unfinished;
 use model::drift::OnDrift;
-use model::platform::Platform;
+use model::environment::PRODUCTION;
+use model::platform::{Encryption, Platform};
 use model::spec::EndpointMode;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -116,7 +117,8 @@ impl Skep {
         let made = self.operator.post(&path, &json!({ "name": "test" })).await?.expect(201)?;
         let token = text(&made, "/secret")?.to_owned();
         let client = self.operator.with_token(Some(&token));
-        Ok(Tenant { client, slug: slug.to_owned(), organization, token })
+        let environment = PRODUCTION.to_owned();
+        Ok(Tenant { client, slug: slug.to_owned(), organization, token, environment })
     }
 
     /// Starts a worker.
@@ -258,5 +260,6 @@ fn platform(mark: &Mark) -> Platform {
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
+        encryption: Encryption::On,
     }
 }

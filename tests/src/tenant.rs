@@ -1,5 +1,5 @@
-//! A tenant's developer: an organization with a token, and the steps of a story in its environment
-//! `production`.
+//! A tenant's developer: an organization with a token, and the steps of a story in an environment:
+//! `production`, where it says no other.
 
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Tenant {
     pub organization: Value,
     /// Its token's secret.
     pub token: String,
+    /// Slug of the environment that its apps are in.
+    pub environment: String,
 }
 
 impl Tenant {
@@ -36,7 +38,12 @@ impl Tenant {
 
     /// A path below the environment.
     pub fn path(&self, below: &str) -> String {
-        format!("{}/environments/production/{below}", self.home())
+        format!("{}/environments/{}/{below}", self.home(), self.environment)
+    }
+
+    /// The same, in another environment.
+    pub fn within(&self, environment: &str) -> Self {
+        Self { environment: environment.to_owned(), ..self.clone() }
     }
 
     /// Makes an app; `spec` needs nothing but an image.

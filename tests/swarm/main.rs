@@ -7,6 +7,7 @@ mod contract;
 mod crash_loops;
 mod drift;
 mod endings;
+mod environments;
 mod failures;
 mod first_deploy;
 mod images;

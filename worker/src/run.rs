@@ -1,12 +1,14 @@
-//! `worker run`: the runner, the watch over what is live, the outbox relay, the purge, retention and the end of organizations,
-//! until a signal.
+//! `worker run`: the runner, the watch over what is live, the outbox relay, the purge, retention, the end of organizations and of
+//! networks, until a signal.
 
 use std::sync::Arc;
 
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
-use orchestrator::{AuditChain, Endings, Live, Purge, Retention, Runner};
+use orchestrator::{
+    AuditChain, Endings, Live, NetworkAudit, Purge, Retention, Retirements, Runner,
+};
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,9 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let database = Database::new(settings.database_url, settings.database_connections)?;
     db::migrations::schema_check(&database).await?;
     let platform = Arc::new(db::platform::platform_get(&database).await?);
+    for warning in platform.warnings() {
+        tracing::warn!(warning, "the installation is set in a way that costs a promise");
+    }
     let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?
         .with_hosts(&settings.hosts)?;
     let swarm = Arc::new(swarm);
@@ -54,6 +59,13 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         platform: Arc::clone(&platform),
         relay: relay.clone(),
     };
+    let retirements = Retirements {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+        relay: relay.clone(),
+    };
+    let network_audit = NetworkAudit { database: database.clone(), swarm: Arc::clone(&swarm) };
     let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
@@ -63,6 +75,8 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(audit_chain.run(stop.clone()));
     tokio::spawn(retention.run(stop.clone()));
     tokio::spawn(endings.run(stop.clone()));
+    tokio::spawn(retirements.run(stop.clone()));
+    tokio::spawn(network_audit.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 use model::drift::OnDrift;
-use model::platform::Platform;
+use model::platform::{Encryption, Platform};
 use model::spec::EndpointMode;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -202,6 +202,10 @@ pub(crate) struct PlatformSettings {
     /// bring back what should be live
     #[arg(long, env = "SKEP_ON_DRIFT", default_value = "repair")]
     on_drift: DriftSetting,
+    /// Whether new overlay networks are encrypted between nodes: off is for swarms whose kernel cannot, and every
+    /// process warns of it
+    #[arg(long, env = "SKEP_ENCRYPTION", default_value = "on")]
+    encryption: EncryptionSetting,
     /// Ranges that overlay networks are carved from, separated by commas; only the first bootstrap
     /// reads it
     #[arg(long, env = "SKEP_SUBNET_POOLS", value_delimiter = ',', default_value = "10.64.0.0/12")]
@@ -212,6 +216,12 @@ pub(crate) struct PlatformSettings {
 enum EndpointModeSetting {
     Vip,
     Dnsrr,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EncryptionSetting {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -246,6 +256,10 @@ impl PlatformSettings {
             on_drift: match self.on_drift {
                 DriftSetting::Report => OnDrift::Report,
                 DriftSetting::Repair => OnDrift::Repair,
+            },
+            encryption: match self.encryption {
+                EncryptionSetting::On => Encryption::On,
+                EncryptionSetting::Off => Encryption::Off,
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Accepting a deployment: one transaction of six or seven statements (BEGIN and COMMIT aside).
+//! Accepting a deployment: one transaction of six to eight statements (BEGIN and COMMIT aside).
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 
@@ -20,6 +20,7 @@ use model::status::Status;
 use self::target::target_of;
 use super::DeploymentRow;
 use super::insert::{Attempt, deployment_insert};
+use crate::addresses::addresses_reserve;
 use crate::apps::app_lock;
 use crate::audit::Mutation;
 use crate::pool::Database;
@@ -131,6 +132,7 @@ pub async fn deployment_accept(
             request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
             let target = target_of(connection, policy, &app, wanted, &superseded).await?;
+            addresses_reserve(connection, &app, target.need).await?;
             let restart_counter = superseded
                 .iter()
                 .map(|older| older.restart_counter)
@@ -143,6 +145,7 @@ pub async fn deployment_accept(
                 replicas: target.replicas,
                 restart_counter,
                 force: wanted.force(),
+                addresses: target.need.addresses(),
                 spec_version: target.spec_version,
                 requested_by: request.actor.credential.token(),
             };

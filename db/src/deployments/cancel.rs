@@ -13,6 +13,7 @@ use model::status::Status;
 use model::{Error, Result};
 
 use super::DeploymentRow;
+use crate::addresses::addresses_settle;
 use crate::apps::app_lock_any;
 use crate::audit::Mutation;
 use crate::failure::Failure;
@@ -145,6 +146,7 @@ async fn end(
     match ended {
         Some(ended) => {
             app_unset(connection, &ended).await?;
+            addresses_settle(connection, ended.app_id).await?;
             tell(connection, &ended, sentence).await?;
             Ok(ended)
         }

@@ -18,6 +18,8 @@ pub(super) struct Attempt {
     pub(super) replicas: i32,
     pub(super) restart_counter: i64,
     pub(super) force: bool,
+    /// Addresses of its network that it may need.
+    pub(super) addresses: i32,
     /// Of the release's spec; a kind may need a newer worker than that.
     pub(super) spec_version: i16,
     /// `None`: the platform itself asks.
@@ -34,8 +36,8 @@ pub(super) async fn deployment_insert(
     let query = diesel::sql_query(
         "WITH accepted AS (
              INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, replicas,
-                 restart_counter, force, spec_version, requested_by)
-             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10)
+                 restart_counter, force, spec_version, requested_by, addresses)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10, $12)
              RETURNING *
          ), told AS (
              INSERT INTO deployment_events (organization_id, deployment_id, status, message)
@@ -55,6 +57,7 @@ pub(super) async fn deployment_insert(
     .bind::<Bool, _>(attempt.force)
     .bind::<SmallInt, _>(attempt.spec_version.max(attempt.kind.work_version()))
     .bind::<Nullable<Uuid>, _>(attempt.requested_by)
-    .bind::<Text, _>(message);
+    .bind::<Text, _>(message)
+    .bind::<Integer, _>(attempt.addresses);
     Prepared(query).get_result(connection).await
 }

@@ -57,6 +57,8 @@ pub async fn deployment_repair(
                 replicas: app.live_replicas.unwrap_or(app.replicas),
                 restart_counter: app.live_restart_counter,
                 force: false,
+                // What is kept for what is live: there is no other deployment.
+                addresses: app.reserved_addresses,
                 spec_version,
                 requested_by: None,
             };

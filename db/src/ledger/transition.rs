@@ -15,6 +15,7 @@ use model::stored::Stored;
 use model::{Error, Result};
 
 use super::Claim;
+use crate::addresses::{addresses_live, addresses_settle};
 use crate::failure::{self, Failure};
 use crate::now::now;
 use crate::pool::Database;
@@ -109,6 +110,10 @@ pub async fn ledger_transition(
             }
             if transition.to.is_terminal() {
                 app_settle(connection, &deployment, transition).await?;
+                if transition.to == Status::Succeeded {
+                    addresses_live(connection, &deployment).await?;
+                }
+                addresses_settle(connection, deployment.app_id).await?;
                 wake_next(connection, &deployment).await?;
             }
             Ok::<_, Failure>(true)

@@ -55,6 +55,8 @@ actions! {
     AuditRead "audit.read" Read [Owner Admin] [Admin Operator Viewer];
     /// See environments.
     EnvironmentRead "environment.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
+    /// Make environments, give one another network, remove them.
+    EnvironmentManage "environment.manage" Manage [Owner Admin] [Admin Operator];
     /// See apps, their releases and their deployments.
     AppRead "app.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
     /// Create, change and remove apps.

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use db::drift::{Finding, drift_found, drift_unknown_left};
+use db::drift::{Finding, drift_found, drift_left};
 use db::live::{LiveApp, apps_gone, environments_known, live_apps};
 use model::drift::{DriftKind, ObjectType};
 use model::id::{AppId, EnvironmentId};
@@ -72,7 +72,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 tracing::warn!(object = name, sentence, "drift");
             }
         }
-        drift_unknown_left(&self.database, what, names).await?;
+        drift_left(&self.database, DriftKind::Unknown, what, names).await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod incoming;
 mod nodes;
 mod outgoing;
 mod parts;
+mod survey;
 
 use std::collections::HashMap;
 use std::time::Duration;

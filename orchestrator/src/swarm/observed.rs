@@ -22,6 +22,8 @@ pub struct Service {
     pub image: Option<String>,
     /// Container label `skep.spec`: hash of what makes its tasks.
     pub spec_hash: Option<String>,
+    /// Swarm's ids of the networks that its tasks are on.
+    pub networks: Vec<String>,
     /// Swarm's ForceUpdate counter.
     pub restart_counter: i64,
     /// Whether Swarm stops at a failed update of it, as it does where something is brought back.
@@ -260,6 +262,8 @@ pub struct OverlayNetwork {
     pub subnets: Vec<String>,
     /// Whether traffic between nodes is encrypted.
     pub encrypted: bool,
+    /// Whether its containers reach nothing else.
+    pub internal: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }

@@ -140,6 +140,10 @@ pub struct NetworkSpec {
     pub subnet: ipnet::IpNet,
     /// MTU option of the driver, in bytes.
     pub mtu: Option<i32>,
+    /// Whether what crosses between nodes is encrypted.
+    pub encrypted: bool,
+    /// Whether its containers reach nothing else.
+    pub internal: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }

@@ -23,7 +23,7 @@ use model::deployment::{Deployment, DeploymentEvent};
 use model::drift::OnDrift;
 use model::evidence::Evidence;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId};
-use model::platform::Platform;
+use model::platform::{Encryption, Platform};
 use model::release::Release;
 use model::spec::{AppSpec, EndpointMode};
 use orchestrator::Ledger;
@@ -133,6 +133,7 @@ pub(crate) fn platform() -> Platform {
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
+        encryption: Encryption::On,
     }
 }
 

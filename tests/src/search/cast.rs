@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::drift::OnDrift;
 use model::health_check::{HealthCheck, HealthTest};
 use model::id::AppId;
-use model::platform::Platform;
+use model::platform::{Encryption, Platform};
 use model::spec::{AppSpec, EndpointMode, RestartCondition, RestartPolicy};
 use model::update_policy::{Deadlines, FailureAction, UpdateOrder, UpdatePolicy};
 use orchestrator::swarm::ImageLookup;
@@ -52,6 +52,7 @@ pub(super) fn platform() -> Platform {
         deadline_healthy_seconds: 20,
         deadline_progress_seconds: 60,
         on_drift: OnDrift::Repair,
+        encryption: Encryption::On,
     }
 }
 

@@ -109,6 +109,7 @@ fn told(service: &service::Service, epoch: DateTime<Utc>) -> Service {
         spec_hash: Some(service.spec.spec_hash.clone()),
         restart_counter: service.spec.restart_counter,
         pauses_on_failure: service.spec.update.failure_action == FailureAction::Pause,
+        networks: vec![service.spec.task.network.clone()],
         parts: parts(&service.spec),
         update: service.update.clone().map(update),
     }
@@ -220,7 +221,7 @@ impl Swarm for SimulatedSwarm {
         // A node that still shows a removed one takes no other of its name, either.
         if cluster.network(&spec.name).is_none() {
             let number = cluster.ground.number();
-            cluster.ground.networks.create(number, spec, true);
+            cluster.ground.networks.create(number, spec);
             let delay = cluster.ground.about(network::ALLOCATION);
             cluster.ground.after(delay, Event::Allocated { network: number });
             cluster.note(Call::NetworkCreate, &spec.name, None);

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Jsonb, SmallInt, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
+use model::capacity::Need;
 use model::id::ReleaseId;
 use model::platform::Platform;
 use model::policy::{self, Exceptions};
@@ -27,6 +28,8 @@ pub(super) struct Target {
     pub(super) number: Option<i32>,
     pub(super) replicas: i32,
     pub(super) spec_version: i16,
+    /// Addresses of its network that it may need.
+    pub(super) need: Need,
 }
 
 pub(super) async fn target_of(
@@ -45,6 +48,7 @@ pub(super) async fn target_of(
             let frozen = spec.clone().frozen(platform);
             policy::admit(&frozen, exceptions)?;
             let release = ReleaseId::new();
+            let need = Need::of(&frozen, app.running_replicas());
             let number = app.last_release + 1;
             release_insert(connection, app, (release, number), spec, frozen).await?;
             Ok(Target {
@@ -52,6 +56,7 @@ pub(super) async fn target_of(
                 number: Some(number),
                 replicas: app.running_replicas(),
                 spec_version: SPEC_VERSION,
+                need,
             })
         }
         DeploymentRequest::Rollback { target, force } => {
@@ -101,10 +106,13 @@ pub(super) async fn target_of(
             // A removal first runs what is there with no replicas, so that it ends when every task
             // has, and not when Swarm has merely forgotten them.
             let release = running_release(connection, app, superseded).await?;
-            Ok(release.map_or(
-                Target { release: None, number: None, replicas: 0, spec_version: SPEC_VERSION },
-                |release| target_release(&release, 0),
-            ))
+            Ok(Target {
+                release: release.as_ref().map(|release| release.id),
+                number: release.as_ref().map(|release| release.number),
+                replicas: 0,
+                spec_version: release.map_or(SPEC_VERSION, |release| release.spec_version),
+                need: Need::NONE,
+            })
         }
     }
 }
@@ -171,6 +179,7 @@ fn target_release(release: &Release, replicas: i32) -> Target {
         number: Some(release.number),
         replicas,
         spec_version: release.spec_version,
+        need: Need::of(&release.spec.0, replicas),
     }
 }
 

@@ -46,6 +46,7 @@ fn service(release: ReleaseId, version: u64) -> Service {
         spec_hash: None,
         restart_counter: 0,
         pauses_on_failure: false,
+        networks: Vec::new(),
         parts: parts(ENV[0]),
         update: None,
     }

@@ -89,6 +89,7 @@ fn count() -> ServiceCount {
         spec_hash: None,
         restart_counter: 0,
         pauses_on_failure: false,
+        networks: Vec::new(),
         parts: std::collections::BTreeMap::new(),
         update: None,
     };

@@ -25,6 +25,7 @@ impl Case {
             spec_hash: Some("now".into()),
             restart_counter: 0,
             pauses_on_failure: false,
+            networks: Vec::new(),
             parts: BTreeMap::new(),
             update: None,
         };

@@ -88,6 +88,12 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
         replicas: replicas.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
         image: container.image,
         spec_hash: container.labels.and_then(|mut labels| labels.remove(names::LABEL_SPEC)),
+        networks: template
+            .networks
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|network| network.target)
+            .collect(),
         restart_counter: counter(template.force_update),
         pauses_on_failure: on_failure == Some(ServiceSpecUpdateConfigFailureActionEnum::PAUSE),
         parts,
@@ -228,6 +234,7 @@ pub(super) fn network(network: NetworkInspect) -> OverlayNetwork {
         id: network.id.unwrap_or_default(),
         subnets: subnets.into_iter().filter_map(|config| config.subnet).collect(),
         encrypted: options.contains_key("encrypted"),
+        internal: network.internal.unwrap_or_default(),
         labels,
     }
 }

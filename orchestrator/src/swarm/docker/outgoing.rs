@@ -198,7 +198,10 @@ fn rollback(spec: &RolloutSpec) -> ServiceSpecRollbackConfig {
 }
 
 pub(super) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
-    let mut options = HashMap::from([("encrypted".to_owned(), String::new())]);
+    let mut options = HashMap::new();
+    if spec.encrypted {
+        options.insert("encrypted".to_owned(), String::new());
+    }
     if let Some(mtu) = spec.mtu {
         options.insert("com.docker.network.driver.mtu".into(), mtu.to_string());
     }
@@ -206,6 +209,7 @@ pub(super) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
         name: spec.name.clone(),
         driver: Some("overlay".into()),
         attachable: Some(false),
+        internal: Some(spec.internal),
         ipam: Some(Ipam {
             driver: Some("default".into()),
             config: Some(vec![IpamConfig {

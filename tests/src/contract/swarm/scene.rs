@@ -158,6 +158,8 @@ pub(super) fn network(stage: &impl Stage, name: &str, number: usize) -> Result<N
         name: format!("{}-{name}", stage.platform()),
         subnet: IpNet::V4(subnet),
         mtu: None,
+        encrypted: true,
+        internal: false,
         labels: labels(stage, name),
     })
 }

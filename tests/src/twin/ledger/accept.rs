@@ -58,6 +58,7 @@ impl Rows {
             live_restart_counter: 0,
             live_replicas: None,
             live_version: None,
+            reserved_addresses: 0,
             stopped_at: None,
             removal_requested_at: None,
             removed_at: None,

@@ -13,7 +13,7 @@ use model::fingerprint::Fingerprint;
 use model::id::{
     AppId, DeploymentId, EnvironmentId, NetworkId, OrganizationId, ReleaseId, TokenId,
 };
-use model::network::Network;
+use model::network::{Network, NetworkAccess};
 use model::platform::Platform;
 use model::release::Release;
 use model::status::Status;
@@ -100,6 +100,10 @@ impl Rows {
             mtu: None,
             created_at: now,
             updated_at: now,
+            access: NetworkAccess::Egress,
+            encrypted: true,
+            retired_at: None,
+            reserved_addresses: 0,
         };
         self.networks.insert(id, network);
         id

@@ -125,9 +125,15 @@ impl SimulatedSwarm {
     pub fn add_network(&self, name: &str, subnet: IpNet) {
         let mut cluster = self.cluster();
         let number = cluster.ground.number();
-        let spec =
-            NetworkSpec { name: name.to_owned(), subnet, mtu: None, labels: BTreeMap::new() };
-        cluster.ground.networks.create(number, &spec, false);
+        let spec = NetworkSpec {
+            name: name.to_owned(),
+            subnet,
+            mtu: None,
+            encrypted: false,
+            internal: false,
+            labels: BTreeMap::new(),
+        };
+        cluster.ground.networks.create(number, &spec);
         cluster.ground.after(ALLOCATION, Event::Allocated { network: number });
     }
 

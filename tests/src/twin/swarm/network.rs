@@ -17,6 +17,7 @@ pub(super) struct Network {
     pub(super) name: String,
     subnet: IpNet,
     encrypted: bool,
+    internal: bool,
     is_allocated: bool,
     /// Only nodes with tasks on it still know it.
     pub(super) is_stale: bool,
@@ -30,6 +31,7 @@ impl Network {
             id: self.id.clone(),
             subnets: self.is_allocated.then(|| self.subnet.to_string()).into_iter().collect(),
             encrypted: self.encrypted,
+            internal: self.internal,
             labels: self.labels.clone(),
         }
     }
@@ -66,13 +68,14 @@ impl Networks {
         self.find(key).is_some_and(|network| !network.is_stale)
     }
 
-    pub(super) fn create(&mut self, number: u64, spec: &NetworkSpec, encrypted: bool) {
+    pub(super) fn create(&mut self, number: u64, spec: &NetworkSpec) {
         self.all.push(Network {
             number,
             id: format!("network-{number}"),
             name: spec.name.clone(),
             subnet: spec.subnet,
-            encrypted,
+            encrypted: spec.encrypted,
+            internal: spec.internal,
             is_allocated: false,
             is_stale: false,
             labels: spec.labels.clone(),

@@ -20,11 +20,15 @@ const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
 async fn swarm(seed: u64, workers: usize) -> SimulatedSwarm {
     let swarm = SimulatedSwarm::new(seed, workers, EPOCH);
     let subnet = "10.0.0.0/24".parse().unwrap();
-    let labels = BTreeMap::new();
-    swarm
-        .network_create(&NetworkSpec { name: "net".into(), subnet, mtu: None, labels })
-        .await
-        .unwrap();
+    let network = NetworkSpec {
+        name: "net".into(),
+        subnet,
+        mtu: None,
+        encrypted: true,
+        internal: false,
+        labels: BTreeMap::new(),
+    };
+    swarm.network_create(&network).await.unwrap();
     swarm
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::Utc;
 use model::id::{AppId, EnvironmentId, NetworkId, OrganizationId, ReleaseId};
-use model::network::Network;
-use model::platform::Platform;
+use model::network::{Network, NetworkAccess};
+use model::platform::{Encryption, Platform};
 use model::release::Release;
 use model::spec::EndpointMode;
 use model::stored::Stored;
@@ -37,6 +37,10 @@ fn sentence(constraints: &[&str], error: Option<&str>, nodes: Option<&[Node]>) -
         environment_id: EnvironmentId::new(),
         name: "org-acme-network".into(),
         subnet: "10.64.0.0/24".parse().unwrap(),
+        access: NetworkAccess::Egress,
+        encrypted: true,
+        retired_at: None,
+        reserved_addresses: 0,
         mtu: None,
         created_at: now,
         updated_at: now,
@@ -48,6 +52,7 @@ fn sentence(constraints: &[&str], error: Option<&str>, nodes: Option<&[Node]>) -
         cpu_reservation_ratio: 0.1,
         memory_reservation_ratio: 0.5,
         tenants_on_managers: false,
+        encryption: Encryption::On,
         network_mtu: None,
         deadline_schedule_seconds: 120,
         deadline_pull_seconds: 300,

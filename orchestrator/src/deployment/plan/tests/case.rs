@@ -12,7 +12,7 @@ use model::id::{
     AppId, DeploymentId, EnvironmentId, NetworkId, OrganizationId, ReleaseId, TokenId,
 };
 use model::names;
-use model::network::Network;
+use model::network::{Network, NetworkAccess};
 use model::reason::ReasonCode;
 use model::release::Release;
 use model::spec::AppSpec;
@@ -108,6 +108,7 @@ impl Case {
             live_restart_counter: 0,
             live_replicas: Some(REPLICAS),
             live_version: Some(1),
+            reserved_addresses: 0,
             stopped_at: None,
             removal_requested_at: None,
             removed_at: None,
@@ -120,6 +121,10 @@ impl Case {
             environment_id: environment,
             name: "org-1-network".into(),
             subnet: "10.64.0.0/24".parse().unwrap(),
+            access: NetworkAccess::Egress,
+            encrypted: true,
+            retired_at: None,
+            reserved_addresses: 0,
             mtu: None,
             created_at: now,
             updated_at: now,
@@ -175,6 +180,7 @@ impl Case {
             spec_hash: Some(hash.into()),
             restart_counter: 0,
             pauses_on_failure: false,
+            networks: Vec::new(),
             parts: BTreeMap::new(),
             update: update.map(|state| UpdateStatus {
                 state,

@@ -11,7 +11,7 @@ use model::app::App;
 use model::drift::OnDrift;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::names;
-use model::platform::Platform;
+use model::platform::{Encryption, Platform};
 use model::policy::{self, Exceptions, PolicyException};
 use model::release::Release;
 use model::spec::{AppSpec, EndpointMode};
@@ -53,6 +53,7 @@ fn given(
         cpu_reservation_ratio: 0.5,
         memory_reservation_ratio: 0.5,
         tenants_on_managers,
+        encryption: Encryption::On,
         network_mtu: None,
         deadline_schedule_seconds: 120,
         deadline_pull_seconds: 300,
@@ -74,6 +75,7 @@ fn given(
         live_restart_counter: 0,
         live_replicas: None,
         live_version: None,
+        reserved_addresses: 0,
         stopped_at: None,
         removal_requested_at: None,
         removed_at: None,

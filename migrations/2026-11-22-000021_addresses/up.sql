@@ -1,0 +1,58 @@
+-- Addresses of networks are counted before Docker is asked: where there are too few, its tasks wait for ever and nothing
+-- says why.
+
+-- What a deployment may need at most: its replicas, those that run beside them in an update, and a virtual address.
+ALTER TABLE deployments ADD COLUMN addresses integer NOT NULL DEFAULT 0 CHECK (addresses >= 0);
+-- What the last verdict left an app with, and what is kept for it: that, or what a deployment on its way may need.
+ALTER TABLE apps
+    ADD COLUMN live_addresses integer NOT NULL DEFAULT 0 CHECK (live_addresses >= 0),
+    ADD COLUMN reserved_addresses integer NOT NULL DEFAULT 0 CHECK (reserved_addresses >= 0);
+-- What is kept for all apps of a network together.
+ALTER TABLE networks ADD COLUMN reserved_addresses integer NOT NULL DEFAULT 0 CHECK (reserved_addresses >= 0);
+
+-- What workers saw of the swarm. One row.
+CREATE TABLE swarm_seen (
+    id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    nodes integer NOT NULL CHECK (nodes > 0),
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE FUNCTION addresses_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE networks SET reserved_addresses = reserved_addresses + NEW.reserved_addresses - OLD.reserved_addresses
+        WHERE environment_id = NEW.environment_id AND retired_at IS NULL;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER addresses_kept AFTER UPDATE OF reserved_addresses ON apps
+    FOR EACH ROW WHEN (NEW.reserved_addresses <> OLD.reserved_addresses) EXECUTE FUNCTION addresses_kept();
+
+-- Addresses of a network that tasks and virtual addresses can have: all but the first, the last, the gateway's, and one for
+-- each node.
+CREATE FUNCTION network_capacity(subnet cidr) RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT (1 << (32 - masklen(subnet))) - 3 - coalesce((SELECT nodes FROM swarm_seen), 1)
+$$;
+
+-- What is deployed already.
+UPDATE apps SET live_addresses = needed.addresses, reserved_addresses = needed.addresses
+FROM (
+    SELECT a.id,
+        coalesce(a.live_replicas, a.replicas)
+        + CASE WHEN r.spec -> 'update_policy' ->> 'order' = 'stop-first' THEN 0
+            ELSE least(coalesce((r.spec -> 'update_policy' ->> 'parallelism')::integer, 1), coalesce(a.live_replicas, a.replicas)) END
+        + CASE WHEN coalesce(r.spec ->> 'endpoint_mode', p.endpoint_mode) = 'dnsrr' THEN 0 ELSE 1 END AS addresses
+    FROM apps a
+    JOIN releases r ON r.id = a.live_release_id
+    CROSS JOIN platform p
+    WHERE a.removed_at IS NULL
+) needed
+WHERE needed.id = apps.id;
+
+GRANT SELECT ON swarm_seen TO skep_api, skep_worker;
+GRANT INSERT, UPDATE ON swarm_seen TO skep_worker;
+GRANT UPDATE (reserved_addresses) ON apps TO skep_api;
+GRANT UPDATE (live_addresses, reserved_addresses) ON apps TO skep_worker;
+GRANT UPDATE (reserved_addresses) ON networks TO skep_api, skep_worker;
+
+ALTER TABLE drift DROP CONSTRAINT drift_kind_check;
+ALTER TABLE drift ADD CONSTRAINT drift_kind_check CHECK (kind IN
+    ('missing', 'changed', 'taken_back', 'short', 'orphan', 'unknown', 'overlap'));

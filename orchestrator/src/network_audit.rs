@@ -1,0 +1,161 @@
+//! The audit of networks: what Docker has, compared with what Postgres has. What others use is reserved, so that no network
+//! is given it; what is not as it should be is reported, with what to do about it. It changes nothing in Docker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Database;
+use db::drift::{Finding, drift_found, drift_left};
+use db::networks::networks_all;
+use db::reserved_ranges::reserved_ranges_seen;
+use db::swarm_seen::swarm_seen_write;
+use ipnet::{IpNet, Ipv4Net};
+use model::drift::{DriftKind, ObjectType};
+use model::network::Network;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::network;
+use crate::swarm::docker::DockerSwarm;
+use crate::swarm::survey::{FoundNetwork, Survey};
+
+/// Between two rounds: a node that joins takes an address of each network that it runs tasks on.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// Postgres's, or the daemon's.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Compares Docker's networks with ours.
+pub struct NetworkAudit {
+    /// Where their rows are.
+    pub database: Database,
+    /// Where they are.
+    pub swarm: Arc<DockerSwarm>,
+}
+
+impl NetworkAudit {
+    /// Runs until `stop`: at once, and every half a minute. Several workers at it do no harm.
+    pub async fn run(self, stop: CancellationToken) {
+        let rounds = async {
+            loop {
+                if let Err(error) = self.round().await {
+                    let error = model::error::chain(&*error);
+                    tracing::warn!(error, "the networks were not audited; tried again");
+                }
+                sleep(ROUND).await;
+            }
+        };
+        stop.run_until_cancelled(rounds).await;
+    }
+
+    async fn round(&self) -> Result<(), Failure> {
+        let survey = self.swarm.survey().await?;
+        swarm_seen_write(&self.database, survey.nodes.max(1)).await?;
+        let ours = networks_all(&self.database).await?;
+        reserved_ranges_seen(&self.database, &others(&survey, &ours)).await?;
+        for (kind, found) in [
+            (DriftKind::Changed, changed(&survey, &ours)),
+            (DriftKind::Overlap, overlapping(&survey, &ours)),
+        ] {
+            self.report(kind, found).await?;
+        }
+        Ok(())
+    }
+
+    async fn report(
+        &self,
+        kind: DriftKind,
+        found: BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        for (name, sentence) in &found {
+            let finding = Finding {
+                kind,
+                object_type: ObjectType::Network,
+                object: name,
+                app: None,
+                sentence,
+                deployment: None,
+                resolved: false,
+            };
+            if drift_found(&self.database, &finding).await? {
+                tracing::warn!(network = name, sentence, "drift");
+            }
+        }
+        let names: Vec<String> = found.into_keys().collect();
+        drift_left(&self.database, kind, ObjectType::Network, &names).await?;
+        Ok(())
+    }
+}
+
+/// Whether a network of Docker's is one that we have a row of. A label can be copied: the name counts.
+fn is_ours(found: &FoundNetwork, ours: &[Network]) -> bool {
+    found.driver == "overlay" && ours.iter().any(|network| network.name == found.name)
+}
+
+/// What others use, and what it is.
+fn others(survey: &Survey, ours: &[Network]) -> Vec<(IpNet, String)> {
+    let networks = survey.networks.iter().filter(|found| !is_ours(found, ours)).flat_map(|found| {
+        let note = format!("Docker's network {}", found.name);
+        found.subnets.iter().map(move |subnet| (*subnet, note.clone()))
+    });
+    let pools = survey
+        .local_pools
+        .iter()
+        .map(|pool| (*pool, "what a node's Docker makes local networks from".to_owned()));
+    let ranges: BTreeSet<(Ipv4Net, String)> = networks
+        .chain(pools)
+        // No longer than a note may be; cut where a character ends.
+        .map(|(range, note)| (range.trunc(), note.chars().take(200).collect()))
+        .collect();
+    ranges.into_iter().map(|(range, note)| (IpNet::from(range), note)).collect()
+}
+
+/// Networks of ours that are in the swarm and not as they should be, by name.
+fn changed(survey: &Survey, ours: &[Network]) -> BTreeMap<String, String> {
+    let in_swarm = |network: &Network| {
+        survey.networks.iter().find(|found| found.is_swarms && found.name == network.name)
+    };
+    ours.iter()
+        .filter(|network| network.retired_at.is_none())
+        .filter_map(|network| {
+            let differences = network::differences(network, &in_swarm(network)?.into());
+            (!differences.is_empty()).then(|| {
+                let sentence = format!(
+                    "the network {} in the swarm is not as it should be: {}; nothing is deployed on it any more; give \
+                     its environment another network, or remove this one by hand",
+                    network.name,
+                    differences.join(", ")
+                );
+                (network.name.clone(), sentence)
+            })
+        })
+        .collect()
+}
+
+/// Networks of ours that somebody else's overlaps, by name.
+fn overlapping(survey: &Survey, ours: &[Network]) -> BTreeMap<String, String> {
+    let others: Vec<(&str, Ipv4Net)> = survey
+        .networks
+        .iter()
+        .filter(|found| !is_ours(found, ours))
+        .flat_map(|found| found.subnets.iter().map(|subnet| (found.name.as_str(), *subnet)))
+        .collect();
+    ours.iter()
+        .filter_map(|network| {
+            let IpNet::V4(subnet) = network.subnet else { return None };
+            let (name, range) = others.iter().find(|(_, range)| {
+                range.contains(&subnet.network()) || subnet.contains(&range.network())
+            })?;
+            let sentence = format!(
+                "the network {} has {subnet}, which overlaps {range} of Docker's network {name}: its tasks may be \
+                 rejected, or not reached; give its environment another network, or remove {name}",
+                network.name
+            );
+            Some((network.name.clone(), sentence))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
