@@ -24,7 +24,7 @@ SELECT pg_temp.id(2, g), pg_temp.id(1, g), 'production' FROM made, generate_seri
 
 INSERT INTO networks (id, organization_id, environment_id, name, subnet)
 SELECT pg_temp.id(9, g), pg_temp.id(1, g), pg_temp.id(2, g), 'org-org-' || g || '-network',
-    set_masklen('10.112.0.0'::inet + g * 256, 24)::cidr
+    set_masklen('10.112.0.0'::inet + g * 1024, 22)::cidr
 FROM made, generate_series(1, organizations) AS g;
 
 INSERT INTO users (id, email, name)
@@ -67,11 +67,17 @@ SELECT pg_temp.id(8, (d.release - 1) * apps + n), pg_temp.id(1, g), pg_temp.id(3
 FROM made_apps, made_deployments AS d WHERE d.kind = 'deploy' ORDER BY k, n;
 
 INSERT INTO apps (id, organization_id, environment_id, slug, service_name, spec, spec_version, replicas, last_release,
-    live_release_id, live_restart_counter, live_replicas, live_version, created_at, updated_at)
+    live_release_id, live_restart_counter, live_replicas, live_version, live_addresses, reserved_addresses, created_at,
+    updated_at)
 SELECT pg_temp.id(3, n), pg_temp.id(1, g), pg_temp.id(2, g), 'app-' || a, 'app-' || a || '-' || n,
     jsonb_set(current_setting('bench.spec')::jsonb, '{image}', to_jsonb(repository || ':v7')), 1, 2, 7,
-    pg_temp.id(8, 6 * apps + n), 1, 2, 1000 + n, at, at + interval '10 days'
+    pg_temp.id(8, 6 * apps + n), 1, 2, 1000 + n, 4, 4, at, at + interval '10 days'
 FROM made_apps ORDER BY n;
+
+-- Two replicas, one beside them in an update, a virtual address.
+UPDATE networks SET reserved_addresses = kept.addresses
+FROM (SELECT environment_id, sum(reserved_addresses) AS addresses FROM apps GROUP BY 1) AS kept
+WHERE kept.environment_id = networks.environment_id;
 
 INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, reason_code, reason, replicas,
     restart_counter, spec_version, requested_by, fence, started_at, applied_at, progressed_at, healthy_since,
