@@ -32,8 +32,8 @@ check() {
   fi
 }
 
-# The probe and the sample app are workspaces of their own.
-workspaces=(Cargo.toml probe/Cargo.toml tests/fixtures/app/Cargo.toml)
+# The probes and the sample app are workspaces of their own.
+workspaces=(Cargo.toml probe/Cargo.toml isolation-probe/Cargo.toml tests/fixtures/app/Cargo.toml)
 
 formatted() {
   local manifest bad=0

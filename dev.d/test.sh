@@ -12,11 +12,11 @@ command_test() {
   test_workspaces "$@" 2>&1 | test_report
 }
 
-# The probe and the sample app are workspaces of their own. Every binary runs even when one fails, or the counts would hide
+# The probes and the sample app are workspaces of their own. Every binary runs even when one fails, or the counts would hide
 # the rest.
 test_workspaces() {
   local manifest bad=0
-  for manifest in Cargo.toml probe/Cargo.toml tests/fixtures/app/Cargo.toml; do
+  for manifest in Cargo.toml probe/Cargo.toml isolation-probe/Cargo.toml tests/fixtures/app/Cargo.toml; do
     cargo test --workspace --no-fail-fast --manifest-path "$manifest" -- "$@" || bad=1
   done
   return $bad

@@ -23,7 +23,8 @@ use db::{Actor, Credential, Expected, IdempotencyKey};
 use model::Error;
 use model::error::ErrorCode;
 use model::id::{
-    DeploymentId, InvitationId, MemberId, ReservedRangeId, SubnetPoolId, TokenId, UserId,
+    DeploymentId, InvitationId, IsolationCheckId, MemberId, ReservedRangeId, SubnetPoolId, TokenId,
+    UserId,
 };
 use model::policy::access::Permissions;
 use model::token::TokenKind;
@@ -166,6 +167,10 @@ impl Named for MemberId {
 
 impl Named for InvitationId {
     const WHAT: &'static str = "invitation";
+}
+
+impl Named for IsolationCheckId {
+    const WHAT: &'static str = "isolation check";
 }
 
 impl Named for SubnetPoolId {

@@ -10,6 +10,7 @@ pub(crate) mod drift;
 pub(crate) mod environments;
 pub(crate) mod health;
 pub(crate) mod invitations;
+pub(crate) mod isolation_checks;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod organizations;
@@ -32,6 +33,7 @@ use drift::DriftEndpoints;
 use environments::Environments;
 use health::HealthChecks;
 use invitations::Invitations;
+use isolation_checks::IsolationChecks;
 use me::Me;
 use members::Members;
 use organizations::Organizations;
@@ -55,13 +57,13 @@ pub(crate) type Endpoints = (
     AppHealth,
     Deployments,
     Releases,
-    DeadLetterEndpoints,
-    DriftEndpoints,
-    Subnets,
-    PlatformEndpoints,
+    Operators,
     AuditEndpoints,
     HealthChecks,
 );
+
+/// Those of who operates the platform.
+type Operators = (DeadLetterEndpoints, DriftEndpoints, Subnets, IsolationChecks, PlatformEndpoints);
 
 /// Those of people: a tuple holds sixteen at most.
 type People = (Sessions, Me, Members, Invitations, PasswordResets, Users);
@@ -119,10 +121,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         AppHealth,
         Deployments,
         Releases,
-        DeadLetterEndpoints,
-        DriftEndpoints,
-        Subnets,
-        PlatformEndpoints,
+        (DeadLetterEndpoints, DriftEndpoints, Subnets, IsolationChecks, PlatformEndpoints),
         AuditEndpoints,
         HealthChecks,
     );

@@ -49,6 +49,11 @@ words! {
         `billing` is for plans, quotas and suspensions; `admin` is everything.";
     model::network::NetworkAccess, "NetworkAccess", "What the containers on a network reach beside each other: \
         the world outside through their node (`egress`), or nothing (`internal`).";
+    model::isolation_check::CheckStatus, "IsolationCheckStatus", "How far an isolation check is.";
+    model::isolation_check::IsolationVerdict, "IsolationVerdict", "What an isolation check came to: nothing got across and \
+        everything inside did (`isolated`); something got across (`breached`); nothing is proven (`inconclusive`).";
+    model::isolation_check::Expectation, "IsolationExpectation", "What was expected of an attempt: an `answer` inside one \
+        network, `silence` across, `nothing` of a node, which is told only.";
     model::platform::Encryption, "Encryption", "Whether new networks are encrypted between nodes.";
     model::subnet_pool::ReservedBy, "ReservedBy", "Who knows of a reserved range.";
     model::member::Role, "Role", "What a member may do in an organization.";

@@ -7,7 +7,7 @@ use model::{Error, Result};
 use crate::failure;
 use crate::pool::Database;
 
-/// How long live health and drift that was resolved are kept.
+/// How long live health, drift that was resolved and isolation checks are kept.
 const KEPT_FOR: &str = "interval '30 days'";
 
 /// Takes away at most `limit` rows of each history whose time is over. Returns how many. A time that still
@@ -29,6 +29,12 @@ pub async fn history_purge(database: &Database, limit: usize) -> Result<usize> {
             "DELETE FROM drift WHERE ctid = ANY (ARRAY(
                  SELECT ctid FROM drift WHERE resolved_at <= now() - {KEPT_FOR}
                  ORDER BY resolved_at LIMIT $1))"
+        ),
+        format!(
+            "DELETE FROM isolation_checks WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM isolation_checks
+                 WHERE created_at <= now() - {KEPT_FOR} AND status = 'ended'
+                 ORDER BY created_at LIMIT $1))"
         ),
     ] {
         purged += diesel::sql_query(query)

@@ -20,6 +20,7 @@ pub mod environments;
 mod failure;
 pub mod history;
 pub mod invitations;
+pub mod isolation_checks;
 pub mod ledger;
 pub mod live;
 pub mod logins;

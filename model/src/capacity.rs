@@ -23,15 +23,14 @@ pub struct Capacity {
 impl Capacity {
     /// Of a subnet of `prefix` bits in a swarm of `nodes` nodes.
     pub const fn of(prefix: u8, nodes: i32, reserved: i32) -> Self {
-        let bits = if prefix > 32 { 0 } else { 32 - prefix };
+        let bits = 32_u8.saturating_sub(prefix);
         let addresses = if bits > 30 { i32::MAX } else { 1 << bits };
         Self { addresses, nobodys: NOBODYS, nodes, reserved }
     }
 
     /// What is left for more apps and replicas.
-    pub const fn free(self) -> i32 {
-        let free = self.addresses - self.nobodys - self.nodes - self.reserved;
-        if free < 0 { 0 } else { free }
+    pub fn free(self) -> i32 {
+        (self.addresses - self.nobodys - self.nodes - self.reserved).max(0)
     }
 }
 

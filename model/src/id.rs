@@ -152,6 +152,10 @@ typed_id!(
     ReservedRangeId, "rng"
 );
 typed_id!(
+    /// A check of whether environments are apart.
+    IsolationCheckId, "chk"
+);
+typed_id!(
     /// A row of the audit log.
     AuditId, "aud"
 );

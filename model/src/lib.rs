@@ -22,6 +22,7 @@ pub mod health_check;
 pub mod id;
 pub mod image;
 pub mod invitation;
+pub mod isolation_check;
 pub mod member;
 pub mod names;
 pub mod network;

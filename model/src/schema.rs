@@ -193,6 +193,24 @@ table! {
 }
 
 table! {
+    isolation_checks (id) {
+        id -> Uuid,
+        status -> Text,
+        environments -> Array<Uuid>,
+        requested_by -> Nullable<Uuid>,
+        claimed_until -> Nullable<Timestamptz>,
+        tries -> Int4,
+        verdict -> Nullable<Text>,
+        sentence -> Nullable<Text>,
+        findings -> Nullable<Jsonb>,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
     swarm_seen (id) {
         id -> Int2,
         nodes -> Int4,

@@ -6,6 +6,7 @@ pub mod audit_chain;
 pub mod deployment;
 pub mod endings;
 mod image;
+pub mod isolation;
 mod lease;
 pub mod ledger;
 pub mod live;
@@ -23,6 +24,7 @@ pub mod wakeups;
 
 pub use audit_chain::AuditChain;
 pub use endings::Endings;
+pub use isolation::IsolationChecks;
 pub use ledger::Ledger;
 pub use live::Live;
 pub use network_audit::NetworkAudit;

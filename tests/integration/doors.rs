@@ -8,6 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
+use model::id::IsolationCheckId;
 use model::member::Role;
 use model::policy::access::{Action, Permissions};
 use model::token::{TokenKind, TokenScope};
@@ -48,6 +49,13 @@ impl Things {
         let token = skep.operator.post(&tokens, &json!({ "name": "spare" })).await?.expect(201)?;
         let range = json!({ "range": "192.0.2.0/24", "note": tenant.slug });
         let range = skep.operator.post("/v1/admin/reserved-ranges", &range).await?.expect(201)?;
+        let check = IsolationCheckId::new();
+        let insert = format!(
+            "INSERT INTO isolation_checks (id, environments)
+             SELECT '{}', ARRAY[id, id] FROM environments LIMIT 1",
+            check.as_uuid()
+        );
+        sql::execute(skep.database.owner(), &insert).await?;
         let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
         Ok(Self(vec![
             ("organization", text(&tenant.organization, "/id")?.to_owned()),
@@ -61,6 +69,7 @@ impl Things {
             ("invitation", text(&invitation, "/id")?.to_owned()),
             ("release", "1".to_owned()),
             ("pool", text(&pools, "/items/0/id")?.to_owned()),
+            ("check", check.to_string()),
             ("range", text(&range, "/id")?.to_owned()),
         ]))
     }

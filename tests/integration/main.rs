@@ -23,6 +23,7 @@ mod http;
 mod idempotency;
 mod invitations;
 mod isolation;
+mod isolation_checks;
 mod ledger;
 mod ledger_contract;
 mod live;

@@ -12,6 +12,7 @@ mod failures;
 mod first_deploy;
 mod images;
 mod isolation;
+mod isolation_checks;
 mod limits;
 mod live_status;
 mod other_nodes;

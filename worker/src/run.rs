@@ -2,12 +2,13 @@
 //! networks, until a signal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::{
-    AuditChain, Endings, Live, NetworkAudit, Purge, Retention, Retirements, Runner,
+    AuditChain, Endings, IsolationChecks, Live, NetworkAudit, Purge, Retention, Retirements, Runner,
 };
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +67,13 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
     };
     let network_audit = NetworkAudit { database: database.clone(), swarm: Arc::clone(&swarm) };
+    let hours = u64::from(settings.isolation_check_hours);
+    let isolation_checks = IsolationChecks {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+        every: (hours > 0).then(|| Duration::from_secs(hours * 3600)),
+    };
     let live = Live { database, swarm, platform, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
@@ -77,6 +85,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(endings.run(stop.clone()));
     tokio::spawn(retirements.run(stop.clone()));
     tokio::spawn(network_audit.run(stop.clone()));
+    tokio::spawn(isolation_checks.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -119,6 +119,11 @@ pub(crate) struct Run {
     /// measured
     #[arg(long, env = "SKEP_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Hours between two isolation checks of environments that are chosen by chance; 0: none but those that operators ask
+    /// for
+    #[arg(long, env = "SKEP_ISOLATION_CHECK_HOURS", default_value_t = 24,
+        value_parser = clap::value_parser!(u32).range(0..=8760))]
+    pub(crate) isolation_check_hours: u32,
     /// Deployments driven at once
     #[arg(long, env = "SKEP_SLOTS", default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..))]

@@ -40,6 +40,12 @@ impl Host {
             .map_err(|error| SwarmError::Unavailable(error.to_string()))
     }
 
+    /// Swarm's id of its node, and what the node calls itself; none where it does not say so now.
+    pub(crate) async fn node_and_name(&self) -> Option<(String, String)> {
+        let info = call(self.docker().ok()?.info()).await.ok()?;
+        Some((info.swarm?.node_id?, info.name.unwrap_or_default()))
+    }
+
     /// Swarm's id of its node; none where it does not say so now.
     async fn node(&self) -> Option<String> {
         call(self.docker().ok()?.info()).await.ok()?.swarm?.node_id

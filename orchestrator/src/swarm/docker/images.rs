@@ -1,10 +1,14 @@
 //! Images of one node. No part of the `Swarm` that a deployment is driven by: what is on one node is no
 //! fact of the swarm.
 
-use bollard::query_parameters::{ListImagesOptions, RemoveImageOptionsBuilder};
+use bollard::body_full;
+use bollard::query_parameters::{
+    ImportImageOptionsBuilder, ListImagesOptions, RemoveImageOptionsBuilder,
+};
+use futures::TryStreamExt as _;
 use model::image::ImageReference;
 
-use super::{Host, call};
+use super::{Host, call, optional};
 use crate::swarm::{SwarmError, SwarmResult};
 
 /// What became of an image that was to be removed.
@@ -33,6 +37,19 @@ impl Host {
                 Some(image.at_digest(image.digest()?))
             })
             .collect())
+    }
+
+    /// Loads an image of ours from an archive, where the node has none of this id.
+    pub(crate) async fn image_load(&self, id: &str, archive: &[u8]) -> SwarmResult<()> {
+        let docker = self.docker()?;
+        if optional(call(docker.inspect_image(id)).await)?.is_some() {
+            return Ok(());
+        }
+        let options = ImportImageOptionsBuilder::new().quiet(true).build();
+        let body = body_full(archive.to_vec().into());
+        let loaded = docker.import_image(options, body, None).try_collect::<Vec<_>>();
+        call(loaded).await?;
+        Ok(())
     }
 
     /// Removes an image by its digest, where no container was made of it.

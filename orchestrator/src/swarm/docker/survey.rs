@@ -1,7 +1,11 @@
 //! A survey of what every reached daemon shows.
 
+use std::collections::{BTreeMap, HashMap};
+
 use bollard::models::{Network, SystemInfo};
-use bollard::query_parameters::{ListNetworksOptions, ListNodesOptions};
+use bollard::query_parameters::{
+    ListNetworksOptions, ListNodesOptions, ListServicesOptionsBuilder,
+};
 use futures::future::join_all;
 use ipnet::Ipv4Net;
 
@@ -38,6 +42,25 @@ impl DockerSwarm {
             }
         }
         Ok(survey)
+    }
+}
+
+impl DockerSwarm {
+    /// Services with this label, by name, with their labels.
+    pub(crate) async fn services_labelled(
+        &self,
+        label: &str,
+        value: &str,
+    ) -> SwarmResult<Vec<(String, BTreeMap<String, String>)>> {
+        let label = format!("{label}={value}");
+        let filter = HashMap::from([("label", vec![label.as_str()])]);
+        let options = ListServicesOptionsBuilder::new().filters(&filter).build();
+        let services = call(self.docker.list_services(Some(options))).await?;
+        let named = services.into_iter().filter_map(|service| {
+            let spec = service.spec?;
+            Some((spec.name?, spec.labels.unwrap_or_default().into_iter().collect()))
+        });
+        Ok(named.collect())
     }
 }
 

@@ -1,0 +1,355 @@
+//! Isolation checks: tasks of the platform's own on environments' networks, which really try to reach each other, each other's
+//! names and their node. What they find is kept as evidence. Nothing of a tenant's is run or changed.
+
+mod image;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Database;
+use db::isolation_checks::{
+    CheckedEnvironment, isolation_check_claim, isolation_check_end, isolation_check_environments,
+    isolation_check_schedule, isolation_checks_over,
+};
+use ipnet::IpNet;
+use model::error::chain;
+use model::id::IsolationCheckId;
+use model::isolation_check::{FEWEST, Finding, IsolationCheck, IsolationVerdict};
+use model::platform::Platform;
+use model::spec::{EndpointMode, RestartCondition};
+use model::update_policy::{FailureAction, UpdateOrder};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::plan::{Attempt, Listener, Prober, Told, attempts, findings, verdict};
+use crate::network::ensure_network;
+use crate::render;
+use crate::swarm::docker::DockerSwarm;
+use crate::swarm::{RolloutSpec, ServiceSpec, Swarm as _, TaskSpec, TaskState};
+
+/// Between two looks for a check that waits.
+const ROUND: Duration = Duration::from_secs(2);
+/// Between two looks at tasks.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// Nodes that are tried: two show what crosses between them.
+const NODES: usize = 2;
+
+/// Service label: the installation whose check the service is of. Not the label of what it drives: the reconciler knows
+/// nothing of these.
+const LABEL_CHECKS: &str = "skep.checks";
+/// Service label: the check.
+const LABEL_CHECK: &str = "skep.check";
+
+/// Postgres's, the daemon's, or that something did not come in time.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs isolation checks.
+pub struct IsolationChecks {
+    /// Where they are asked for.
+    pub database: Database,
+    /// Where they run.
+    pub swarm: Arc<DockerSwarm>,
+    /// The installation's settings.
+    pub platform: Arc<Platform>,
+    /// How often one is made of its own accord; `None`: never.
+    pub every: Option<Duration>,
+}
+
+/// A node that probes can run on.
+struct Place {
+    id: String,
+    name: String,
+}
+
+impl IsolationChecks {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let rounds = async {
+            loop {
+                if let Err(error) = self.round().await {
+                    tracing::warn!(
+                        error = chain(&*error),
+                        "isolation is not checked now; tried again"
+                    );
+                }
+                sleep(ROUND).await;
+            }
+        };
+        stop.run_until_cancelled(rounds).await;
+    }
+
+    async fn round(&self) -> Result<(), Failure> {
+        if let Some(every) = self.every {
+            isolation_check_schedule(&self.database, every).await?;
+        }
+        let Some(check) = isolation_check_claim(&self.database).await? else { return Ok(()) };
+        let outcome = self.check(&check).await;
+        let (verdict, sentence, findings) = outcome.unwrap_or_else(|error| {
+            let sentence = format!("nothing is proven: the probes did not run: {}", chain(&*error));
+            (IsolationVerdict::Inconclusive, sentence, Vec::new())
+        });
+        isolation_check_end(&self.database, check.id, verdict, &sentence, &findings).await?;
+        match verdict {
+            IsolationVerdict::Isolated => tracing::info!(check = %check.id, sentence, "isolated"),
+            IsolationVerdict::Breached => tracing::error!(check = %check.id, sentence, "BREACHED"),
+            IsolationVerdict::Inconclusive => {
+                tracing::warn!(check = %check.id, sentence, "inconclusive");
+            }
+        }
+        self.clear(check.id).await
+    }
+
+    /// Takes away the probes of this check, and what those of checks that are over left behind.
+    async fn clear(&self, check: IsolationCheckId) -> Result<(), Failure> {
+        let services = self.swarm.services_labelled(LABEL_CHECKS, &self.platform.name).await?;
+        let of = |labels: &BTreeMap<String, String>| {
+            labels.get(LABEL_CHECK)?.parse::<IsolationCheckId>().ok()
+        };
+        let checks: Vec<IsolationCheckId> =
+            services.iter().filter_map(|(_, labels)| of(labels)).collect();
+        let over = isolation_checks_over(&self.database, &checks).await?;
+        for (name, labels) in &services {
+            if of(labels).is_none_or(|one| one == check || over.contains(&one)) {
+                self.swarm.service_remove(name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(
+        &self,
+        check: &IsolationCheck,
+    ) -> Result<(IsolationVerdict, String, Vec<Finding>), Failure> {
+        let environments =
+            isolation_check_environments(&self.database, &check.environments).await?;
+        if environments.len() < FEWEST {
+            return Err("its environments are not there any more".into());
+        }
+        // A worker that ran it before may have died.
+        self.clear(check.id).await?;
+        let image = image::image()?;
+        let places = self.places(&image).await?;
+        let mut networks = Vec::new();
+        for environment in &environments {
+            let network = &environment.network;
+            networks.push(ensure_network(&*self.swarm, &self.platform.name, network).await?);
+        }
+        let services = Services { checks: self, check: check.id, image: &image.id };
+        let mut listening = Vec::new();
+        for (environment, (checked, network)) in environments.iter().zip(&networks).enumerate() {
+            for (number, place) in places.iter().enumerate() {
+                let name = services.name("l", environment, number);
+                let neighbour = first_address(checked)?.to_string();
+                let arguments = vec!["listen".to_owned(), neighbour];
+                services.start(&name, network, place, arguments).await?;
+                listening.push((environment, name));
+            }
+        }
+        let mut listeners = Vec::new();
+        for (environment, name) in listening {
+            let address = services.address(&name).await?;
+            let names = vec![name.clone(), format!("tasks.{name}"), alias(&name)];
+            listeners.push(Listener { environment, address, names });
+        }
+        let plan = attempts(&listeners);
+        let mut probing = Vec::new();
+        for (environment, network) in networks.iter().enumerate() {
+            for (number, place) in places.iter().enumerate() {
+                let name = services.name("p", environment, number);
+                let arguments = vec!["reach".to_owned(), serde_json::to_string(&plan)?];
+                services.start(&name, network, place, arguments).await?;
+                probing.push((Prober { environment, node: place.name.clone() }, name));
+            }
+        }
+        let names: Vec<String> =
+            environments.iter().map(|environment| environment.name.clone()).collect();
+        let mut found = Vec::new();
+        for (prober, name) in probing {
+            let told = services.told(&name, &plan).await?;
+            found.extend(findings(&prober, &listeners, &names, &told));
+        }
+        let (verdict, sentence) = verdict(&found);
+        Ok((verdict, sentence, found))
+    }
+
+    /// Nodes that the probe's image is on.
+    async fn places(&self, image: &image::Image) -> Result<Vec<Place>, Failure> {
+        let available: Vec<String> = self
+            .swarm
+            .nodes()
+            .await?
+            .into_iter()
+            .filter(|node| node.is_available)
+            .map(|node| node.id)
+            .collect();
+        let mut places = Vec::new();
+        for host in self.swarm.hosts() {
+            let Some((id, name)) = host.node_and_name().await else { continue };
+            if places.len() == NODES || !available.contains(&id) {
+                continue;
+            }
+            host.image_load(&image.id, &image.archive).await?;
+            places.push(Place { id, name });
+        }
+        if places.is_empty() {
+            return Err(
+                "none of the daemons that this worker reaches is of a node that takes tasks".into(),
+            );
+        }
+        Ok(places)
+    }
+}
+
+/// An address on an environment's network: nobody has to have it.
+fn first_address(environment: &CheckedEnvironment) -> Result<Ipv4Addr, Failure> {
+    match environment.network.subnet {
+        IpNet::V4(subnet) => Ok(subnet.hosts().next().unwrap_or(subnet.network())),
+        IpNet::V6(_) => Err("a network of IPv6".into()),
+    }
+}
+
+/// What a listener is called beside its service's name, as an app is by its slug.
+fn alias(name: &str) -> String {
+    format!("{name}.internal")
+}
+
+/// The services of one check.
+struct Services<'a> {
+    checks: &'a IsolationChecks,
+    check: IsolationCheckId,
+    image: &'a str,
+}
+
+impl Services<'_> {
+    fn name(&self, role: &str, environment: usize, place: usize) -> String {
+        let check = self.check.to_string();
+        format!("skep-check-{}-{role}{environment}{place}", check.trim_start_matches("chk_"))
+    }
+
+    /// Starts one task that is not started again.
+    async fn start(
+        &self,
+        name: &str,
+        network: &str,
+        place: &Place,
+        arguments: Vec<String>,
+    ) -> Result<(), Failure> {
+        let labels = BTreeMap::from([
+            (LABEL_CHECKS.to_owned(), self.checks.platform.name.clone()),
+            (LABEL_CHECK.to_owned(), self.check.to_string()),
+        ]);
+        let task = TaskSpec {
+            image: self.image.to_owned(),
+            labels: labels.clone(),
+            command: Some(vec![image::PATH.to_owned()]),
+            args: Some(arguments),
+            env: BTreeMap::new(),
+            user: Some("65532:65532".into()),
+            working_dir: None,
+            stop_signal: "SIGKILL".into(),
+            stop_grace_period: Duration::from_secs(1),
+            health_check: None,
+            read_only: true,
+            init: false,
+            tmpfs: Vec::new(),
+            configs: Vec::new(),
+            cpu_limit_nanos: 500_000_000,
+            cpu_reserved_nanos: 0,
+            memory_limit_bytes: 64 << 20,
+            memory_reserved_bytes: 0,
+            pids_limit: 512,
+            restart: RestartCondition::None,
+            restart_delay: Duration::from_secs(5),
+            constraints: vec![format!("node.id=={}", place.id)],
+            network: network.to_owned(),
+            aliases: vec![alias(name)],
+        };
+        let rollout = RolloutSpec {
+            parallelism: 1,
+            delay: Duration::ZERO,
+            monitor: Duration::from_secs(5),
+            max_failure_ratio: 0.0,
+            order: UpdateOrder::StopFirst,
+            failure_action: FailureAction::Pause,
+        };
+        let spec = ServiceSpec {
+            name: name.to_owned(),
+            labels,
+            replicas: 1,
+            spec_hash: render::hash(&task),
+            task,
+            restart_counter: 0,
+            update: rollout.clone(),
+            rollback: rollout,
+            endpoint_mode: EndpointMode::Dnsrr,
+        };
+        self.checks.swarm.service_create(&spec).await?;
+        Ok(())
+    }
+
+    /// What a listener says that its address is.
+    async fn address(&self, name: &str) -> Result<Ipv4Addr, Failure> {
+        self.lines(name, "a listener", |lines| {
+            lines.iter().find_map(|line| {
+                let said: serde_json::Value = serde_json::from_str(line).ok()?;
+                said["listening"].as_str()?.parse().ok()
+            })
+        })
+        .await
+    }
+
+    /// What a probe found.
+    async fn told(&self, name: &str, plan: &[Attempt]) -> Result<Vec<Told>, Failure> {
+        self.lines(name, "a probe", |lines| {
+            let told: Vec<Told> =
+                lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (told.len() == plan.len()).then_some(told)
+        })
+        .await
+    }
+
+    /// Waits until a task has said what is looked for.
+    async fn lines<T>(
+        &self,
+        service: &str,
+        who: &str,
+        find: impl Fn(&[String]) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let swarm = &self.checks.swarm;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let tasks = swarm.tasks(service).await?;
+            let task = tasks.first();
+            if let Some(task) = task.filter(|task| task.state >= TaskState::Running) {
+                let lines = swarm.autopsy(task).await.log;
+                if let Some(found) = find(&lines) {
+                    return Ok(found);
+                }
+                let is_over = task.state.is_over() && task.state != TaskState::Complete;
+                if is_over || Instant::now() >= deadline {
+                    let said = lines.last().map_or("nothing", String::as_str);
+                    let error = task.error.as_deref().unwrap_or("no error");
+                    return Err(format!(
+                        "{who} is {}, {error}, and said {said}",
+                        task.state.as_str()
+                    )
+                    .into());
+                }
+            } else if Instant::now() >= deadline {
+                let state = task.map_or("not there", |task| task.state.as_str());
+                let why = task.and_then(|task| task.error.as_deref()).unwrap_or("no error");
+                return Err(format!(
+                    "{who} did not start in {} s: it is {state}, {why}",
+                    PATIENCE.as_secs()
+                )
+                .into());
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
