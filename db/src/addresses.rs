@@ -25,6 +25,16 @@ pub(crate) async fn addresses_reserve(
     if need.addresses() <= app.reserved_addresses {
         return Ok(());
     }
+    // Twice: who waited for a network that was retired meanwhile finds the one that took its place.
+    for _ in 0..2 {
+        if reserve(connection, app, need).await? {
+            return Ok(());
+        }
+    }
+    Err(full(connection, app, need).await?.into())
+}
+
+async fn reserve(connection: &mut AsyncPgConnection, app: &App, need: Need) -> QueryResult<bool> {
     // Locked, then compared: who waited for the lock compares what the one before has left.
     let query = diesel::sql_query(
         "WITH room AS (
@@ -39,10 +49,7 @@ pub(crate) async fn addresses_reserve(
     .bind::<Uuid, _>(app.environment_id)
     .bind::<Integer, _>(need.addresses())
     .bind::<Integer, _>(app.reserved_addresses);
-    if Prepared(query).execute(connection).await? == 1 {
-        return Ok(());
-    }
-    Err(full(connection, app, need).await?.into())
+    Ok(Prepared(query).execute(connection).await? == 1)
 }
 
 /// A network's numbers.
@@ -94,7 +101,7 @@ pub(crate) async fn addresses_live(
     deployment: &Deployment,
 ) -> QueryResult<()> {
     let query = diesel::sql_query(
-        "UPDATE apps SET live_addresses = d.addresses FROM deployments d WHERE d.id = $1 AND apps.id = d.app_id",
+        "UPDATE apps SET live_addresses = coalesce(d.addresses, live_addresses) FROM deployments d WHERE d.id = $1 AND apps.id = d.app_id",
     )
     .bind::<Uuid, _>(deployment.id);
     Prepared(query).execute(connection).await?;

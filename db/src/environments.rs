@@ -13,7 +13,7 @@ use model::{Error, Result, names};
 
 use crate::audit::{Mutation, audit_insert};
 use crate::failure::{self, Failure, violates_unique};
-use crate::networks::{network_audited, network_insert};
+use crate::networks::{network_audited, network_insert, subnets_few_enough};
 use crate::now::now;
 use crate::organizations::organization_lock;
 use crate::page::{Page, PageRequest};
@@ -50,6 +50,7 @@ pub async fn environment_create(
             // Two at once count one after the other.
             organization_lock(connection, organization).await?;
             few_enough(connection, organization).await?;
+            subnets_few_enough(connection, organization).await?;
             let made = environment_insert(connection, organization, slug.as_str(), options).await?;
             let mutation = Mutation {
                 organization: Some(organization),

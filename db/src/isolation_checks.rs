@@ -234,16 +234,20 @@ pub async fn isolation_check_claim(database: &Database) -> Result<Option<Isolati
     .map_err(failure::postgres)
 }
 
-/// Ends a check. For workers.
+/// Ends a check, if it is this worker's still. For workers.
 pub async fn isolation_check_end(
     database: &Database,
-    id: IsolationCheckId,
+    check: &IsolationCheck,
     verdict: IsolationVerdict,
     sentence: &str,
     findings: &[Finding],
 ) -> Result<()> {
     let mut connection = database.connection().await?;
-    diesel::update(isolation_checks::table.find(id))
+    let mine = isolation_checks::table
+        .find(check.id)
+        .filter(isolation_checks::status.eq("running"))
+        .filter(isolation_checks::tries.eq(check.tries));
+    diesel::update(mine)
         .set((
             isolation_checks::status.eq("ended"),
             isolation_checks::verdict.eq(verdict),

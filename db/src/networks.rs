@@ -1,17 +1,18 @@
 //! The rows of overlay networks: made with an environment, retired with it, gone when the swarm has none of them.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use model::capacity::Capacity;
-use model::environment::Environment;
+use model::environment::{Environment, MAX_SUBNETS};
 use model::error::ErrorCode;
 use model::id::{AppId, NetworkId, OrganizationId};
 use model::network::{Network, NetworkOptions};
 use model::platform::Encryption;
 use model::policy::access::Action;
-use model::schema::{networks, platform, swarm_seen};
+use model::schema::{networks, platform, resting_subnets, swarm_seen};
 use model::spec::EndpointMode;
 use model::{Error, Result, names};
 
@@ -19,6 +20,7 @@ use crate::audit::{Mutation, audit_insert};
 use crate::environments::{EnvironmentRow, environment_get, environment_lock};
 use crate::failure::{self, Failure};
 use crate::now::now;
+use crate::organizations::organization_lock;
 use crate::pool::Database;
 use crate::requests::Request;
 use crate::scope::EnvironmentScope;
@@ -143,6 +145,9 @@ pub async fn network_replace(
         .transaction(async |connection| {
             let environment =
                 environment_lock(connection, organization, &scope.environment).await?;
+            // Two at once count one after the other.
+            organization_lock(connection, organization).await?;
+            subnets_few_enough(connection, organization).await?;
             let of_environment = || networks::table.filter(networks::environment_id.eq(environment.id));
             let leaving: Option<String> = of_environment()
                 .filter(networks::retired_at.is_not_null())
@@ -183,6 +188,33 @@ pub async fn network_replace(
         })
         .await?;
     Ok(made)
+}
+
+/// Refused where an organization has had so many subnets lately that those at rest are most of them. Under the
+/// organization's lock.
+pub(crate) async fn subnets_few_enough(
+    connection: &mut AsyncPgConnection,
+    organization: OrganizationId,
+) -> Result<(), Failure> {
+    let held: i64 = networks::table
+        .filter(networks::organization_id.eq(organization))
+        .count()
+        .get_result(connection)
+        .await?;
+    let resting: i64 = resting_subnets::table
+        .filter(resting_subnets::organization_id.eq(organization))
+        .filter(resting_subnets::until.gt(now()))
+        .count()
+        .get_result(connection)
+        .await?;
+    if held + resting < MAX_SUBNETS {
+        return Ok(());
+    }
+    let message = format!(
+        "{held} subnets are the organization's and {resting} were until minutes ago, and no more than {MAX_SUBNETS} may be: \
+         try again in ten minutes"
+    );
+    Err(Error::new(ErrorCode::TooMany, message).into())
 }
 
 async fn refuse_small(
@@ -228,7 +260,10 @@ pub struct Retired {
     /// on it, and would make it again.
     #[diesel(sql_type = Bool)]
     pub is_awaited: bool,
-    /// Apps of its environment that something of is live.
+    /// Since when.
+    #[diesel(sql_type = Timestamptz)]
+    pub retired_at: DateTime<Utc>,
+    /// Apps of its environment that were ever deployed.
     #[diesel(sql_type = Array<Uuid>)]
     pub apps: Vec<AppId>,
     /// The service of each.
@@ -237,6 +272,9 @@ pub struct Retired {
     /// The version of each as its last verdict left it.
     #[diesel(sql_type = Array<Nullable<BigInt>>)]
     pub versions: Vec<Option<i64>>,
+    /// Of which nothing is live and nothing is on its way: a first deployment that failed left a service without replicas.
+    #[diesel(sql_type = Array<Bool>)]
+    pub idle: Vec<bool>,
 }
 
 /// At most `limit` networks that are to leave the swarm: by chance, so that those which cannot yet keep none of the
@@ -246,18 +284,23 @@ pub async fn networks_retired(database: &Database, limit: i64) -> Result<Vec<Ret
     diesel::sql_query(
         "SELECT n.id, n.organization_id AS organization, n.name,
              coalesce(a.ids, '{}') AS apps, coalesce(a.services, '{}') AS services,
-             coalesce(a.versions, '{}') AS versions,
+             coalesce(a.versions, '{}') AS versions, coalesce(a.idle, '{}') AS idle, n.retired_at,
              EXISTS (SELECT FROM apps JOIN deployments d ON d.app_id = apps.id
                  WHERE apps.environment_id = n.environment_id
-                     AND d.finished_at IS NULL AND d.started_at <= n.retired_at) AS is_awaited
+                     AND d.finished_at IS NULL AND d.started_at <= n.retired_at + interval '10 seconds')
+             OR EXISTS (SELECT FROM isolation_checks c
+                 WHERE c.status = 'running' AND n.environment_id = ANY (c.environments)) AS is_awaited
          FROM networks n
          LEFT JOIN LATERAL (
              SELECT array_agg(id ORDER BY id) AS ids, array_agg(service_name ORDER BY id) AS services,
-                 array_agg(live_version ORDER BY id) AS versions
+                 array_agg(live_version ORDER BY id) AS versions,
+                 array_agg(live_release_id IS NULL AND NOT EXISTS (
+                     SELECT FROM deployments d WHERE d.app_id = apps.id AND d.finished_at IS NULL)
+                     ORDER BY id) AS idle
              FROM apps
-             WHERE environment_id = n.environment_id AND live_release_id IS NOT NULL AND removed_at IS NULL
+             WHERE environment_id = n.environment_id AND last_release > 0 AND removed_at IS NULL
          ) a ON true
-         WHERE n.retired_at IS NOT NULL ORDER BY random() LIMIT $1",
+         WHERE n.retired_at < now() - interval '10 seconds' ORDER BY random() LIMIT $1",
     )
     .bind::<BigInt, _>(limit)
     .load(&mut connection)

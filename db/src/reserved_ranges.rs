@@ -149,17 +149,23 @@ pub async fn reserved_ranges_seen(database: &Database, seen: &[(IpNet, String)])
         seen.iter().map(|(range, note)| (*range, note.as_str())).unzip();
     let ids: Vec<uuid::Uuid> = seen.iter().map(|_| ReservedRangeId::new().as_uuid()).collect();
     let mut connection = database.connection().await?;
+    // Written seldom: what is there is seen twice a minute, by each worker.
     diesel::sql_query(
-        "WITH gone AS (
-             DELETE FROM reserved_ranges WHERE source = 'docker' AND seen_at < now() - interval '1 hour'
-         )
-         INSERT INTO reserved_ranges (id, range, source, note, seen_at)
+        "INSERT INTO reserved_ranges (id, range, source, note, seen_at)
          SELECT id, range, 'docker', note, now() FROM unnest($1, $2, $3) AS seen (id, range, note)
-         ON CONFLICT (range, source, note) DO UPDATE SET seen_at = now(), updated_at = now()",
+         ON CONFLICT (range, source, note) DO UPDATE SET seen_at = now(), updated_at = now()
+         WHERE reserved_ranges.seen_at < now() - interval '10 minutes'",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Array<Cidr>, _>(ranges)
     .bind::<Array<Text>, _>(notes)
+    .execute(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
+    // Afterwards: what is seen again after an hour without a worker is there.
+    diesel::sql_query(
+        "DELETE FROM reserved_ranges WHERE source = 'docker' AND seen_at < now() - interval '1 hour'",
+    )
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

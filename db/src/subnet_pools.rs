@@ -215,3 +215,13 @@ pub async fn pool_delete(
         .await?;
     Ok(())
 }
+
+/// The ranges of all pools. For workers.
+pub async fn pool_ranges(database: &Database) -> Result<Vec<IpNet>> {
+    let mut connection = database.connection().await?;
+    subnet_pools::table
+        .select(subnet_pools::range)
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}

@@ -22,14 +22,23 @@ ALTER TABLE platform
 -- one that overlaps it.
 CREATE TABLE resting_subnets (
     subnet cidr PRIMARY KEY,
+    -- Whose it was: until it is free, it counts among theirs.
+    organization_id uuid NOT NULL REFERENCES organizations,
     until timestamptz NOT NULL
 );
+CREATE INDEX resting_subnets_of_organization ON resting_subnets (organization_id);
+ALTER TABLE resting_subnets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY api ON resting_subnets TO skep_api USING (
+    organization_id = coalesce((SELECT skep_wall()), organization_id));
+CREATE POLICY worker ON resting_subnets TO skep_worker USING (true);
 CREATE FUNCTION subnet_rests() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     DELETE FROM resting_subnets WHERE until <= now();
-    INSERT INTO resting_subnets (subnet, until) VALUES (OLD.subnet, now() + interval '10 minutes')
-        ON CONFLICT (subnet) DO UPDATE SET until = EXCLUDED.until;
+    INSERT INTO resting_subnets (subnet, organization_id, until)
+        VALUES (OLD.subnet, OLD.organization_id, now() + interval '10 minutes')
+        ON CONFLICT (subnet) DO UPDATE SET
+            organization_id = EXCLUDED.organization_id, until = EXCLUDED.until;
     RETURN NULL;
 END $$;
 CREATE TRIGGER subnet_rests AFTER DELETE ON networks FOR EACH ROW EXECUTE FUNCTION subnet_rests();

@@ -3,6 +3,9 @@ ALTER TABLE drift DROP CONSTRAINT drift_kind_check;
 ALTER TABLE drift ADD CONSTRAINT drift_kind_check CHECK (kind IN
     ('missing', 'changed', 'taken_back', 'short', 'orphan', 'unknown'));
 DROP FUNCTION network_capacity;
+DROP TRIGGER addresses_of_deployment ON deployments;
+DROP FUNCTION addresses_of_deployment;
+DROP FUNCTION addresses_needed;
 DROP TRIGGER addresses_kept ON apps;
 DROP FUNCTION addresses_kept;
 DROP TABLE swarm_seen;

@@ -12,6 +12,10 @@ pub const PRODUCTION: &str = "production";
 /// Most environments of an organization: each takes a subnet out of pools that all share.
 pub const MAX_ENVIRONMENTS: i64 = 32;
 
+/// Most subnets that an organization's environments have, had, or had until some minutes ago: whoever makes and removes
+/// environments over and over would else have all of the pools at rest.
+pub const MAX_SUBNETS: i64 = 2 * MAX_ENVIRONMENTS;
+
 /// Slugs that would be read as something else: every environment, none, or the platform's own.
 pub const RESERVED_SLUGS: &[&str] = &["all", "default", "none", "platform", "skep"];
 

@@ -81,6 +81,8 @@ pub struct IsolationCheck {
     pub status: CheckStatus,
     /// The environments, each tried with each other.
     pub environments: Vec<EnvironmentId>,
+    /// How often a worker has taken it up.
+    pub tries: i32,
     /// The token that asked for it; `None`: the platform itself did.
     pub requested_by: Option<TokenId>,
     /// What it came to.

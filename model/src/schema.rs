@@ -152,6 +152,7 @@ table! {
 table! {
     resting_subnets (subnet) {
         subnet -> Cidr,
+        organization_id -> Uuid,
         until -> Timestamptz,
     }
 }
@@ -287,7 +288,7 @@ table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         cancel_requested_at -> Nullable<Timestamptz>,
-        addresses -> Int4,
+        addresses -> Nullable<Int4>,
     }
 }
 

@@ -17,11 +17,11 @@ use db::isolation_checks::{
 use ipnet::IpNet;
 use model::error::chain;
 use model::id::IsolationCheckId;
-use model::isolation_check::{FEWEST, Finding, IsolationCheck, IsolationVerdict};
+use model::isolation_check::{Finding, IsolationCheck, IsolationVerdict};
 use model::platform::Platform;
 use model::spec::{EndpointMode, RestartCondition};
 use model::update_policy::{FailureAction, UpdateOrder};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::plan::{Attempt, Listener, Prober, Told, attempts, findings, verdict};
@@ -31,11 +31,17 @@ use crate::swarm::docker::DockerSwarm;
 use crate::swarm::{RolloutSpec, ServiceSpec, Swarm as _, TaskSpec, TaskState};
 
 /// Between two looks for a check that waits.
-const ROUND: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(5);
+/// Between two looks for probes that a worker left behind when it died.
+const CLEAR: Duration = Duration::from_secs(60);
 /// Between two looks at tasks.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The longest that a check may take: less than it is this worker's.
+const LONGEST: Duration = Duration::from_secs(240);
+/// How often a check is begun, where workers die of it or meanwhile.
+const MOST_TRIES: i32 = 3;
 /// Nodes that are tried: two show what crosses between them.
 const NODES: usize = 2;
 
@@ -70,7 +76,14 @@ impl IsolationChecks {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let rounds = async {
+            let mut cleared: Option<Instant> = None;
             loop {
+                if cleared.is_none_or(|at| at.elapsed() >= CLEAR) {
+                    cleared = Some(Instant::now());
+                    if let Err(error) = self.clear(None).await {
+                        tracing::warn!(error = chain(&*error), "probes may be left; tried again");
+                    }
+                }
                 if let Err(error) = self.round().await {
                     tracing::warn!(
                         error = chain(&*error),
@@ -87,13 +100,20 @@ impl IsolationChecks {
         if let Some(every) = self.every {
             isolation_check_schedule(&self.database, every).await?;
         }
-        let Some(check) = isolation_check_claim(&self.database).await? else { return Ok(()) };
-        let outcome = self.check(&check).await;
+        let Some(check) = isolation_check_claim(&self.database).await? else {
+            return Ok(());
+        };
+        let outcome = if check.tries > MOST_TRIES {
+            Err("the workers that ran them did not come back".into())
+        } else {
+            let in_time = timeout(LONGEST, self.check(&check)).await;
+            in_time.unwrap_or_else(|_| Err("they took too long".into()))
+        };
         let (verdict, sentence, findings) = outcome.unwrap_or_else(|error| {
             let sentence = format!("nothing is proven: the probes did not run: {}", chain(&*error));
             (IsolationVerdict::Inconclusive, sentence, Vec::new())
         });
-        isolation_check_end(&self.database, check.id, verdict, &sentence, &findings).await?;
+        isolation_check_end(&self.database, &check, verdict, &sentence, &findings).await?;
         match verdict {
             IsolationVerdict::Isolated => tracing::info!(check = %check.id, sentence, "isolated"),
             IsolationVerdict::Breached => tracing::error!(check = %check.id, sentence, "BREACHED"),
@@ -101,11 +121,11 @@ impl IsolationChecks {
                 tracing::warn!(check = %check.id, sentence, "inconclusive");
             }
         }
-        self.clear(check.id).await
+        self.clear(None).await
     }
 
-    /// Takes away the probes of this check, and what those of checks that are over left behind.
-    async fn clear(&self, check: IsolationCheckId) -> Result<(), Failure> {
+    /// Takes away what probes of checks that are over left behind, and those of this check.
+    async fn clear(&self, check: Option<IsolationCheckId>) -> Result<(), Failure> {
         let services = self.swarm.services_labelled(LABEL_CHECKS, &self.platform.name).await?;
         let of = |labels: &BTreeMap<String, String>| {
             labels.get(LABEL_CHECK)?.parse::<IsolationCheckId>().ok()
@@ -114,7 +134,7 @@ impl IsolationChecks {
             services.iter().filter_map(|(_, labels)| of(labels)).collect();
         let over = isolation_checks_over(&self.database, &checks).await?;
         for (name, labels) in &services {
-            if of(labels).is_none_or(|one| one == check || over.contains(&one)) {
+            if of(labels).is_none_or(|one| Some(one) == check || over.contains(&one)) {
                 self.swarm.service_remove(name).await?;
             }
         }
@@ -127,11 +147,11 @@ impl IsolationChecks {
     ) -> Result<(IsolationVerdict, String, Vec<Finding>), Failure> {
         let environments =
             isolation_check_environments(&self.database, &check.environments).await?;
-        if environments.len() < FEWEST {
-            return Err("its environments are not there any more".into());
+        if environments.len() < check.environments.len() {
+            return Err("not all of its environments are there any more".into());
         }
         // A worker that ran it before may have died.
-        self.clear(check.id).await?;
+        self.clear(Some(check.id)).await?;
         let image = image::image()?;
         let places = self.places(&image).await?;
         let mut networks = Vec::new();

@@ -9,10 +9,13 @@ use db::Database;
 use db::drift::{Finding, drift_found, drift_left};
 use db::networks::networks_all;
 use db::reserved_ranges::reserved_ranges_seen;
+use db::subnet_pools::pool_ranges;
 use db::swarm_seen::swarm_seen_write;
 use ipnet::{IpNet, Ipv4Net};
 use model::drift::{DriftKind, ObjectType};
+use model::names;
 use model::network::Network;
+use model::platform::Platform;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +35,8 @@ pub struct NetworkAudit {
     pub database: Database,
     /// Where they are.
     pub swarm: Arc<DockerSwarm>,
+    /// The installation's settings.
+    pub platform: Arc<Platform>,
 }
 
 impl NetworkAudit {
@@ -53,7 +58,9 @@ impl NetworkAudit {
         let survey = self.swarm.survey().await?;
         swarm_seen_write(&self.database, survey.nodes.max(1)).await?;
         let ours = networks_all(&self.database).await?;
-        reserved_ranges_seen(&self.database, &others(&survey, &ours)).await?;
+        let pools = pool_ranges(&self.database).await?;
+        let others = others(&survey, &ours, &self.platform.name, &pools);
+        reserved_ranges_seen(&self.database, &others).await?;
         for (kind, found) in [
             (DriftKind::Changed, changed(&survey, &ours)),
             (DriftKind::Overlap, overlapping(&survey, &ours)),
@@ -93,18 +100,36 @@ fn is_ours(found: &FoundNetwork, ours: &[Network]) -> bool {
     found.driver == "overlay" && ours.iter().any(|network| network.name == found.name)
 }
 
-/// What others use, and what it is.
-fn others(survey: &Survey, ours: &[Network]) -> Vec<(IpNet, String)> {
-    let networks = survey.networks.iter().filter(|found| !is_ours(found, ours)).flat_map(|found| {
-        let note = format!("Docker's network {}", found.name);
-        found.subnets.iter().map(move |subnet| (*subnet, note.clone()))
-    });
-    let pools = survey
+/// What others use, and what it is. What bears our label rests when it is removed, and is no other's.
+fn others(
+    survey: &Survey,
+    ours: &[Network],
+    platform: &str,
+    pools: &[IpNet],
+) -> Vec<(IpNet, String)> {
+    let is_labelled = |found: &FoundNetwork| {
+        found.labels.get(names::LABEL_PLATFORM).is_some_and(|label| label == platform)
+    };
+    let networks = survey
+        .networks
+        .iter()
+        .filter(|found| !is_ours(found, ours) && !is_labelled(found))
+        .flat_map(|found| {
+            let note = format!("Docker's network {}", found.name);
+            found.subnets.iter().map(move |subnet| (*subnet, note.clone()))
+        });
+    // A pool of ours that lies in one of these was an operator's choice.
+    let is_chosen = |range: &Ipv4Net| {
+        let range = IpNet::from(*range);
+        pools.iter().any(|pool| pool.contains(&range.network()) || range.contains(&pool.network()))
+    };
+    let local = survey
         .local_pools
         .iter()
-        .map(|pool| (*pool, "what a node's Docker makes local networks from".to_owned()));
+        .filter(|range| !is_chosen(range))
+        .map(|range| (*range, "what a node's Docker makes local networks from".to_owned()));
     let ranges: BTreeSet<(Ipv4Net, String)> = networks
-        .chain(pools)
+        .chain(local)
         // No longer than a note may be; cut where a character ends.
         .map(|(range, note)| (range.trunc(), note.chars().take(200).collect()))
         .collect();

@@ -79,17 +79,24 @@ impl<S: Swarm, R: Relay> Retirements<S, R> {
     async fn move_apps(&self, retired: &Retired) -> Result<bool, Failure> {
         let Some(network) = self.swarm.network(&retired.name).await? else { return Ok(false) };
         let mut is_used = false;
-        for ((app, name), version) in
-            retired.apps.iter().zip(&retired.services).zip(&retired.versions)
-        {
+        let apps = retired.apps.iter().zip(&retired.services);
+        for ((app, name), (version, idle)) in apps.zip(retired.versions.iter().zip(&retired.idle)) {
             let service = self.swarm.service(name).await?;
             if !service.is_some_and(|service| service.networks.contains(&network.id)) {
                 continue;
             }
             is_used = true;
+            if *idle {
+                // No task of it runs, and its next deployment makes it anew.
+                self.swarm.service_remove(name).await?;
+                continue;
+            }
             let why =
                 format!("its environment was given another network: it moves off {}", retired.name);
-            if deployment_repair(&self.database, *app, *version, &why).await?.is_some() {
+            if deployment_repair(&self.database, *app, *version, &why, Some(retired.retired_at))
+                .await?
+                .is_some()
+            {
                 self.relay.wake();
                 tracing::info!(%app, network = retired.name, "moves to another network");
             }

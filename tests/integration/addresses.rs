@@ -156,3 +156,54 @@ fn of_many_at_once_as_many_get_in_as_fit() -> Outcome {
         sums_hold(skep).await
     })
 }
+
+#[test]
+fn what_is_kept_is_kept_on_another_network_too() -> Outcome {
+    run(async |skep| {
+        let acme = small(skep).await?;
+        let worker = skep.database.worker();
+        for number in 0..8 {
+            acme.create_app(&format!("app-{number}"), replicas(2)).await?;
+            acme.deploy(&format!("app-{number}"), json!({})).await?;
+            pretend::succeed(worker).await?;
+        }
+        assert_eq!(capacity(&acme).await?, (24, 36));
+        let path = acme.path("network");
+        let small = json!({ "prefix": 26 });
+        // Verdicts that give addresses back, while the network is replaced.
+        for number in 0..8 {
+            acme.scale(&format!("app-{number}"), 1).await?;
+        }
+        let verdicts = async {
+            for _ in 0..8 {
+                pretend::succeed(worker).await?;
+            }
+            anyhow::Ok(())
+        };
+        let replaced = async { acme.client.put(&path, &small).await?.expect(202) };
+        tokio::try_join!(verdicts, replaced)?;
+        assert_eq!(capacity(&acme).await?, (16, 44));
+        sums_hold(skep).await
+    })
+}
+
+#[test]
+fn what_an_older_api_accepts_is_counted_at_its_end() -> Outcome {
+    run(async |skep| {
+        let acme = small(skep).await?;
+        acme.create_app("web", replicas(5)).await?;
+        acme.deploy("web", json!({})).await?;
+        let forgotten = "UPDATE deployments SET addresses = addresses_needed(release_id, replicas)";
+        sql::execute(skep.database.owner(), forgotten).await?;
+        let said = sql::row(skep.database.owner(), "SELECT addresses FROM deployments").await?;
+        assert_eq!(said["addresses"], 6, "as Rust counts it");
+        let as_before = "INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, replicas,
+                restart_counter, force, spec_version, finished_at, reason_code, reason)
+            SELECT gen_random_uuid(), organization_id, app_id, release_id, 'scale', 'canceled', 9, 0, false,
+                spec_version, now(), 'canceled', 'x' FROM deployments";
+        sql::execute(skep.database.owner(), as_before).await?;
+        let said = "SELECT addresses FROM deployments WHERE kind = 'scale'";
+        assert_eq!(sql::row(skep.database.owner(), said).await?["addresses"], 10);
+        Ok(())
+    })
+}

@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 use futures::future::try_join_all;
-use model::environment::MAX_ENVIRONMENTS;
+use model::environment::{MAX_ENVIRONMENTS, MAX_SUBNETS};
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::{Client, Outcome, Tenant, run, sql};
@@ -245,5 +245,37 @@ fn a_token_that_was_bound_to_one_does_not_reach_the_next_of_its_name() -> Outcom
             async || Ok((bound.get(&path).await?.status == 404).then_some(())),
         )
         .await
+    })
+}
+
+#[test]
+fn who_makes_and_removes_over_and_over_is_stopped() -> Outcome {
+    run(async |skep| {
+        let owner = skep.database.owner();
+        let pool = "UPDATE subnet_pools SET range = '10.64.0.0/16', cursor = '10.64.0.0'";
+        sql::execute(owner, pool).await?;
+        let acme = skep.tenant("acme").await?;
+        let path = format!("{}/staging", environments(&acme));
+        for _ in 0..MAX_SUBNETS - 1 {
+            make(&acme, json!({ "slug": "staging" })).await?;
+            acme.client.delete(&path).await?.expect(204)?;
+        }
+        let ask =
+            async || acme.client.post(&environments(&acme), &json!({ "slug": "staging" })).await;
+        ask().await?.problem(409, "too_many")?;
+        let network = acme.path("network");
+        acme.client.put(&network, &json!({})).await?.problem(409, "too_many")?;
+        // None leaves at once.
+        let retired = db::networks::networks_retired(skep.database.worker(), 100).await?;
+        ensure!(retired.is_empty(), "{retired:?}");
+        sql::execute(owner, "UPDATE networks SET retired_at = now() - interval '1 minute' WHERE retired_at IS NOT NULL").await?;
+        for retired in db::networks::networks_retired(skep.database.worker(), 100).await? {
+            db::networks::network_gone(skep.database.worker(), retired.id).await?;
+        }
+        ask().await?.problem(409, "too_many")?;
+        assert_eq!(sql::count(owner, "networks").await?, 1);
+        sql::execute(owner, "UPDATE resting_subnets SET until = now()").await?;
+        ask().await?.expect(201)?;
+        Ok(())
     })
 }

@@ -45,7 +45,9 @@ fn is_asked_for_run_and_read_with_its_evidence() -> Outcome {
             as_expected: true,
         };
         let verdict = IsolationVerdict::Isolated;
-        isolation_check_end(worker, again.id, verdict, "none got across", &[finding]).await?;
+        let late = IsolationVerdict::Inconclusive;
+        isolation_check_end(worker, &claimed, late, "too late", &[]).await?;
+        isolation_check_end(worker, &again, verdict, "none got across", &[finding]).await?;
         let ended = skep.operator.get(&path).await?.expect(200)?;
         assert_eq!((&ended["status"], &ended["verdict"]), (&json!("ended"), &json!("isolated")));
         assert_eq!(ended["findings"][0]["target"], "10.64.1.2:4242");

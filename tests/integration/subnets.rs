@@ -106,6 +106,8 @@ fn a_freed_subnet_rests_before_it_is_given_again() -> Outcome {
         acme.client.delete(&format!("{path}/staging")).await?.expect(204)?;
         // While its network may be in the swarm, and for a time afterwards.
         acme.client.post(&path, &body).await?.problem(409, "subnets_exhausted")?;
+        let earlier = "UPDATE networks SET retired_at = now() - interval '1 minute' WHERE retired_at IS NOT NULL";
+        sql::execute(owner, earlier).await?;
         for retired in db::networks::networks_retired(skep.database.worker(), 10).await? {
             db::networks::network_gone(skep.database.worker(), retired.id).await?;
         }
@@ -155,6 +157,10 @@ fn what_is_reserved_is_given_to_nobody() -> Outcome {
         // What was not seen for an hour is not there any more.
         let old = "UPDATE reserved_ranges SET seen_at = now() - interval '61 minutes'
             WHERE source = 'docker'";
+        sql::execute(skep.database.owner(), old).await?;
+        // Nor had anybody looked: what is seen now is there.
+        db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &seen).await?;
+        assert_eq!(sql::count(skep.database.owner(), "reserved_ranges").await?, 1);
         sql::execute(skep.database.owner(), old).await?;
         db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &[]).await?;
         assert_eq!(sql::count(skep.database.owner(), "reserved_ranges").await?, 0);

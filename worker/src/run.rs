@@ -66,7 +66,11 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         platform: Arc::clone(&platform),
         relay: relay.clone(),
     };
-    let network_audit = NetworkAudit { database: database.clone(), swarm: Arc::clone(&swarm) };
+    let network_audit = NetworkAudit {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+    };
     let hours = u64::from(settings.isolation_check_hours);
     let isolation_checks = IsolationChecks {
         database: database.clone(),

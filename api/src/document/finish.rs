@@ -22,6 +22,9 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("session", "string", "Id (`tok_…`) of the session."),
     ("member", "string", "Id (`mem_…`) of the membership."),
     ("invitation", "string", "Id (`inv_…`) of the invitation."),
+    ("pool", "string", "Id (`pool_…`) of the subnet pool."),
+    ("range", "string", "Id (`rng_…`) of the reserved range."),
+    ("check", "string", "Id (`chk_…`) of the isolation check."),
     ("release", "integer", "Number of the release."),
 ];
 

@@ -17,6 +17,11 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
     (ANY_TEXT, "a text without NUL characters"),
     (ENTITY_TAGS, "entity tags as a GET answered them in `ETag`, separated by commas, or *"),
     (SLUG_PATTERN, SLUG_RULE),
+    (r"^[a-z][a-z0-9_-]*$", "an organization, by slug or id"),
+    (
+        r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$",
+        "an IPv4 range in CIDR notation, as 10.64.0.0/12 is",
+    ),
     (EMAIL_PATTERN, EMAIL_RULE),
     (
         r"^(((localhost|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+)(:[0-9]+)?|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?:[0-9]+)/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*|[a-z0-9]+((_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+|[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$",

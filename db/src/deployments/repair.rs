@@ -1,6 +1,7 @@
 //! Accepting a repair: the platform's own deployment of what the last verdict left live, after somebody
 //! else changed it. Nobody's token asks for it, and it never takes the place of what a tenant asked for.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -21,12 +22,13 @@ const RECONCILER: &str = "reconcile";
 /// Accepts a repair of the app, which was decided upon when the last verdict's version of its service was
 /// `live_version`. `None`: there has been another verdict since, a deployment is under way, or the app was
 /// repaired so often lately that it has to wait: 1 min after the first repair, then twice as long each
-/// time, up to an hour.
+/// time, up to an hour. Repairs count since `since`; `None`: those of a day.
 pub async fn deployment_repair(
     database: &Database,
     app: AppId,
     live_version: Option<i64>,
     why: &str,
+    since: Option<DateTime<Utc>>,
 ) -> Result<Option<DeploymentId>> {
     let mut connection = database.connection().await?;
     let accepted = connection
@@ -41,7 +43,7 @@ pub async fn deployment_repair(
             let overtaken = app.removal_requested_at.is_some()
                 || app.live_version != live_version
                 || is_busy(connection, app.id).await?
-                || has_to_wait(connection, app.id).await?;
+                || has_to_wait(connection, app.id, since).await?;
             if overtaken {
                 return Ok(None);
             }
@@ -93,14 +95,19 @@ async fn is_busy(connection: &mut AsyncPgConnection, app: AppId) -> diesel::Quer
 }
 
 /// Whoever keeps changing a service by hand and the platform would else take turns for ever.
-async fn has_to_wait(connection: &mut AsyncPgConnection, app: AppId) -> diesel::QueryResult<bool> {
+async fn has_to_wait(
+    connection: &mut AsyncPgConnection,
+    app: AppId,
+    since: Option<DateTime<Utc>>,
+) -> diesel::QueryResult<bool> {
     let waits: Waits = diesel::sql_query(
         "SELECT coalesce(max(created_at) + make_interval(secs =>
                  least(60 * 2 ^ (count(*) - 1), 3600)) > now(), false) AS waits
          FROM deployments
-         WHERE app_id = $1 AND kind = 'repair' AND created_at > now() - interval '24 hours'",
+         WHERE app_id = $1 AND kind = 'repair' AND created_at > coalesce($2, now() - interval '24 hours')",
     )
     .bind::<sql_types::Uuid, _>(app)
+    .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(since)
     .get_result(connection)
     .await?;
     Ok(waits.waits)

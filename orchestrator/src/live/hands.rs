@@ -119,7 +119,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         if self.platform.on_drift == OnDrift::Report {
             return Ok(());
         }
-        let repair = deployment_repair(&self.database, app.id, app.version, sentence).await?;
+        let repair = deployment_repair(&self.database, app.id, app.version, sentence, None).await?;
         if let Some(deployment) = repair {
             self.relay.wake();
             let finding = Finding { deployment: Some(deployment), ..of(app, kind, sentence) };

@@ -46,10 +46,15 @@ fn what_others_use_is_reserved_once_and_what_is_ours_is_not() {
         bridge.clone(),
         bridge,
         found("somebody-elses", "overlay", "10.64.1.0/24"),
+        // A copy that a node keeps of one that was removed.
+        FoundNetwork {
+            labels: BTreeMap::from([(names::LABEL_PLATFORM.into(), "skep".into())]),
+            ..found("org-gone", "overlay", "10.64.9.0/24")
+        },
         // It only bears the name.
         found("org-a", "bridge", "10.64.2.0/24"),
     ]);
-    let reserved = others(&survey, &rows);
+    let reserved = others(&survey, &rows, "skep", &[]);
     let told: Vec<String> =
         reserved.iter().map(|(range, note)| format!("{range} {note}")).collect();
     assert_eq!(
@@ -61,6 +66,8 @@ fn what_others_use_is_reserved_once_and_what_is_ours_is_not() {
             "172.17.0.0/16 what a node's Docker makes local networks from",
         ]
     );
+    let chosen = ["172.16.0.0/12".parse().unwrap()];
+    assert_eq!(others(&survey, &rows, "skep", &chosen).len(), 3, "an operator chose that");
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl Stage for PostgresStage {
         live_version: Option<i64>,
         why: &str,
     ) -> model::Result<Option<DeploymentId>> {
-        deployment_repair(&self.worker, app, live_version, why).await
+        deployment_repair(&self.worker, app, live_version, why, None).await
     }
 
     async fn pass(&self, time: Duration) -> Outcome {
