@@ -198,9 +198,9 @@ fn what_an_older_api_accepts_is_counted_at_its_end() -> Outcome {
         let said = sql::row(skep.database.owner(), "SELECT addresses FROM deployments").await?;
         assert_eq!(said["addresses"], 6, "as Rust counts it");
         let as_before = "INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, replicas,
-                restart_counter, force, spec_version, finished_at, reason_code, reason)
+                restart_counter, force, spec_version, requested_by, finished_at, reason_code, reason)
             SELECT gen_random_uuid(), organization_id, app_id, release_id, 'scale', 'canceled', 9, 0, false,
-                spec_version, now(), 'canceled', 'x' FROM deployments";
+                spec_version, requested_by, now(), 'canceled', 'x' FROM deployments";
         sql::execute(skep.database.owner(), as_before).await?;
         let said = "SELECT addresses FROM deployments WHERE kind = 'scale'";
         assert_eq!(sql::row(skep.database.owner(), said).await?["addresses"], 10);
