@@ -55,6 +55,8 @@ fn assert_same(first: &Answer, again: &Answer) {
 fn every_post_is_done_once() -> Outcome {
     run(async |skep| {
         let acme = skep.tenant("acme").await?;
+        // Whom its networks are checked against.
+        skep.tenant("globex").await?;
         let mut things = Things::of(&acme, skep).await?;
         // Something to roll back from.
         acme.deploy("web", json!({ "image": "skep-demo:v2" })).await?;

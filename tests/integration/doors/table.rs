@@ -168,7 +168,12 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
         ("DELETE", "/v1/admin/dead-letters".into(), To(PlatformOperate), none.clone()),
         ("GET", "/v1/admin/platform".into(), To(PlatformRead), none.clone()),
         ("GET", "/v1/admin/isolation-checks".into(), To(PlatformRead), none.clone()),
-        ("POST", "/v1/admin/isolation-checks".into(), To(PlatformOperate), json!({ "sample": 2 })),
+        (
+            "POST",
+            "/v1/admin/isolation-checks".into(),
+            To(PlatformOperate),
+            json!({ "organizations": ["acme", "globex"] }),
+        ),
         ("GET", "/v1/admin/isolation-checks/{check}".into(), To(PlatformRead), none.clone()),
         ("GET", "/v1/admin/subnet-pools".into(), To(PlatformRead), none.clone()),
         (
