@@ -13,13 +13,14 @@ use crate::specs::web;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Rows of an organization in every table that holds some, but for the log and what it refers to.
+/// Rows of an organization in every table that holds some, but for the log and what it refers to, and for its subnets, which
+/// rest for some minutes.
 async fn rows_of(skep: &Skep, organization: &Value) -> Result<i64> {
     let id = text(organization, "/id")?;
     let uuid = format!("'{}'", id.parse::<OrganizationId>()?.as_uuid());
     let tables = "SELECT table_name AS name FROM information_schema.columns
         WHERE table_schema = 'public' AND column_name = 'organization_id'
-          AND table_name NOT IN ('audit_log', 'audit_chain', 'tokens')";
+          AND table_name NOT IN ('audit_log', 'audit_chain', 'tokens', 'resting_subnets')";
     let mut found = 0;
     for table in sql::rows(skep.database.owner(), tables).await? {
         let count = format!(

@@ -53,6 +53,10 @@ fn a_network_without_an_address_left_is_told() -> Outcome {
         sql::execute(owner, "ALTER TABLE networks DROP CONSTRAINT networks_subnet_check").await?;
         let small = "UPDATE networks SET subnet = set_masklen(subnet, 29)";
         assert_eq!(sql::execute(owner, small).await?, 1);
+        // And who counts them beforehand is mistaken: a node that joins takes addresses, too.
+        let mistaken = "CREATE OR REPLACE FUNCTION network_capacity(subnet cidr) RETURNS integer
+            LANGUAGE sql STABLE AS 'SELECT 1000'";
+        sql::execute(owner, mistaken).await?;
         let mut spec = web("v1");
         spec["replicas"] = 8.into();
         spec["deadlines"] = json!({ "schedule": 10 });
