@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Text, Uuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use model::error::{ErrorCode, Violation};
+use model::error::ErrorCode;
 use model::id::{EnvironmentId, IsolationCheckId, OrganizationId};
 use model::isolation_check::{FEWEST, Finding, IsolationCheck, IsolationVerdict, MOST};
 use model::network::Network;
@@ -94,7 +94,7 @@ async fn of(
     wanted: &[Segment<OrganizationId>],
 ) -> Result<Vec<EnvironmentId>, Failure> {
     let mut found: Vec<EnvironmentId> = Vec::new();
-    for (index, organization) in wanted.iter().enumerate() {
+    for organization in wanted {
         let query = environments::table
             .inner_join(organizations::table)
             .filter(organizations::deleted_at.is_null())
@@ -103,21 +103,12 @@ async fn of(
             .into_boxed();
         let query = crate::scope::named!(query, organizations, organization);
         let environment = query.first(connection).await.optional()?;
-        let rule = match environment {
-            Some(environment) if !found.contains(&environment) => {
-                found.push(environment);
-                continue;
-            }
-            Some(_) => "another organization than those before it",
-            None => "an organization, by slug or id",
-        };
-        let violation = Violation::new(format!("organizations.{index}"), rule);
-        return Err(Error::invalid(vec![violation]).into());
-    }
-    if !(FEWEST..=MOST).contains(&found.len()) {
-        let violation =
-            Violation::new("organizations", format!("{FEWEST} to {MOST} organizations"));
-        return Err(Error::invalid(vec![violation]).into());
+        let environment = environment.ok_or_else(|| Error::not_found("organization"))?;
+        if found.contains(&environment) {
+            let message = "an organization is named twice: by its slug and by its id";
+            return Err(Error::new(ErrorCode::Overlap, message).into());
+        }
+        found.push(environment);
     }
     Ok(found)
 }

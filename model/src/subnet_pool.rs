@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::error::Violation;
+use crate::error::{ErrorCode, Violation};
 use crate::id::{ReservedRangeId, SubnetPoolId};
 use crate::schema::{reserved_ranges, subnet_pools};
 use crate::subnet::LONGEST_PREFIX;
@@ -70,7 +70,8 @@ pub fn check_pool(range: Ipv4Net) -> Result<()> {
     } else if !(LARGEST_POOL..=LONGEST_PREFIX).contains(&range.prefix_len()) {
         format!("/{LARGEST_POOL} to /{LONGEST_PREFIX}: from a whole private range to one network")
     } else if never(range) {
-        format!("addresses that containers can have: outside {}", NEVER.join(", "))
+        let message = format!("{range} overlaps what no container can have: {}", NEVER.join(", "));
+        return Err(Error::new(ErrorCode::Overlap, message));
     } else {
         return Ok(());
     };

@@ -5,12 +5,10 @@ use db::isolation_checks::{
     Wanted, isolation_check_create, isolation_check_get, isolation_check_list,
 };
 use db::{OperatorScope, Segment};
-use model::error::Violation;
 use model::id::IsolationCheckId;
 use model::isolation_check::{
-    CheckStatus, Expectation, FEWEST, Finding, IsolationCheck, IsolationVerdict, MOST,
+    CheckStatus, Expectation, FEWEST, Finding, IsolationCheck, IsolationVerdict,
 };
-use model::{Error, Result};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use validator::Validate;
@@ -27,35 +25,33 @@ use crate::word::Word;
 /// The endpoints of isolation checks.
 pub(crate) struct IsolationChecks;
 
-/// Which environments to check: one of the two.
+/// Which environments to check.
 #[derive(Debug, Object, Validate)]
 pub(crate) struct IsolationCheckCreate {
     /// `production` of each of these organizations, by slug or id.
     #[oai(validator(
         min_items = 2,
         max_items = 4,
+        unique_items,
         min_length = 1,
         max_length = 40,
         pattern = "^[a-z][a-z0-9_-]*$"
     ))]
     organizations: Option<Vec<String>>,
-    /// So many environments that something is deployed in, of different organizations, by chance.
+    /// So many environments that something is deployed in, of different organizations, by chance: where none is named. 2
+    /// where it is not given.
     #[oai(validator(minimum(value = "2"), maximum(value = "4")))]
     sample: Option<u8>,
 }
 
-impl IsolationCheckCreate {
-    fn wanted(self) -> Result<Wanted> {
-        match (self.organizations, self.sample) {
-            (Some(organizations), None) => {
+impl From<IsolationCheckCreate> for Wanted {
+    fn from(wanted: IsolationCheckCreate) -> Self {
+        match (wanted.organizations, wanted.sample) {
+            (Some(organizations), _) => {
                 let named = organizations.iter().map(|text| Segment::from(text.as_str()));
-                Ok(Wanted::Organizations(named.collect()))
+                Self::Organizations(named.collect())
             }
-            (None, Some(size)) => Ok(Wanted::Sample(usize::from(size))),
-            _ => {
-                let rule = format!("either given ({FEWEST} to {MOST} of them), or `sample` is");
-                Err(Error::invalid(vec![Violation::new("organizations", rule)]))
-            }
+            (None, size) => Self::Sample(size.map_or(FEWEST, usize::from)),
         }
     }
 }
@@ -174,7 +170,7 @@ impl IsolationChecks {
         body: Body<IsolationCheckCreate>,
     ) -> Result<Done<IsolationCheckAccepted>, Problem> {
         let request = access.request(key.with(&body));
-        let wanted = body.value.wanted()?;
+        let wanted = body.value.into();
         let answer = |made: IsolationCheck| {
             let location = format!("/v1/admin/isolation-checks/{}", made.id);
             kept(IsolationCheckAccepted::Accepted(Json(made.into()), location))

@@ -35,7 +35,7 @@ pub(crate) struct SubnetPoolCreate {
     #[oai(validator(
         min_length = 9,
         max_length = 18,
-        pattern = "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$"
+        pattern = "^(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}/([89]|1[0-9]|2[0-6])$"
     ))]
     range: String,
 }
@@ -120,7 +120,7 @@ pub(crate) struct ReservedRangeCreate {
     #[oai(validator(
         min_length = 9,
         max_length = 18,
-        pattern = "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$"
+        pattern = "^(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}/(3[0-2]|[12]?[0-9])$"
     ))]
     range: String,
     /// What it is, for who is refused because of it.
@@ -177,7 +177,11 @@ pub(crate) enum ReservedRangeDeleted {
 
 fn range(text: &str) -> Result<Ipv4Net, Error> {
     let rule = "an IPv4 range in CIDR notation, as 10.64.0.0/12 is";
-    text.parse().map_err(|_| Error::invalid(vec![Violation::new("range", rule)]))
+    let parsed: Result<Ipv4Net, _> = text.parse();
+    // Of an address inside it, the range that it is in.
+    parsed
+        .map(|range| range.trunc())
+        .map_err(|_| Error::invalid(vec![Violation::new("range", rule)]))
 }
 
 #[OpenApi(tag = "Tag::Platform")]
