@@ -7,7 +7,9 @@ use diesel::sql_types::{Array, BigInt, Double, Text, Uuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::error::ErrorCode;
 use model::id::{EnvironmentId, IsolationCheckId, OrganizationId};
-use model::isolation_check::{FEWEST, Finding, IsolationCheck, IsolationVerdict, MOST};
+use model::isolation_check::{
+    CheckStatus, FEWEST, Finding, IsolationCheck, IsolationVerdict, MOST,
+};
 use model::network::Network;
 use model::policy::access::Action;
 use model::schema::{environments, isolation_checks, networks, organizations};
@@ -51,7 +53,7 @@ pub async fn isolation_check_create(
                 return Ok::<_, Failure>(earlier);
             }
             let open: i64 = isolation_checks::table
-                .filter(isolation_checks::status.ne("ended"))
+                .filter(isolation_checks::status.ne(CheckStatus::Ended))
                 .count()
                 .get_result(connection)
                 .await?;
@@ -236,11 +238,11 @@ pub async fn isolation_check_end(
     let mut connection = database.connection().await?;
     let mine = isolation_checks::table
         .find(check.id)
-        .filter(isolation_checks::status.eq("running"))
+        .filter(isolation_checks::status.eq(CheckStatus::Running))
         .filter(isolation_checks::tries.eq(check.tries));
     diesel::update(mine)
         .set((
-            isolation_checks::status.eq("ended"),
+            isolation_checks::status.eq(CheckStatus::Ended),
             isolation_checks::verdict.eq(verdict),
             isolation_checks::sentence.eq(sentence),
             isolation_checks::findings.eq(Stored(findings.to_vec())),
@@ -303,7 +305,7 @@ pub async fn isolation_checks_over(
          WHERE c.id IS NULL OR c.status = $2",
     )
     .bind::<Array<Uuid>, _>(ids)
-    .bind::<Text, _>("ended")
+    .bind::<Text, _>(CheckStatus::Ended)
     .load(&mut connection)
     .await
     .map_err(failure::postgres)?;

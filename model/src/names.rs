@@ -19,6 +19,11 @@ pub const LABEL_APP: &str = "skep.app";
 pub const LABEL_RELEASE: &str = "skep.release";
 /// Service label: the deployment that wrote the spec.
 pub const LABEL_DEPLOYMENT: &str = "skep.deployment";
+/// Service label of an isolation check's probes: the installation. Not [`LABEL_PLATFORM`], which is of what the reconciler
+/// watches over: it knows nothing of probes.
+pub const LABEL_CHECKS: &str = "skep.checks";
+/// Service label of a probe: its isolation check.
+pub const LABEL_CHECK: &str = "skep.check";
 /// Container label: hash of what makes a task.
 pub const LABEL_SPEC: &str = "skep.spec";
 /// What a tenant's own label keys are prefixed with.

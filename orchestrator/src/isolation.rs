@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use model::error::chain;
 use model::id::IsolationCheckId;
 use model::isolation_check::{Finding, IsolationCheck, IsolationVerdict};
+use model::names;
 use model::platform::Platform;
 use model::spec::{EndpointMode, RestartCondition};
 use model::update_policy::{FailureAction, UpdateOrder};
@@ -32,8 +33,8 @@ use crate::swarm::{RolloutSpec, ServiceSpec, Swarm as _, TaskSpec, TaskState};
 
 /// Between two looks for a check that waits.
 const ROUND: Duration = Duration::from_secs(5);
-/// Between two looks for probes that a worker left behind when it died.
-const CLEAR: Duration = Duration::from_secs(60);
+/// Between two looks for what was left behind, and for whether a check is due.
+const TEND: Duration = Duration::from_secs(60);
 /// Between two looks at tasks.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds.
@@ -44,12 +45,6 @@ const LONGEST: Duration = Duration::from_secs(240);
 const MOST_TRIES: i32 = 3;
 /// Nodes that are tried: two show what crosses between them.
 const NODES: usize = 2;
-
-/// Service label: the installation whose check the service is of. Not the label of what it drives: the reconciler knows
-/// nothing of these.
-const LABEL_CHECKS: &str = "skep.checks";
-/// Service label: the check.
-const LABEL_CHECK: &str = "skep.check";
 
 /// Postgres's, the daemon's, or that something did not come in time.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -76,12 +71,15 @@ impl IsolationChecks {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let rounds = async {
-            let mut cleared: Option<Instant> = None;
+            let mut tended: Option<Instant> = None;
             loop {
-                if cleared.is_none_or(|at| at.elapsed() >= CLEAR) {
-                    cleared = Some(Instant::now());
-                    if let Err(error) = self.clear(None).await {
-                        tracing::warn!(error = chain(&*error), "probes may be left; tried again");
+                if tended.is_none_or(|at| at.elapsed() >= TEND) {
+                    tended = Some(Instant::now());
+                    if let Err(error) = self.tend().await {
+                        tracing::warn!(
+                            error = chain(&*error),
+                            "probes may be left, or no check was asked for; tried again"
+                        );
                     }
                 }
                 if let Err(error) = self.round().await {
@@ -96,10 +94,16 @@ impl IsolationChecks {
         stop.run_until_cancelled(rounds).await;
     }
 
-    async fn round(&self) -> Result<(), Failure> {
+    /// Takes away what a worker left behind when it died, and asks for a check where one is due.
+    async fn tend(&self) -> Result<(), Failure> {
+        self.clear(None).await?;
         if let Some(every) = self.every {
             isolation_check_schedule(&self.database, every).await?;
         }
+        Ok(())
+    }
+
+    async fn round(&self) -> Result<(), Failure> {
         let Some(check) = isolation_check_claim(&self.database).await? else {
             return Ok(());
         };
@@ -126,9 +130,10 @@ impl IsolationChecks {
 
     /// Takes away what probes of checks that are over left behind, and those of this check.
     async fn clear(&self, check: Option<IsolationCheckId>) -> Result<(), Failure> {
-        let services = self.swarm.services_labelled(LABEL_CHECKS, &self.platform.name).await?;
+        let services =
+            self.swarm.services_labelled(names::LABEL_CHECKS, &self.platform.name).await?;
         let of = |labels: &BTreeMap<String, String>| {
-            labels.get(LABEL_CHECK)?.parse::<IsolationCheckId>().ok()
+            labels.get(names::LABEL_CHECK)?.parse::<IsolationCheckId>().ok()
         };
         let checks: Vec<IsolationCheckId> =
             services.iter().filter_map(|(_, labels)| of(labels)).collect();
@@ -186,12 +191,12 @@ impl IsolationChecks {
                 probing.push((Prober { environment, node: place.name.clone() }, name));
             }
         }
-        let names: Vec<String> =
+        let tried: Vec<String> =
             environments.iter().map(|environment| environment.name.clone()).collect();
         let mut found = Vec::new();
         for (prober, name) in probing {
             let told = services.told(&name, &plan).await?;
-            found.extend(findings(&prober, &listeners, &names, &told));
+            found.extend(findings(&prober, &listeners, &tried, &told));
         }
         let (verdict, sentence) = verdict(&found);
         Ok((verdict, sentence, found))
@@ -260,8 +265,8 @@ impl Services<'_> {
         arguments: Vec<String>,
     ) -> Result<(), Failure> {
         let labels = BTreeMap::from([
-            (LABEL_CHECKS.to_owned(), self.checks.platform.name.clone()),
-            (LABEL_CHECK.to_owned(), self.check.to_string()),
+            (names::LABEL_CHECKS.to_owned(), self.checks.platform.name.clone()),
+            (names::LABEL_CHECK.to_owned(), self.check.to_string()),
         ]);
         let task = TaskSpec {
             image: self.image.to_owned(),
