@@ -81,12 +81,12 @@ impl<S: Swarm, R: Relay> Retirements<S, R> {
         let mut is_used = false;
         let apps = retired.apps.iter().zip(&retired.services);
         for ((app, name), (version, idle)) in apps.zip(retired.versions.iter().zip(&retired.idle)) {
-            let service = self.swarm.service(name).await?;
-            if !service.is_some_and(|service| service.networks.contains(&network.id)) {
+            let Some(service) = self.swarm.service(name).await? else { continue };
+            if !service.networks.contains(&network.id) {
                 continue;
             }
             is_used = true;
-            if *idle {
+            if *idle && service.replicas == 0 {
                 // No task of it runs, and its next deployment makes it anew.
                 self.swarm.service_remove(name).await?;
                 continue;
