@@ -18,21 +18,21 @@ docker_start() {
   docker_stop
   netns_make
   docker_configure
-  dockerd_launch docker "$netns"
+  dockerd_launch docker "$netns" "$netns"
   wait_ready docker 60 docker_answers ||
     fail_with_log docker "dockerd does not answer on $(docker_socket)" "read the lines above; ./dev reset starts with an empty dockerd"
   step docker "started on $(docker_socket)" "$started"
 }
 
-# dockerd_launch NAME HOST-NAME ARGUMENTS…   Its socket, data and record are called NAME.
+# dockerd_launch NAME HOST-NAME NETNS ARGUMENTS…   Its socket, data and record are called NAME.
 dockerd_launch() {
-  local name=$1 host_name=$2
-  shift 2
+  local name=$1 host_name=$2 network=$3
+  shift 3
   mkdir -p "$dev_dir/$name"
   # nsenter and not `ip netns exec`, which remounts /sys and so loses the cgroups.
   launch_as_root "$name" \
     env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-    nsenter "--net=$(netns_path)" unshare --mount --uts --pid --fork --kill-child \
+    nsenter "--net=/run/netns/$network" unshare --mount --uts --pid --fork --kill-child \
     bash "$dev_d/exec/recorded.sh" "$pid_dir/$name" bash "$dev_d/exec/docker-init.sh" "$host_name" \
     --config-file "$dev_dir/docker/daemon.json" --data-root "$dev_dir/$name/data" --cgroup-parent "/$host_name" \
     -H "unix://$run_dir/$name.sock" --group "$(id -g)" "$@"
@@ -57,13 +57,13 @@ docker_stop() {
   node_stop
   # dockerd gives its containers 15 s to end.
   end_process docker TERM 25
-  cgroups_remove
+  cgroups_remove "$netns"
 }
 
-# A killed dockerd leaves the cgroups of its containers; empty ones only can be removed, which is the point.
+# cgroups_remove PREFIX   A killed dockerd leaves the cgroups of its containers; empty ones only can be removed, which is the point.
 cgroups_remove() {
   local directory
   while read -r directory; do
     as_root find "$directory" -depth -type d -exec rmdir {} + 2>/dev/null || true
-  done < <(find /sys/fs/cgroup -maxdepth 2 -type d -name "$netns*" 2>/dev/null)
+  done < <(find /sys/fs/cgroup -maxdepth 2 -type d -name "$1*" 2>/dev/null)
 }

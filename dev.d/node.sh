@@ -30,7 +30,7 @@ node_start() {
     node_stop
     as_root rm -rf --one-file-system "$dev_dir/node"
     as_root ip -n "$netns" link show skepnode >/dev/null 2>&1 || node_bridge
-    dockerd_launch node "$netns-node" --bridge=skepnode --iptables=false --ip-forward=false
+    dockerd_launch node "$netns-node" "$netns" --bridge=skepnode --iptables=false --ip-forward=false
     wait_ready node 60 node_answers ||
       fail_with_log node "the second dockerd does not answer on $(node_socket)" "read the lines above; ./dev reset starts with an empty one"
   fi

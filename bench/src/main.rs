@@ -17,6 +17,7 @@ mod images;
 mod installation;
 mod logins;
 mod machine;
+mod networks;
 mod operation;
 mod process;
 mod progress;
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
         Benchmark::Deploy(settings) => deploy::run(&directory, &settings).await,
         Benchmark::Logins(settings) => logins::run(&directory, &settings).await,
         Benchmark::Api(settings) => api::run(&directory, &settings).await,
+        Benchmark::Networks(settings) => networks::run(&directory, &settings).await,
         // Its stories have runtimes of their own.
         Benchmark::Faults(settings) => tokio::task::block_in_place(|| faults::run(&settings)),
     };

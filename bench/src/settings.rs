@@ -28,6 +28,9 @@ pub(crate) enum Benchmark {
     /// and Postgres, statements, resident memory; what the data's size and row security cost; accepts
     /// beside pgbench
     Api(Api),
+    /// From an environment that is asked for to a task on its network, with few and with many networks beside it; how fast subnets
+    /// are given out
+    Networks(Networks),
     /// The seeded fault search at length; fails when a story breaks a promise
     Faults(Faults),
 }
@@ -41,6 +44,17 @@ pub(crate) struct Faults {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) first: u64,
+}
+
+/// Settings of `networks`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Networks {
+    /// How many networks there are beside the measured one, each more than the one before
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
+    pub(crate) networks: Vec<usize>,
+    /// Environments that are measured at each of these; medians are printed
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) samples: u32,
 }
 
 /// Settings of `logins`.

@@ -79,6 +79,7 @@ async fn write(database: &Database, seen: &[AppStatus]) -> Result<()> {
             app_status::desired.eq(excluded(app_status::desired)),
             app_status::running.eq(excluded(app_status::running)),
             app_status::tasks.eq(excluded(app_status::tasks)),
+            app_status::virtual_address.eq(excluded(app_status::virtual_address)),
             app_status::observed_at.eq(excluded(app_status::observed_at)),
             app_status::updated_at.eq(now()),
         ));

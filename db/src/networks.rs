@@ -2,18 +2,22 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Inet, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid,
+};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use model::capacity::Capacity;
 use model::environment::{Environment, MAX_SUBNETS};
 use model::error::ErrorCode;
+use model::evidence::TaskRecord;
 use model::id::{AppId, NetworkId, OrganizationId};
 use model::network::{Network, NetworkOptions};
 use model::platform::Encryption;
 use model::policy::access::Action;
 use model::schema::{networks, platform, resting_subnets, swarm_seen};
 use model::spec::EndpointMode;
+use model::stored::Stored;
 use model::{Error, Result, names};
 
 use crate::audit::{Mutation, audit_insert};
@@ -80,6 +84,12 @@ pub struct NetworkedApp {
     /// Addresses that are kept for it.
     #[diesel(sql_type = Integer)]
     pub reserved: i32,
+    /// The virtual address of its name, as a worker saw it.
+    #[diesel(sql_type = Nullable<Inet>)]
+    pub virtual_address: Option<IpNet>,
+    /// Its tasks, as a worker saw them.
+    #[diesel(sql_type = Jsonb)]
+    pub tasks: Stored<Vec<TaskRecord>>,
 }
 
 #[derive(QueryableByName)]
@@ -101,8 +111,9 @@ pub async fn network_view(database: &Database, scope: &EnvironmentScope) -> Resu
     let (_, network) = environment_get(database, scope).await?;
     let mut connection = database.tenant(organization).await?;
     let apps: Vec<NetworkedApp> = diesel::sql_query(
-        "SELECT a.slug, r.spec ->> 'endpoint_mode' AS endpoint_mode, a.reserved_addresses AS reserved
-         FROM apps a LEFT JOIN releases r ON r.id = a.live_release_id
+        "SELECT a.slug, r.spec ->> 'endpoint_mode' AS endpoint_mode, a.reserved_addresses AS reserved,
+             s.virtual_address, coalesce(s.tasks, '[]') AS tasks
+         FROM apps a LEFT JOIN releases r ON r.id = a.live_release_id LEFT JOIN app_status s ON s.app_id = a.id
          WHERE a.organization_id = $1 AND a.environment_id = $2 AND a.removed_at IS NULL AND a.reserved_addresses > 0
          ORDER BY a.slug",
     )

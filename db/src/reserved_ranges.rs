@@ -1,4 +1,4 @@
-//! Ranges that no network is given: what operators name, and what workers find in use in Docker.
+//! Ranges that no network is given: what operators name, and what workers find in use on the nodes.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Cidr, Text};
@@ -17,6 +17,17 @@ use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::OperatorScope;
+
+/// A range that a worker found in use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenRange {
+    /// The range.
+    pub range: Ipv4Net,
+    /// How it is used: any but an operator's.
+    pub source: ReservedBy,
+    /// What it is.
+    pub note: String,
+}
 
 /// All reserved ranges, oldest first.
 pub async fn reserved_range_list(
@@ -119,9 +130,14 @@ pub async fn reserved_range_delete(
                 .await
                 .optional()?;
             let found = found.ok_or_else(|| Error::not_found("reserved range"))?;
-            if found.source == ReservedBy::Docker {
+            let used = match found.source {
+                ReservedBy::Operator => None,
+                ReservedBy::Docker => Some("in use in Docker"),
+                ReservedBy::Node => Some("routed elsewhere by a node"),
+            };
+            if let Some(used) = used {
                 let message = format!(
-                    "{} is in use in Docker ({}): it is free when it is not there any more",
+                    "{} is {used} ({}): it is free when that is not there any more",
                     found.range, found.note
                 );
                 return Err(Error::new(ErrorCode::InUse, message).into());
@@ -142,29 +158,31 @@ pub async fn reserved_range_delete(
     Ok(())
 }
 
-/// What is in use in Docker now: each range with what it is. What was seen before and is not among them is free again after
-/// an hour, in which the node that it was seen on may only have been away. For workers.
-pub async fn reserved_ranges_seen(database: &Database, seen: &[(IpNet, String)]) -> Result<()> {
-    let (ranges, notes): (Vec<IpNet>, Vec<&str>) =
-        seen.iter().map(|(range, note)| (*range, note.as_str())).unzip();
+/// What is in use on the nodes now: each range with who knows of it and what it is. What was seen before and is not among them is
+/// free again after an hour, in which the node that it was seen on may only have been away. For workers.
+pub async fn reserved_ranges_seen(database: &Database, seen: &[SeenRange]) -> Result<()> {
+    let ranges: Vec<IpNet> = seen.iter().map(|seen| IpNet::from(seen.range)).collect();
+    let sources: Vec<ReservedBy> = seen.iter().map(|seen| seen.source).collect();
+    let notes: Vec<&str> = seen.iter().map(|seen| seen.note.as_str()).collect();
     let ids: Vec<uuid::Uuid> = seen.iter().map(|_| ReservedRangeId::new().as_uuid()).collect();
     let mut connection = database.connection().await?;
     // Written seldom: what is there is seen twice a minute, by each worker.
     diesel::sql_query(
         "INSERT INTO reserved_ranges (id, range, source, note, seen_at)
-         SELECT id, range, 'docker', note, now() FROM unnest($1, $2, $3) AS seen (id, range, note)
+         SELECT id, range, source, note, now() FROM unnest($1, $2, $3, $4) AS seen (id, range, source, note)
          ON CONFLICT (range, source, note) DO UPDATE SET seen_at = now(), updated_at = now()
          WHERE reserved_ranges.seen_at < now() - interval '10 minutes'",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Array<Cidr>, _>(ranges)
+    .bind::<Array<Text>, _>(sources)
     .bind::<Array<Text>, _>(notes)
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;
     // Afterwards: what is seen again after an hour without a worker is there.
     diesel::sql_query(
-        "DELETE FROM reserved_ranges WHERE source = 'docker' AND seen_at < now() - interval '1 hour'",
+        "DELETE FROM reserved_ranges WHERE source <> 'operator' AND seen_at < now() - interval '1 hour'",
     )
     .execute(&mut connection)
     .await

@@ -2,7 +2,7 @@
 //! worker starts it and reads what it prints: a line of JSON for each finding.
 //!
 //! `isolation-probe listen ADDRESS` answers on the network that ADDRESS is on, until it is stopped. `isolation-probe reach PLAN` carries out
-//! a plan (JSON), all attempts at once, and ends.
+//! a plan (JSON), all attempts at once, and ends. `isolation-probe routes` prints the routes of where it runs.
 
 mod attempt;
 mod echo;
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     let outcome = match (arguments.next().as_deref(), arguments.next()) {
         (Some("listen"), Some(address)) => listen::listen(&address),
         (Some("reach"), Some(plan)) => attempt::carry_out(&plan),
-        _ => Err("isolation-probe listen ADDRESS | reach PLAN".into()),
+        (Some("routes"), None) => route::print(),
+        _ => Err("isolation-probe listen ADDRESS | reach PLAN | routes".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

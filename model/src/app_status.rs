@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use ipnet::IpNet;
 
 use crate::evidence::TaskRecord;
 use crate::id::{AppId, HealthId, OrganizationId, ReleaseId};
@@ -67,6 +68,8 @@ pub struct AppStatus {
     pub observed_at: DateTime<Utc>,
     /// The time in which the health is this one.
     pub health_id: HealthId,
+    /// The virtual address of its name, where it has one: a single address.
+    pub virtual_address: Option<IpNet>,
 }
 
 /// A time in which an app's health stayed the same.

@@ -23,6 +23,10 @@ text_enum! {
         Orphan => "orphan",
         /// Somebody else's network overlaps it.
         Overlap => "overlap",
+        /// A node that is cut off from the swarm goes on running what the swarm has given up there.
+        Duplicate => "duplicate",
+        /// What a container left behind when it was gone.
+        Leaked => "leaked",
         /// Labelled as this installation's, and nothing in Postgres knows it. Left as it is: an operator
         /// decides.
         Unknown => "unknown",
@@ -36,6 +40,10 @@ text_enum! {
         Service => "service",
         /// An overlay network.
         Network => "network",
+        /// A container on one node.
+        Container => "container",
+        /// A container's end of a network, on one node.
+        Endpoint => "endpoint",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Evidence: what was seen in Swarm when a deployment went wrong. Taken at once, because Swarm
 //! drops tasks and their logs.
 
+use std::net::Ipv4Addr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,9 @@ pub struct TaskRecord {
     pub slot: i64,
     /// The node that it was given, if any.
     pub node: Option<String>,
+    /// Its address on its environment's network: known of a task that runs, in live status, where its node's daemon is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
     /// Swarm's state.
     pub state: String,
     /// The state that Swarm wants it in.

@@ -329,6 +329,7 @@ table! {
         updated_at -> Timestamptz,
         health_id -> Uuid,
         release_number -> Nullable<Int4>,
+        virtual_address -> Nullable<Inet>,
     }
 }
 

@@ -42,6 +42,8 @@ text_enum! {
         Operator => "operator",
         /// A worker found it in use in Docker.
         Docker => "docker",
+        /// A worker found that a node routes it elsewhere.
+        Node => "node",
     }
 }
 

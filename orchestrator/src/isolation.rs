@@ -1,7 +1,7 @@
 //! Isolation checks: tasks of the platform's own on environments' networks, which really try to reach each other, each other's
 //! names and their node. What they find is kept as evidence. Nothing of a tenant's is run or changed.
 
-mod image;
+pub(crate) mod image;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -25,7 +25,9 @@ use model::update_policy::{FailureAction, UpdateOrder};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{Attempt, Listener, Prober, Told, attempts, findings, verdict};
+use self::plan::{
+    Attempt, Listener, Neighbour, Prober, Targets, Told, attempts, findings, verdict,
+};
 use crate::network::ensure_network;
 use crate::render;
 use crate::swarm::docker::DockerSwarm;
@@ -43,8 +45,10 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const LONGEST: Duration = Duration::from_secs(240);
 /// How often a check is begun, where workers die of it or meanwhile.
 const MOST_TRIES: i32 = 3;
-/// Nodes that are tried: two show what crosses between them.
+/// Nodes that are tried from: two show what crosses between them.
 const NODES: usize = 2;
+/// Nodes that are tried at their own addresses.
+const NEIGHBOURS: usize = 4;
 
 /// Postgres's, the daemon's, or that something did not come in time.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -181,7 +185,8 @@ impl IsolationChecks {
             let names = vec![name.clone(), format!("tasks.{name}"), alias(&name)];
             listeners.push(Listener { environment, address, names });
         }
-        let plan = attempts(&listeners);
+        let targets = Targets { listeners, nodes: self.neighbours().await? };
+        let plan = attempts(&targets);
         let mut probing = Vec::new();
         for (environment, network) in networks.iter().enumerate() {
             for (number, place) in places.iter().enumerate() {
@@ -196,10 +201,20 @@ impl IsolationChecks {
         let mut found = Vec::new();
         for (prober, name) in probing {
             let told = services.told(&name, &plan).await?;
-            found.extend(findings(&prober, &listeners, &tried, &told));
+            found.extend(findings(&prober, &targets, &tried, &told));
         }
         let (verdict, sentence) = verdict(&found);
         Ok((verdict, sentence, found))
+    }
+
+    /// Nodes that are tried at their own addresses: managers first, whose ports matter most.
+    async fn neighbours(&self) -> Result<Vec<Neighbour>, Failure> {
+        let mut nodes = self.swarm.nodes().await?;
+        nodes.sort_by_key(|node| !node.is_manager);
+        let addressed = nodes
+            .into_iter()
+            .filter_map(|node| Some(Neighbour { name: node.name, address: node.address? }));
+        Ok(addressed.take(NEIGHBOURS).collect())
     }
 
     /// Nodes that the probe's image is on.

@@ -4,6 +4,7 @@
 
 pub mod audit_chain;
 pub mod deployment;
+mod drift_report;
 pub mod endings;
 mod image;
 pub mod isolation;
@@ -12,6 +13,7 @@ pub mod ledger;
 pub mod live;
 mod network;
 pub mod network_audit;
+pub mod node_audit;
 mod probe;
 pub mod purge;
 mod render;
@@ -28,6 +30,7 @@ pub use isolation::IsolationChecks;
 pub use ledger::Ledger;
 pub use live::Live;
 pub use network_audit::NetworkAudit;
+pub use node_audit::NodeAudit;
 pub use purge::Purge;
 pub use retention::Retention;
 pub use retirements::Retirements;

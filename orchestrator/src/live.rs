@@ -146,6 +146,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let listed = self.swarm.service_counts(&self.platform.name).await?;
         let services: HashMap<AppId, &ServiceCount> =
             listed.iter().filter_map(|one| Some((app_of(one)?, one))).collect();
+        memory.nodes_are_lost(self.swarm.lost_nodes().await?, &services);
         let mut due = memory.due(&services, now);
         let unchanged = memory.unchanged(&services, now);
         let others = app_status_confirm(&self.database, &unchanged, now, FRESH).await?;
@@ -193,14 +194,15 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             if !memory.is_worth_a_look(row, service, now) {
                 continue;
             }
-            let looked = match self.look_at(row, service, memory.apps.get(id), now).await {
-                Ok(looked) => looked,
-                // One app's trouble is not the others'; it is looked at again.
-                Err(error) => {
-                    tracing::warn!(app = %id, error = %chain(&*error), "not looked at");
-                    continue;
-                }
-            };
+            let looked =
+                match self.look_at(row, service, memory.apps.get(id), &memory.lost, now).await {
+                    Ok(looked) => looked,
+                    // One app's trouble is not the others'; it is looked at again.
+                    Err(error) => {
+                        tracing::warn!(app = %id, error = %chain(&*error), "not looked at");
+                        continue;
+                    }
+                };
             if looked.is_settled {
                 settled.push(*id);
             }

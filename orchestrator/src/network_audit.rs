@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
-use db::drift::{Finding, drift_found, drift_left};
 use db::networks::networks_all;
-use db::reserved_ranges::reserved_ranges_seen;
+use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
 use db::subnet_pools::pool_ranges;
 use db::swarm_seen::swarm_seen_write;
 use ipnet::{IpNet, Ipv4Net};
@@ -16,9 +15,11 @@ use model::drift::{DriftKind, ObjectType};
 use model::names;
 use model::network::Network;
 use model::platform::Platform;
+use model::subnet_pool::ReservedBy;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::drift_report::{Found, report};
 use crate::network;
 use crate::swarm::docker::DockerSwarm;
 use crate::swarm::survey::{FoundNetwork, Survey};
@@ -65,32 +66,10 @@ impl NetworkAudit {
             (DriftKind::Changed, changed(&survey, &ours)),
             (DriftKind::Overlap, overlapping(&survey, &ours)),
         ] {
-            self.report(kind, found).await?;
+            let found =
+                found.into_iter().map(|(name, sentence)| (name, Found { app: None, sentence }));
+            report(&self.database, kind, ObjectType::Network, found.collect()).await?;
         }
-        Ok(())
-    }
-
-    async fn report(
-        &self,
-        kind: DriftKind,
-        found: BTreeMap<String, String>,
-    ) -> Result<(), Failure> {
-        for (name, sentence) in &found {
-            let finding = Finding {
-                kind,
-                object_type: ObjectType::Network,
-                object: name,
-                app: None,
-                sentence,
-                deployment: None,
-                resolved: false,
-            };
-            if drift_found(&self.database, &finding).await? {
-                tracing::warn!(network = name, sentence, "drift");
-            }
-        }
-        let names: Vec<String> = found.into_keys().collect();
-        drift_left(&self.database, kind, ObjectType::Network, &names).await?;
         Ok(())
     }
 }
@@ -101,12 +80,7 @@ fn is_ours(found: &FoundNetwork, ours: &[Network]) -> bool {
 }
 
 /// What others use, and what it is. What bears our label rests when it is removed, and is no other's.
-fn others(
-    survey: &Survey,
-    ours: &[Network],
-    platform: &str,
-    pools: &[IpNet],
-) -> Vec<(IpNet, String)> {
+fn others(survey: &Survey, ours: &[Network], platform: &str, pools: &[IpNet]) -> Vec<SeenRange> {
     let is_labelled = |found: &FoundNetwork| {
         found.labels.get(names::LABEL_PLATFORM).is_some_and(|label| label == platform)
     };
@@ -128,12 +102,14 @@ fn others(
         .iter()
         .filter(|range| !is_chosen(range))
         .map(|range| (*range, "what a node's Docker makes local networks from".to_owned()));
-    let ranges: BTreeSet<(Ipv4Net, String)> = networks
-        .chain(local)
-        // No longer than a note may be; cut where a character ends.
-        .map(|(range, note)| (range.trunc(), note.chars().take(200).collect()))
-        .collect();
-    ranges.into_iter().map(|(range, note)| (IpNet::from(range), note)).collect()
+    let ranges: BTreeSet<SeenRange> =
+        networks.chain(local).map(|(range, note)| seen(range, ReservedBy::Docker, &note)).collect();
+    ranges.into_iter().collect()
+}
+
+/// A note is no longer than one may be; cut where a character ends.
+pub(crate) fn seen(range: Ipv4Net, source: ReservedBy, note: &str) -> SeenRange {
+    SeenRange { range: range.trunc(), source, note: note.chars().take(200).collect() }
 }
 
 /// Networks of ours that are in the swarm and not as they should be, by name.

@@ -6,18 +6,21 @@
 
 pub mod docker;
 mod node;
+pub mod node_findings;
 mod observed;
 mod spec;
 pub mod survey;
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures::Stream;
 use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
-pub use node::{Node, Resources};
+pub use node::{LostNode, Node, Resources};
 pub use observed::{
     Autopsy, ImageLookup, ListedNetwork, LocalImage, OverlayNetwork, Service, ServiceCount, Task,
     TaskState, UpdateState, UpdateStatus,
@@ -71,6 +74,9 @@ pub trait Swarm: Send + Sync + 'static {
     /// for at once: for the explanation of a failure, not for every look.
     fn nodes(&self) -> impl Future<Output = SwarmResult<Vec<Node>>> + Send;
 
+    /// The nodes that Swarm has given up, with the services that have tasks on them.
+    fn lost_nodes(&self) -> impl Future<Output = SwarmResult<Vec<LostNode>>> + Send;
+
     /// The service of this name.
     fn service(&self, name: &str) -> impl Future<Output = SwarmResult<Option<Service>>> + Send;
 
@@ -96,6 +102,13 @@ pub trait Swarm: Send + Sync + 'static {
         &self,
         platform: &str,
     ) -> impl Future<Output = SwarmResult<Vec<ServiceCount>>> + Send;
+
+    /// The addresses that running tasks have on their network, by the tasks' ids: of those whose node's daemon is reached and answers.
+    fn addresses(
+        &self,
+        network: &str,
+        tasks: &[&Task],
+    ) -> impl Future<Output = HashMap<String, Ipv4Addr>> + Send;
 
     /// What a task that ended left behind: its last log lines (at most [`LOG_LINES`]) and what its
     /// container tells. Parts that cannot be had any more are empty.

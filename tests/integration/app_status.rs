@@ -40,6 +40,7 @@ fn status(
         since: at,
         observed_at: at,
         health_id: HealthId::new(),
+        virtual_address: None,
     }
 }
 

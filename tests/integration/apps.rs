@@ -77,6 +77,7 @@ fn a_list_tells_apps_apart_and_how_they_do() -> Outcome {
             since: Utc::now(),
             observed_at: Utc::now(),
             health_id: HealthId::new(),
+            virtual_address: None,
         };
         app_status_write(skep.database.worker(), vec![seen]).await?;
         let (web, idle) = (acme.app("web").await?, acme.app("idle").await?);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
 use futures::future::try_join_all;
 use ipnet::Ipv4Net;
+use model::subnet_pool::ReservedBy;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
 use tests::{Outcome, run, sql};
@@ -131,9 +133,13 @@ fn what_is_reserved_is_given_to_nobody() -> Outcome {
         let wanted = json!({ "range": "10.64.0.0/24", "note": "the office" });
         let reserved = skep.operator.post(ranges, &wanted).await?.expect(201)?;
         skep.operator.post(ranges, &wanted).await?.problem(409, "already_exists")?;
-        let seen = [("10.64.2.0/23".parse()?, "docker0".to_owned())];
+        let seen = [SeenRange {
+            range: "10.64.2.0/23".parse()?,
+            source: ReservedBy::Docker,
+            note: "docker0".to_owned(),
+        }];
         for _ in 0..2 {
-            db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &seen).await?;
+            reserved_ranges_seen(skep.database.worker(), &seen).await?;
         }
         let found = skep.operator.get(ranges).await?.expect(200)?;
         assert_eq!(list(&found, "/items")?.len(), 2);
@@ -159,10 +165,10 @@ fn what_is_reserved_is_given_to_nobody() -> Outcome {
             WHERE source = 'docker'";
         sql::execute(skep.database.owner(), old).await?;
         // Nor had anybody looked: what is seen now is there.
-        db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &seen).await?;
+        reserved_ranges_seen(skep.database.worker(), &seen).await?;
         assert_eq!(sql::count(skep.database.owner(), "reserved_ranges").await?, 1);
         sql::execute(skep.database.owner(), old).await?;
-        db::reserved_ranges::reserved_ranges_seen(skep.database.worker(), &[]).await?;
+        reserved_ranges_seen(skep.database.worker(), &[]).await?;
         assert_eq!(sql::count(skep.database.owner(), "reserved_ranges").await?, 0);
         Ok(())
     })

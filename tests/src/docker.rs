@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bollard::exec::StartExecResults;
-use bollard::models::ExecConfig;
-use bollard::query_parameters::LogsOptionsBuilder;
+use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, WaitContainerOptions,
+};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::TryStreamExt as _;
 use serde_json::Value;
@@ -20,6 +23,9 @@ use crate::environment::environment;
 
 /// The longest that any call takes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest that a command on a node takes.
+const SHELL: Duration = Duration::from_secs(60);
 
 /// The engine of this run.
 #[derive(Clone)]
@@ -144,7 +150,16 @@ impl Engine {
 
     /// The same; the inner error says why nobody answered.
     pub async fn try_from(&self, app: &str, url: &str) -> Result<Result<(u16, Value), String>> {
-        let output = self.exec(&self.container_of(app).await?, &["/app", "get", url]).await?;
+        self.try_from_container(&self.container_of(app).await?, url).await
+    }
+
+    /// The same, asked from inside one of this node's containers.
+    pub async fn try_from_container(
+        &self,
+        container: &str,
+        url: &str,
+    ) -> Result<Result<(u16, Value), String>> {
+        let output = self.exec(container, &["/app", "get", url]).await?;
         let (status, body) = output.split_once('\n').unwrap_or((&output, ""));
         Ok(match status.trim().parse() {
             Ok(status) => Ok((status, serde_json::from_str(body).unwrap_or_default())),
@@ -166,6 +181,41 @@ impl Engine {
         };
         let lines: Vec<_> = timeout(PATIENCE, output.try_collect()).await??;
         Ok(lines.into_iter().map(|line| line.to_string()).collect())
+    }
+
+    /// Runs a command line as root in this node's own network namespace, with the programs that the node has; what it printed. An
+    /// error where it fails.
+    pub async fn shell(&self, image: &str, command: &str) -> Result<String> {
+        let binds = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(["/bin/bash", "-euo", "pipefail", "-c"].map(str::to_owned).to_vec()),
+            cmd: Some(vec![command.to_owned()]),
+            user: Some("0:0".to_owned()),
+            host_config: Some(HostConfig {
+                network_mode: Some("host".to_owned()),
+                privileged: Some(true),
+                binds: Some(binds.iter().map(|path| format!("{path}:{path}:ro")).collect()),
+                tmpfs: Some([("/run".to_owned(), String::new())].into()),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let id = self.docker.create_container(None::<CreateContainerOptions>, body).await?.id;
+        self.docker.start_container(&id, None::<StartContainerOptions>).await?;
+        let ended = self.docker.wait_container(&id, None::<WaitContainerOptions>);
+        // That it failed is an error of bollard's.
+        let ended = timeout(SHELL, ended.try_collect::<Vec<_>>()).await;
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
+        let lines = self.docker.logs(&id, Some(options)).map_ok(|line| line.to_string());
+        let printed: Vec<String> = timeout(PATIENCE, lines.try_collect()).await??;
+        let printed = printed.concat();
+        let remove = RemoveContainerOptionsBuilder::new().force(true).build();
+        self.docker.remove_container(&id, Some(remove)).await?;
+        ended
+            .with_context(|| format!("`{command}` did not end: {printed}"))?
+            .with_context(|| format!("`{command}` failed: {printed}"))?;
+        Ok(printed)
     }
 
     /// Everything that a task has written to standard output.

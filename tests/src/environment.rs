@@ -15,6 +15,8 @@ pub struct Environment {
     pub docker_host: String,
     /// Where `./dev node start` puts a second dockerd; `None` with a dockerd of the caller's.
     pub second_docker_host: Option<String>,
+    /// The directory of the sockets of the nodes that `./dev rig up` starts; `None` with a dockerd of the caller's.
+    pub rig_sockets: Option<String>,
     /// The registry's address as dockerd sees it; `None` with a dockerd of the caller's.
     pub registry: Option<String>,
 }
@@ -29,6 +31,7 @@ pub fn environment() -> &'static Environment {
         amqp_url: needed("AMQP_URL"),
         docker_host: needed("DOCKER_HOST"),
         second_docker_host: variable("SKEP_DEV_SECOND_DOCKER_HOST"),
+        rig_sockets: variable("SKEP_DEV_RIG_SOCKETS"),
         registry: variable("SKEP_DEV_REGISTRY"),
     });
     &ENVIRONMENT

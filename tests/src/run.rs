@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::Outcome;
 use crate::database::TestDatabase;
 use crate::mark::Mark;
+use crate::site::Site;
 use crate::skep::Skep;
 use crate::sweep::sweep;
 
@@ -23,19 +24,26 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs one test on an installation of its own.
 pub fn run(story: impl AsyncFnOnce(&Skep) -> Outcome) -> Outcome {
-    in_harness(async {
-        let skep = Skep::start().await.context("no installation for this test")?;
-        let told = async {
-            timeout(LONGEST, story(&skep)).await.context("the story took too long")??;
-            skep.drain().await.context("the test left something unfinished")
-        };
-        let told = AssertUnwindSafe(told).catch_unwind().await;
-        if !matches!(told, Ok(Ok(()))) {
-            print_worker_logs(&skep).await;
-        }
-        let removed = skep.remove().await.context("the test's installation cannot be removed");
-        judge(told, removed)
-    })
+    in_harness(run_at(Site::here(), LONGEST, story))
+}
+
+/// Runs one test, no longer than `longest`, on an installation of its own somewhere.
+pub(crate) async fn run_at(
+    site: Site,
+    longest: Duration,
+    story: impl AsyncFnOnce(&Skep) -> Outcome,
+) -> Outcome {
+    let skep = Skep::start(site).await.context("no installation for this test")?;
+    let told = async {
+        timeout(longest, story(&skep)).await.context("the story took too long")??;
+        skep.drain().await.context("the test left something unfinished")
+    };
+    let told = AssertUnwindSafe(told).catch_unwind().await;
+    if !matches!(told, Ok(Ok(()))) {
+        print_worker_logs(&skep).await;
+    }
+    let removed = skep.remove().await.context("the test's installation cannot be removed");
+    judge(told, removed)
 }
 
 /// Runs on the shared runtime, once what earlier runs left behind is swept.

@@ -9,8 +9,7 @@ use db::bootstrap::{bootstrap_operator_token, bootstrap_settings};
 use db::ledger::ledger_unfinished;
 use model::drift::OnDrift;
 use model::environment::PRODUCTION;
-use model::platform::{Encryption, Platform};
-use model::spec::EndpointMode;
+use model::platform::Platform;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
@@ -21,11 +20,11 @@ use crate::api::{self, Api};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::database::TestDatabase;
-use crate::docker::Engine;
 use crate::environment::environment;
 use crate::mark::Mark;
 use crate::process::{Process, ProcessSettings};
 use crate::proxy::Proxy;
+use crate::site::Site;
 use crate::subnets::Subnets;
 use crate::tenant::Tenant;
 use crate::wait::wait_until;
@@ -42,6 +41,7 @@ pub struct Skep {
     /// Between it and the broker.
     pub broker_proxy: Proxy,
     mark: Mark,
+    site: Site,
     subnets: Subnets,
     amqp_url: String,
     api: Mutex<Api>,
@@ -53,12 +53,12 @@ pub struct Skep {
 
 impl Skep {
     /// Sets one up, with an API and without a worker.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(site: Site) -> Result<Self> {
         let mark = Mark::new();
         let subnets = Subnets::take().await?;
         let database = TestDatabase::create(&mark).await?;
         let owner = database.owner_url()?.into();
-        bootstrap_settings(&owner, &platform(&mark), &[subnets.range()]).await?;
+        bootstrap_settings(&owner, &platform(&mark, &site), &[subnets.range()]).await?;
         let token = bootstrap_operator_token(&owner, "test", true).await?.context("no token")?;
         let mut amqp_url = Url::parse(&environment().amqp_url)?;
         let host = amqp_url.host_str().context("AMQP_URL names no host")?;
@@ -80,6 +80,7 @@ impl Skep {
             operator,
             broker_proxy,
             mark,
+            site,
             subnets,
             amqp_url,
             api: Mutex::new(api),
@@ -121,9 +122,9 @@ impl Skep {
         Ok(Tenant { client, slug: slug.to_owned(), organization, token, environment })
     }
 
-    /// Starts a worker.
+    /// Starts a worker, which reaches every node of its site.
     pub async fn start_worker(&self) -> Result<()> {
-        self.start_worker_with_hosts(&[]).await
+        self.start_worker_at(&self.site).await
     }
 
     /// Starts an API process beside the one of the test's own; also where it listens.
@@ -133,10 +134,18 @@ impl Skep {
 
     /// Starts a worker that reaches these daemons of other nodes too.
     pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
-        self.driven.store(true, Ordering::Relaxed);
-        let settings = self.process_settings(self.database.worker_url()?);
         let hosts = hosts.iter().map(ToString::to_string).collect();
-        let worker = Process::worker(&ProcessSettings { hosts, ..settings })?;
+        self.start_worker_at(&Site { hosts, ..self.site.clone() }).await
+    }
+
+    /// Starts a worker that reaches the swarm by other daemons of it.
+    pub async fn start_worker_at(&self, site: &Site) -> Result<()> {
+        self.driven.store(true, Ordering::Relaxed);
+        let worker = Process::worker(&ProcessSettings {
+            docker_host: site.docker_host.clone(),
+            hosts: site.hosts.clone(),
+            ..self.process_settings(self.database.worker_url()?)
+        })?;
         self.workers.lock().await.push(worker);
         Ok(())
     }
@@ -146,7 +155,7 @@ impl Skep {
             database_url,
             amqp_url: self.amqp_url.clone(),
             queue_prefix: self.queue_prefix(),
-            docker_host: environment().docker_host.clone(),
+            docker_host: self.site.docker_host.clone(),
             hosts: Vec::new(),
             metrics: None,
         }
@@ -229,7 +238,7 @@ impl Skep {
         }
         let stopped = self.api.into_inner().stop().await;
         if self.driven.load(Ordering::Relaxed) {
-            Engine::connect()?.remove_platform(&self.mark.to_string()).await?;
+            self.site.engine()?.remove_platform(&self.mark.to_string()).await?;
         }
         Broker::delete_queues_of(&self.mark.to_string()).await?;
         self.database.drop().await?;
@@ -243,23 +252,22 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 /// Settings of a platform on the machines that tests run on.
-fn platform(mark: &Mark) -> Platform {
+fn platform(mark: &Mark, site: &Site) -> Platform {
     Platform {
         name: mark.to_string(),
-        // A kernel without IPVS has no virtual addresses for services.
-        endpoint_mode: EndpointMode::Dnsrr,
+        endpoint_mode: site.endpoint_mode,
         // The sample image stands in no registry.
         local_images: true,
         // Many small apps on a small machine.
         cpu_reservation_ratio: 0.05,
         memory_reservation_ratio: 0.5,
-        tenants_on_managers: false,
+        tenants_on_managers: site.tenants_on_managers,
         network_mtu: None,
         deadline_schedule_seconds: 120,
         deadline_pull_seconds: 300,
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
-        encryption: Encryption::On,
+        encryption: site.encryption,
     }
 }

@@ -8,7 +8,8 @@ use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::{
-    AuditChain, Endings, IsolationChecks, Live, NetworkAudit, Purge, Retention, Retirements, Runner,
+    AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
+    Retirements, Runner,
 };
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,6 +72,11 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         swarm: Arc::clone(&swarm),
         platform: Arc::clone(&platform),
     };
+    let node_audit = NodeAudit {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+    };
     let hours = u64::from(settings.isolation_check_hours);
     let isolation_checks = IsolationChecks {
         database: database.clone(),
@@ -89,6 +95,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(endings.run(stop.clone()));
     tokio::spawn(retirements.run(stop.clone()));
     tokio::spawn(network_audit.run(stop.clone()));
+    tokio::spawn(node_audit.run(stop.clone()));
     tokio::spawn(isolation_checks.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -106,6 +106,10 @@ pub(crate) struct NetworkedAppObject {
     endpoint_mode: Option<Word<EndpointMode>>,
     /// Addresses that are kept for it.
     reserved: i32,
+    /// The virtual address of its names, as it was seen last; `null`: it has none, or it was not seen yet.
+    virtual_address: Option<String>,
+    /// The addresses of its running tasks, as they were seen last: of those on nodes whose Docker is reached.
+    addresses: Vec<String>,
 }
 
 impl From<networks::NetworkView> for NetworkView {
@@ -116,6 +120,13 @@ impl From<networks::NetworkView> for NetworkView {
             slug: app.slug,
             endpoint_mode: app.endpoint_mode.map(Word),
             reserved: app.reserved,
+            virtual_address: app.virtual_address.map(|address| address.addr().to_string()),
+            addresses: app
+                .tasks
+                .0
+                .iter()
+                .filter_map(|task| Some(task.address?.to_string()))
+                .collect(),
         };
         Self {
             network: network.into(),

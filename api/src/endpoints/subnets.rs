@@ -136,7 +136,7 @@ pub(crate) struct ReservedRangeObject {
     id: String,
     /// The range, in CIDR notation.
     range: String,
-    /// Who knows of it: an operator said so, or a worker found it in use in Docker.
+    /// Who knows of it: an operator said so, or a worker found it in use in Docker, or routed elsewhere by a node.
     source: Word<ReservedBy>,
     /// What it is.
     note: String,
@@ -250,7 +250,7 @@ impl Subnets {
 
     /// Reserve a range
     ///
-    /// For operators: what the nodes route elsewhere and Docker does not know of.
+    /// For operators: what no node shows by itself, such as ranges that are kept for later.
     #[oai(
         path = "/v1/admin/reserved-ranges",
         method = "post",

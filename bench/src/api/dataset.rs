@@ -142,6 +142,7 @@ fn tasks() -> Vec<TaskRecord> {
         id: format!("t9x4k2m7q1w8e5r3z6u0i9o{slot}"),
         slot,
         node: Some(format!("node-{slot}")),
+        address: Some([10, 64, 0, 10 + slot as u8].into()),
         state: "running".to_owned(),
         desired_state: "running".to_owned(),
         error: None,

@@ -57,6 +57,7 @@ pub(crate) fn record(task: &Task) -> TaskRecord {
         id: task.id.clone(),
         slot: task.slot,
         node: task.node.clone(),
+        address: None,
         state: task.state.as_str().into(),
         desired_state: task.desired.as_str().into(),
         error: task.error.clone(),

@@ -2,14 +2,16 @@
 //! the lease is left for it. A step makes several calls, and the worker may have been stopped for a
 //! minute between two of them: what it began with says nothing of what it may still do.
 
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::Stream;
 
 use crate::lease::Left;
 use crate::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
+    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A swarm under a lease. Reading is free: it is decided upon under the fence.
@@ -43,6 +45,10 @@ impl<S: Swarm> Swarm for Leased<S> {
         self.swarm.nodes().await
     }
 
+    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+        self.swarm.lost_nodes().await
+    }
+
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
         self.swarm.service(name).await
     }
@@ -65,6 +71,10 @@ impl<S: Swarm> Swarm for Leased<S> {
 
     async fn service_counts(&self, platform: &str) -> SwarmResult<Vec<ServiceCount>> {
         self.swarm.service_counts(platform).await
+    }
+
+    async fn addresses(&self, network: &str, tasks: &[&Task]) -> HashMap<String, Ipv4Addr> {
+        self.swarm.addresses(network, tasks).await
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {

@@ -13,15 +13,15 @@ pub(super) const PATH: &str = "/isolation-probe";
 const NAME: &str = "skep-isolation-probe";
 
 /// An image to load.
-pub(super) struct Image {
+pub(crate) struct Image {
     /// Its id: `sha256:…` of its configuration.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The archive (Docker's image specification, version 1.2).
-    pub(super) archive: Vec<u8>,
+    pub(crate) archive: Vec<u8>,
 }
 
 /// Makes the image.
-pub(super) fn image() -> std::io::Result<Image> {
+pub(crate) fn image() -> std::io::Result<Image> {
     let layer = archive(&[(PATH.trim_start_matches('/'), 0o555, PROGRAM)])?;
     let configuration = json!({
         "architecture": architecture(),

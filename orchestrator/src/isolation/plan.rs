@@ -23,6 +23,24 @@ pub(super) struct Listener {
     pub(super) names: Vec<String>,
 }
 
+/// A node of the swarm, at its own address.
+#[derive(Debug, Clone)]
+pub(super) struct Neighbour {
+    /// What it calls itself.
+    pub(super) name: String,
+    /// The address.
+    pub(super) address: Ipv4Addr,
+}
+
+/// Whom a check tries to reach.
+#[derive(Debug, Clone)]
+pub(super) struct Targets {
+    /// Tasks on the environments' networks.
+    pub(super) listeners: Vec<Listener>,
+    /// Nodes, beside the prober's own gateway.
+    pub(super) nodes: Vec<Neighbour>,
+}
+
 /// Where attempts are made from: a task on an environment's network, on one node.
 #[derive(Debug, Clone)]
 pub(super) struct Prober {
@@ -38,6 +56,20 @@ pub(super) struct Attempt {
     id: u32,
     #[serde(flatten)]
     what: What,
+    /// Whom it is meant for.
+    #[serde(skip)]
+    meant: Meant,
+}
+
+/// Whom an attempt is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Meant {
+    /// A listener, by its place among the targets.
+    Listener(usize),
+    /// The prober's own node, by its gateway.
+    Gateway,
+    /// A node at its own address, by its name.
+    Node(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,20 +101,27 @@ enum Outcome {
     Failed { error: String },
 }
 
-/// The attempts of a prober: towards every listener, for every name, and at its node. What they mean follows from
-/// their order, which [`findings`] goes through again.
-pub(super) fn attempts(listeners: &[Listener]) -> Vec<Attempt> {
-    let mut whats = Vec::new();
-    for listener in listeners {
+/// The attempts of a prober: towards every listener, for every name, and at the nodes.
+pub(super) fn attempts(targets: &Targets) -> Vec<Attempt> {
+    let mut planned = Vec::new();
+    for (place, listener) in targets.listeners.iter().enumerate() {
         let address = listener.address;
-        whats.push(What::Tcp { address: Some(address), port: PORT });
-        whats.push(What::Udp { address, port: PORT });
-        whats.push(What::Icmp { address: Some(address) });
-        whats.extend(listener.names.iter().map(|name| What::Name { name: name.clone() }));
+        let mut plan = |what| planned.push((what, Meant::Listener(place)));
+        plan(What::Tcp { address: Some(address), port: PORT });
+        plan(What::Udp { address, port: PORT });
+        plan(What::Icmp { address: Some(address) });
+        for name in &listener.names {
+            plan(What::Name { name: name.clone() });
+        }
     }
-    whats.push(What::Icmp { address: None });
-    whats.extend(PORTS.iter().map(|port| What::Tcp { address: None, port: *port }));
-    (0..).zip(whats).map(|(id, what)| Attempt { id, what }).collect()
+    planned.push((What::Icmp { address: None }, Meant::Gateway));
+    let at = |address| PORTS.iter().map(move |port| What::Tcp { address, port: *port });
+    planned.extend(at(None).map(|what| (what, Meant::Gateway)));
+    for node in &targets.nodes {
+        let meant = || Meant::Node(node.name.clone());
+        planned.extend(at(Some(node.address)).map(|what| (what, meant())));
+    }
+    (0..).zip(planned).map(|(id, (what, meant))| Attempt { id, what, meant }).collect()
 }
 
 impl What {
@@ -95,15 +134,34 @@ impl What {
         }
     }
 
-    fn target(&self) -> String {
+    const fn port(&self) -> Option<u16> {
         match self {
-            Self::Tcp { address: Some(address), port } | Self::Udp { address, port } => {
+            Self::Tcp { port, .. } | Self::Udp { port, .. } => Some(*port),
+            Self::Icmp { .. } | Self::Name { .. } => None,
+        }
+    }
+}
+
+impl Attempt {
+    /// What was tried to be reached, for people.
+    fn target(&self) -> String {
+        let of_node = |name: &str| match self.what.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        match (&self.meant, &self.what) {
+            (Meant::Gateway, _) => of_node("the gateway"),
+            (Meant::Node(name), _) => of_node(name),
+            (Meant::Listener(_), What::Tcp { address: Some(address), port }) => {
                 format!("{address}:{port}")
             }
-            Self::Tcp { address: None, port } => format!("the gateway:{port}"),
-            Self::Icmp { address: Some(address) } => address.to_string(),
-            Self::Icmp { address: None } => "the gateway".to_owned(),
-            Self::Name { name } => name.clone(),
+            (Meant::Listener(_), What::Udp { address, port }) => format!("{address}:{port}"),
+            (Meant::Listener(_), What::Icmp { address: Some(address) }) => address.to_string(),
+            (Meant::Listener(_), What::Name { name }) => name.clone(),
+            (
+                Meant::Listener(_),
+                What::Tcp { address: None, .. } | What::Icmp { address: None },
+            ) => of_node("the gateway"),
         }
     }
 }
@@ -132,22 +190,18 @@ fn in_words(outcome: Option<&Outcome>) -> String {
 /// What a prober's attempts found.
 pub(super) fn findings(
     prober: &Prober,
-    listeners: &[Listener],
+    targets: &Targets,
     environments: &[String],
     told: &[Told],
 ) -> Vec<Finding> {
     let name = |place: usize| environments.get(place).cloned().unwrap_or_default();
-    // Whom each attempt was meant for, in the order in which they were planned.
-    let mut meant: Vec<Option<&Listener>> = Vec::new();
-    for listener in listeners {
-        meant.extend((0..3 + listener.names.len()).map(|_| Some(listener)));
-    }
-    let meant = meant.into_iter().chain(std::iter::repeat(None));
-    let attempts = attempts(listeners);
-    attempts
+    attempts(targets)
         .iter()
-        .zip(meant)
-        .map(|(attempt, listener)| {
+        .map(|attempt| {
+            let listener = match attempt.meant {
+                Meant::Listener(place) => targets.listeners.get(place),
+                Meant::Gateway | Meant::Node(_) => None,
+            };
             let outcome = told.iter().find(|told| told.id == attempt.id).map(|told| &told.outcome);
             let (expected, as_expected) = match (listener, outcome) {
                 (None, _) => (Expectation::Nothing, true),
@@ -162,7 +216,7 @@ pub(super) fn findings(
                 node: prober.node.clone(),
                 to: listener.map(|listener| name(listener.environment)),
                 probe: attempt.what.probe().into(),
-                target: attempt.what.target(),
+                target: attempt.target(),
                 expected,
                 outcome: in_words(outcome),
                 as_expected,

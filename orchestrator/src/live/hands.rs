@@ -1,19 +1,21 @@
 //! What is done about an app that was looked at: its status is told, its pace kept (`slowing`), its drift
 //! reported and repaired. It can all be done twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::Ipv4Addr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use db::deployments::deployment_repair;
 use db::drift::{Finding, drift_found};
 use db::live::{LiveApp, live_apps, live_version_set};
 use model::drift::{DriftKind, ObjectType, OnDrift};
+use model::evidence::MAX_TASKS;
 
 use super::difference::{Difference, difference};
 use super::memory::{Known, Watch};
 use super::slowing::Kept;
 use super::{Failure, Live, Looked, pace, status};
-use crate::swarm::{Service, ServiceCount, Swarm, Task, TaskState};
+use crate::swarm::{LostNode, Service, ServiceCount, Swarm, Task, TaskState};
 use crate::wakeups::Relay;
 
 /// How long Swarm may keep up fewer replicas than a service says, with nobody at work on it. SwarmKit
@@ -27,6 +29,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         app: &LiveApp,
         seen: Option<&ServiceCount>,
         before: Option<&Known>,
+        lost: &BTreeMap<String, LostNode>,
         now: DateTime<Utc>,
     ) -> Result<Looked, Failure> {
         let Some(seen) = seen else {
@@ -54,7 +57,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             );
             self.drifted(app, DriftKind::Short, &sentence).await?;
         }
-        let status = status::of_service(app, service, &tasks, crashes, now);
+        let addresses = self.addresses(service, &tasks, before).await;
+        let status = status::of_service(app, service, (&tasks, lost), &addresses, crashes, now);
         let is_settled = is_as_left && !app.unfinished && slowed.is_none() && short_since.is_none();
         // By the list, too: whether that stays as it is will be all that is asked.
         let is_whole = status.running == status.desired && seen.running == seen.desired;
@@ -66,6 +70,28 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             Watch::Loose
         };
         Ok(Looked { status: Some(status), short_since, is_settled, watch })
+    }
+
+    /// Where its tasks are on their network. A task keeps its address: one that is known is not asked for again.
+    async fn addresses(
+        &self,
+        service: &Service,
+        tasks: &[Task],
+        before: Option<&Known>,
+    ) -> HashMap<String, Ipv4Addr> {
+        let mut known = before.map(|known| known.addresses.clone()).unwrap_or_default();
+        let runs =
+            |task: &&Task| task.state == TaskState::Running && task.desired <= TaskState::Running;
+        let running: Vec<&Task> = tasks.iter().filter(runs).take(MAX_TASKS).collect();
+        known.retain(|id, _| running.iter().any(|task| task.id == *id));
+        let new: Vec<&Task> =
+            running.into_iter().filter(|task| !known.contains_key(&task.id)).collect();
+        if let Some(network) = service.networks.first()
+            && !new.is_empty()
+        {
+            known.extend(self.swarm.addresses(network, &new).await);
+        }
+        known
     }
 
     /// Compares a service with what the last verdict left. True: it is as it should be.

@@ -15,7 +15,8 @@
 //! found up to ten minutes late at worst (with 10,000 apps, 17), and until then the status names the tasks that were replaced;
 //! its numbers are true all the time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,7 +26,7 @@ use model::id::AppId;
 use tokio::time::Instant;
 
 use super::Looked;
-use crate::swarm::ServiceCount;
+use crate::swarm::{LostNode, ServiceCount};
 
 /// How old `observed_at` gets while nothing changes.
 pub(super) const FRESH: TimeDelta = TimeDelta::seconds(60);
@@ -50,6 +51,8 @@ pub(super) enum Watch {
 pub(super) struct Memory {
     pub(super) apps: HashMap<AppId, Known>,
     pub(super) census_at: Option<Instant>,
+    /// Nodes that Swarm has given up, by id.
+    pub(super) lost: BTreeMap<String, LostNode>,
 }
 
 /// An app as it was looked at last.
@@ -63,6 +66,8 @@ pub(super) struct Known {
     /// Since when Swarm keeps up fewer replicas than the service says.
     pub(super) short_since: Option<DateTime<Utc>>,
     watch: Watch,
+    /// Where its tasks are on their network.
+    pub(super) addresses: HashMap<String, Ipv4Addr>,
 }
 
 impl Known {
@@ -85,6 +90,11 @@ impl Known {
             told_at: now,
             short_since: looked.short_since,
             watch: looked.watch,
+            addresses: told
+                .into_iter()
+                .flat_map(|status| &status.tasks.0)
+                .filter_map(|task| Some((task.id.clone(), task.address?)))
+                .collect(),
         }
     }
 
@@ -136,6 +146,26 @@ impl Memory {
                 && !known.is_due(services.get(id).copied(), now, self.apps.len())
         });
         known.filter_map(|(_, known)| known.told).collect()
+    }
+
+    /// Apps with tasks on a node that went down, or came back, are looked at: of that the list of the swarm tells nothing, where
+    /// what was heard last of a task stands until it is replaced.
+    pub(super) fn nodes_are_lost(
+        &mut self,
+        lost: Vec<LostNode>,
+        services: &HashMap<AppId, &ServiceCount>,
+    ) {
+        let lost: BTreeMap<String, LostNode> =
+            lost.into_iter().map(|node| (node.id.clone(), node)).collect();
+        let went = lost.values().filter(|node| !self.lost.contains_key(&node.id));
+        let came = self.lost.values().filter(|node| !lost.contains_key(&node.id));
+        let touched: HashSet<&String> = went.chain(came).flat_map(|node| &node.services).collect();
+        if !touched.is_empty() {
+            self.apps.retain(|app, _| {
+                services.get(app).is_none_or(|found| !touched.contains(&found.service.id))
+            });
+        }
+        self.lost = lost;
     }
 
     /// Their status was confirmed, by this worker or by another one.

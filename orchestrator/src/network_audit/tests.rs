@@ -56,7 +56,7 @@ fn what_others_use_is_reserved_once_and_what_is_ours_is_not() {
     ]);
     let reserved = others(&survey, &rows, "skep", &[]);
     let told: Vec<String> =
-        reserved.iter().map(|(range, note)| format!("{range} {note}")).collect();
+        reserved.iter().map(|seen| format!("{} {}", seen.range, seen.note)).collect();
     assert_eq!(
         told,
         [

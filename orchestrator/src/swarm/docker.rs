@@ -5,11 +5,13 @@ mod hosts;
 mod images;
 mod incoming;
 mod nodes;
+mod on_node;
 mod outgoing;
 mod parts;
 mod survey;
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -30,8 +32,9 @@ pub use hosts::Host;
 pub(crate) use images::ImageRemoval;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, NetworkSpec,
-    Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, LostNode,
+    NetworkSpec, Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError,
+    SwarmResult, Task,
 };
 
 /// A Docker daemon that is (or becomes) a manager, and those of other nodes.
@@ -122,6 +125,20 @@ impl Swarm for DockerSwarm {
         Ok(nodes::nodes(nodes, tasks))
     }
 
+    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+        let mut lost = Vec::new();
+        for node in call(self.docker.list_nodes(None::<ListNodesOptions>)).await? {
+            if let Some((id, name)) = nodes::lost(node) {
+                let of_node = HashMap::from([("node", vec![id.as_str()])]);
+                let options = ListTasksOptionsBuilder::new().filters(&of_node).build();
+                let tasks = call(self.docker.list_tasks(Some(options))).await?;
+                let services = tasks.into_iter().filter_map(|task| task.service_id).collect();
+                lost.push(LostNode { id, name, services });
+            }
+        }
+        Ok(lost)
+    }
+
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
         let found = optional(call(self.docker.inspect_service(name, None)).await)?;
         found.map(incoming::service).transpose()
@@ -167,6 +184,20 @@ impl Swarm for DockerSwarm {
         let options = ListServicesOptionsBuilder::new().filters(&filter).status(true).build();
         let services = call(self.docker.list_services(Some(options))).await?;
         Ok(services.into_iter().filter_map(incoming::count).collect())
+    }
+
+    async fn addresses(&self, network: &str, tasks: &[&Task]) -> HashMap<String, Ipv4Addr> {
+        let mut addresses = HashMap::new();
+        // One after the other: a hundred new replicas at once would be a hundred connections.
+        for task in tasks {
+            let Some(container) = &task.container else { continue };
+            if let Some(found) = self.container(container).await
+                && let Some(address) = on_node::address(found, network)
+            {
+                addresses.insert(task.id.clone(), address);
+            }
+        }
+        addresses
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {

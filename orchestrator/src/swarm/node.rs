@@ -1,7 +1,8 @@
 //! A node of the swarm, as its scheduler weighs it: what it is, what it has, and what of that is
-//! promised already. Read-only, and asked for only where a task found no node.
+//! promised already; and what is known of one that is lost. Read-only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// CPU and memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,11 +36,26 @@ impl Resources {
     }
 }
 
+/// A node that Swarm has heard nothing of for so long that it has given it up. What ran there may run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostNode {
+    /// Swarm's id.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Swarm's ids of the services that have tasks there, those that were replaced included.
+    pub services: BTreeSet<String>,
+}
+
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// Swarm's id.
     pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Its own address, as the other nodes reach it.
+    pub address: Option<Ipv4Addr>,
     /// Whether it is up and takes new tasks.
     pub is_available: bool,
     /// Whether it is a manager.

@@ -2,6 +2,7 @@
 //! spec to send (bollard drops the health check of one).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use chrono::{DateTime, Utc};
 use model::fingerprint::Fingerprint;
@@ -24,6 +25,8 @@ pub struct Service {
     pub spec_hash: Option<String>,
     /// Swarm's ids of the networks that its tasks are on.
     pub networks: Vec<String>,
+    /// The virtual address that its name stands for, where it has one.
+    pub virtual_address: Option<Ipv4Addr>,
     /// Swarm's ForceUpdate counter.
     pub restart_counter: i64,
     /// Whether Swarm stops at a failed update of it, as it does where something is brought back.

@@ -1,12 +1,15 @@
 //! A worker's way to the simulated Swarm. What the worker saw last is kept for the judge, who also
 //! looks at each change before it is made.
 
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::Stream;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
+    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    TaskState,
 };
 
 use super::judge::Judge;
@@ -71,6 +74,10 @@ impl<L: StoryLedger> Swarm for FaultySwarm<L> {
         self.see(self.swarm.nodes()).await
     }
 
+    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+        self.see(self.swarm.lost_nodes()).await
+    }
+
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
         let found = self.see(self.swarm.service(name)).await?;
         self.judge.saw_service(self.life.worker, name, found.as_ref());
@@ -110,6 +117,10 @@ impl<L: StoryLedger> Swarm for FaultySwarm<L> {
 
     async fn service_counts(&self, platform: &str) -> SwarmResult<Vec<ServiceCount>> {
         self.see(self.swarm.service_counts(platform)).await
+    }
+
+    async fn addresses(&self, network: &str, tasks: &[&Task]) -> HashMap<String, Ipv4Addr> {
+        self.swarm.addresses(network, tasks).await
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {

@@ -18,7 +18,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,9 +28,9 @@ use futures::Stream;
 use model::names;
 use model::update_policy::FailureAction;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState, UpdateState,
-    UpdateStatus,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
+    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
+    UpdateState, UpdateStatus,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
@@ -110,6 +111,7 @@ fn told(service: &service::Service, epoch: DateTime<Utc>) -> Service {
         restart_counter: service.spec.restart_counter,
         pauses_on_failure: service.spec.update.failure_action == FailureAction::Pause,
         networks: vec![service.spec.task.network.clone()],
+        virtual_address: None,
         parts: parts(&service.spec),
         update: service.update.clone().map(update),
     }
@@ -144,6 +146,10 @@ impl Swarm for SimulatedSwarm {
 
     async fn nodes(&self) -> SwarmResult<Vec<Node>> {
         Ok(self.cluster().nodes())
+    }
+
+    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+        Ok(self.cluster().lost_nodes())
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
@@ -186,6 +192,11 @@ impl Swarm for SimulatedSwarm {
             running: i32::try_from(service.tasks.iter().filter(runs).count()).unwrap_or(i32::MAX),
         };
         Ok(of_platform.map(count).collect())
+    }
+
+    /// It has no addresses.
+    async fn addresses(&self, _: &str, _: &[&Task]) -> HashMap<String, Ipv4Addr> {
+        HashMap::new()
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {

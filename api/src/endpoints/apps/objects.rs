@@ -190,6 +190,8 @@ pub(crate) struct TaskObject {
     slot: i64,
     /// The node that it was given.
     node: Option<String>,
+    /// Its address on its environment's network: known, in live status, of a task that runs where its node's Docker is reached.
+    address: Option<String>,
     /// Swarm's state.
     state: String,
     /// The state that Swarm wants it in.
@@ -214,6 +216,7 @@ impl From<TaskRecord> for TaskObject {
             id: task.id,
             slot: task.slot,
             node: task.node,
+            address: task.address.map(|address| address.to_string()),
             state: task.state,
             desired_state: task.desired_state,
             error: task.error,
@@ -325,6 +328,7 @@ mod tests {
             id: "t".into(),
             slot: 1,
             node: is_full.then(|| "n".into()),
+            address: is_full.then(|| "10.64.0.5".into()),
             state: "running".into(),
             desired_state: "running".into(),
             error: is_full.then(|| "e \"\n".into()),

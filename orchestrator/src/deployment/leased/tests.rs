@@ -1,6 +1,8 @@
 //! A swarm that only counts, under leases of every length.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -39,6 +41,9 @@ impl Swarm for Counting {
     async fn nodes(&self) -> SwarmResult<Vec<Node>> {
         self.read(Vec::new())
     }
+    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+        self.read(Vec::new())
+    }
     async fn service(&self, _: &str) -> SwarmResult<Option<Service>> {
         self.read(None)
     }
@@ -56,6 +61,9 @@ impl Swarm for Counting {
     }
     async fn service_counts(&self, _: &str) -> SwarmResult<Vec<ServiceCount>> {
         self.read(Vec::new())
+    }
+    async fn addresses(&self, _: &str, _: &[&Task]) -> HashMap<String, Ipv4Addr> {
+        HashMap::new()
     }
     async fn autopsy(&self, _: &Task) -> Autopsy {
         Autopsy::default()

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const NODE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 const NAMES: [&str; 2] = ["acme/production", "globex/production"];
 
 fn listener(environment: usize) -> Listener {
@@ -15,12 +16,15 @@ fn listener(environment: usize) -> Listener {
 /// What probes in both environments tell, where `outcome` says what came of each attempt: told by whose listener it was
 /// meant for, and the attempt.
 fn check(outcome: impl Fn(bool, &Value) -> Value) -> (IsolationVerdict, String, Vec<Finding>) {
-    let listeners = [listener(0), listener(1)];
+    let targets = Targets {
+        listeners: vec![listener(0), listener(1)],
+        nodes: vec![Neighbour { name: "node-2".into(), address: NODE }],
+    };
     let environments = NAMES.map(str::to_owned);
     let mut all = Vec::new();
     for environment in [0, 1] {
         let prober = Prober { environment, node: "node-1".into() };
-        let told: Vec<Told> = attempts(&listeners)
+        let told: Vec<Told> = attempts(&targets)
             .iter()
             .enumerate()
             .map(|(index, attempt)| {
@@ -28,14 +32,14 @@ fn check(outcome: impl Fn(bool, &Value) -> Value) -> (IsolationVerdict, String, 
                 let attempt = serde_json::to_value(attempt).unwrap();
                 let mut told = outcome(is_own, &attempt);
                 if told["outcome"] == "own" {
-                    let address = &listeners[environment].address;
+                    let address = &targets.listeners[environment].address;
                     told = json!({ "outcome": "resolved", "addresses": [address] });
                 }
                 told["id"] = attempt["id"].clone();
                 serde_json::from_value(told).unwrap()
             })
             .collect();
-        all.extend(findings(&prober, &listeners, &environments, &told));
+        all.extend(findings(&prober, &targets, &environments, &told));
     }
     let (verdict, sentence) = verdict(&all);
     (verdict, sentence, all)
@@ -44,9 +48,10 @@ fn check(outcome: impl Fn(bool, &Value) -> Value) -> (IsolationVerdict, String, 
 /// As it should be.
 fn apart(is_own: bool, attempt: &Value) -> Value {
     let is_gateway = attempt.get("address").is_some_and(Value::is_null);
+    let is_node = attempt["address"] == NODE.to_string();
     let outcome = match (attempt["try"].as_str().unwrap(), is_own) {
-        _ if is_gateway => {
-            if attempt["port"] == 22 {
+        _ if is_gateway || is_node => {
+            if attempt["port"] == if is_node { 2377 } else { 22 } {
                 "answered"
             } else {
                 "refused"
@@ -66,7 +71,7 @@ fn what_is_apart_is_isolated_and_what_its_node_has_open_is_told() {
     assert_eq!(verdict, IsolationVerdict::Isolated, "{sentence}");
     assert_eq!(
         sentence,
-        "none of 8 attempts got across, and all 8 inside were answered; of their nodes the gateway:22 was reached"
+        "none of 8 attempts got across, and all 8 inside were answered; of their nodes node-2:2377, the gateway:22 was reached"
     );
     assert!(findings.iter().all(|finding| finding.as_expected));
 }
@@ -76,7 +81,10 @@ fn anything_that_gets_across_is_a_breach() {
     for outcome in ["answered", "refused"] {
         for way in ["tcp", "udp", "icmp"] {
             let (verdict, sentence, _) = check(|is_own, attempt| {
-                let is_across = !is_own && attempt["try"] == way && !attempt["address"].is_null();
+                let is_across = !is_own
+                    && attempt["try"] == way
+                    && !attempt["address"].is_null()
+                    && attempt["address"] != NODE.to_string();
                 if is_across { json!({ "outcome": outcome }) } else { apart(is_own, attempt) }
             });
             assert_eq!(verdict, IsolationVerdict::Breached, "{way} {outcome}");
@@ -113,11 +121,16 @@ fn silence_everywhere_proves_nothing() {
 
 #[test]
 fn a_plan_is_written_as_the_probe_reads_it() {
-    let plan = serde_json::to_value(attempts(&[listener(0)])).unwrap();
+    let nodes = vec![Neighbour { name: "node-2".into(), address: NODE }];
+    let targets = Targets { listeners: vec![listener(0)], nodes };
+    let plan = serde_json::to_value(attempts(&targets)).unwrap();
     assert_eq!(plan[0], json!({ "id": 0, "try": "tcp", "address": "10.64.0.2", "port": 4242 }));
     assert_eq!(plan[1], json!({ "id": 1, "try": "udp", "address": "10.64.0.2", "port": 4242 }));
     assert_eq!(plan[2], json!({ "id": 2, "try": "icmp", "address": "10.64.0.2" }));
     assert_eq!(plan[3], json!({ "id": 3, "try": "name", "name": "listener-0" }));
     assert_eq!(plan[4], json!({ "id": 4, "try": "icmp", "address": null }));
     assert_eq!(plan[5], json!({ "id": 5, "try": "tcp", "address": null, "port": 22 }));
+    let first_of_node = 5 + PORTS.len();
+    let expected = json!({ "id": first_of_node, "try": "tcp", "address": "192.0.2.7", "port": 22 });
+    assert_eq!(plan[first_of_node], expected);
 }

@@ -47,6 +47,7 @@ fn service(release: ReleaseId, version: u64) -> Service {
         restart_counter: 0,
         pauses_on_failure: false,
         networks: Vec::new(),
+        virtual_address: None,
         parts: parts(ENV[0]),
         update: None,
     }

@@ -90,6 +90,7 @@ fn count() -> ServiceCount {
         restart_counter: 0,
         pauses_on_failure: false,
         networks: Vec::new(),
+        virtual_address: None,
         parts: std::collections::BTreeMap::new(),
         update: None,
     };
@@ -109,6 +110,7 @@ fn status(app_id: AppId, now: DateTime<Utc>) -> AppStatus {
         since: now,
         observed_at: now,
         health_id: HealthId::new(),
+        virtual_address: None,
     }
 }
 
@@ -163,4 +165,28 @@ fn an_app_that_is_watched_is_looked_at_again_each_minute_or_each_time() {
     assert_eq!(close.after(59), (0, 0));
     assert_eq!(close.after(1), (1, 0), "looked at, and not merely confirmed");
     assert_eq!(Case::new(1, Watch::Constant).after(1), (1, 0));
+}
+
+#[test]
+fn apps_of_a_node_that_went_down_or_came_back_are_looked_at() {
+    let mut case = Case::new(3, Watch::Loose);
+    let (app, service) = case.services.iter_mut().next().unwrap();
+    let app = *app;
+    service.service.id = "there".into();
+    case.look_at(app, Watch::Loose);
+    let lost = |services: &[&str]| LostNode {
+        id: "n3".into(),
+        name: "node3".into(),
+        services: services.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(case.after(1), (0, 0));
+    for nodes in [vec![lost(&["there", "elsewhere"])], Vec::new()] {
+        // A node that stays away is no news.
+        for (times, due) in [(0, 1), (1, 0)] {
+            let mut memory = std::mem::take(&mut case.memory);
+            memory.nodes_are_lost(nodes.clone(), &case.listed());
+            case.memory = memory;
+            assert_eq!(case.after(1).0, due, "{times}: {nodes:?}");
+        }
+    }
 }

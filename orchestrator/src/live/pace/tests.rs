@@ -26,6 +26,7 @@ impl Case {
             restart_counter: 0,
             pauses_on_failure: false,
             networks: Vec::new(),
+            virtual_address: None,
             parts: BTreeMap::new(),
             update: None,
         };

@@ -9,6 +9,7 @@ use bollard::models::{
     ServiceSpecUpdateConfigFailureActionEnum, ServiceUpdateStatus, ServiceUpdateStatusStateEnum,
     Task as DockerTask, TaskState as DockerTaskState,
 };
+use ipnet::Ipv4Net;
 use model::evidence::MAX_LOG_LINE;
 use model::names;
 
@@ -78,7 +79,10 @@ pub(super) fn service(service: DockerService) -> SwarmResult<Service> {
     let template = spec.task_template.unwrap_or_default();
     let container = template.container_spec.unwrap_or_default();
     let replicas = spec.mode.and_then(|mode| mode.replicated).and_then(|mode| mode.replicas);
+    let addresses = service.endpoint.and_then(|endpoint| endpoint.virtual_ips).unwrap_or_default();
+    let addresses = addresses.into_iter().filter_map(|found| found.addr?.parse::<Ipv4Net>().ok());
     Ok(Service {
+        virtual_address: addresses.map(|found| found.addr()).next(),
         id: service.id.ok_or_else(|| missing("an id"))?,
         version: service
             .version

@@ -2,6 +2,7 @@
 //! together: Swarm itself says of no node what is left.
 
 use std::collections::HashMap;
+use std::net::SocketAddrV4;
 
 use bollard::models::{
     Node as DockerNode, NodeSpecAvailabilityEnum, NodeSpecRoleEnum, NodeState, ResourceObject,
@@ -29,8 +30,16 @@ fn node(node: DockerNode, reserved: &HashMap<String, Resources>) -> Node {
     let spec = node.spec.unwrap_or_default();
     let description = node.description.unwrap_or_default();
     let platform = description.platform.unwrap_or_default();
-    let state = node.status.and_then(|status| status.state);
+    let status = node.status.unwrap_or_default();
+    let state = status.state;
+    // A manager may say `0.0.0.0` of itself; as a manager it says where it is reached, with a port.
+    let manager = node.manager_status.and_then(|manager| manager.addr);
+    let manager = manager.and_then(|address| address.parse().ok());
+    let address = manager.map(|address: SocketAddrV4| *address.ip());
+    let address = address.or_else(|| status.addr?.parse().ok());
     Node {
+        name: description.hostname.unwrap_or_default(),
+        address: address.filter(|address| !address.is_unspecified()),
         is_available: state == Some(NodeState::READY)
             && spec.availability == Some(NodeSpecAvailabilityEnum::ACTIVE),
         is_manager: spec.role == Some(NodeSpecRoleEnum::MANAGER),
@@ -41,6 +50,13 @@ fn node(node: DockerNode, reserved: &HashMap<String, Resources>) -> Node {
         reserved: reserved.get(&id).copied().unwrap_or_default(),
         id,
     }
+}
+
+/// Id and host name of a node that Swarm has given up.
+pub(super) fn lost(node: DockerNode) -> Option<(String, String)> {
+    let is_down = node.status.and_then(|status| status.state) == Some(NodeState::DOWN);
+    let name = node.description.and_then(|description| description.hostname).unwrap_or_default();
+    is_down.then_some((node.id?, name))
 }
 
 fn resources(resources: Option<ResourceObject>) -> Resources {
@@ -77,7 +93,7 @@ mod tests {
                     "Platform": { "Architecture": "x86_64", "OS": "linux" },
                     "Resources": { "NanoCPUs": 100, "MemoryBytes": 1000 },
                 },
-                "Status": { "State": "ready" },
+                "Status": { "State": "ready", "Addr": "192.0.2.7" },
             }))
             .unwrap()
         };
@@ -95,5 +111,6 @@ mod tests {
         assert!(found[0].is_available && !found[1].is_available && !found[0].is_manager);
         assert_eq!((&*found[0].os, &*found[0].arch), ("linux", "x86_64"));
         assert_eq!(found[0].labels["disk"], "ssd");
+        assert_eq!(found[0].address, Some([192, 0, 2, 7].into()));
     }
 }

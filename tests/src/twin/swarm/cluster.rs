@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use model::names;
 use orchestrator::swarm::{
-    ImageLookup, LocalImage, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError, SwarmResult,
+    ImageLookup, LocalImage, LostNode, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError,
+    SwarmResult,
 };
 use tokio::time::Instant;
 
@@ -236,6 +237,8 @@ impl Cluster {
         let tasks = || self.services.values().flat_map(|service| &service.tasks);
         let node = |(number, node): (usize, &ground::Node)| Node {
             id: node.id.clone(),
+            name: node.id.clone(),
+            address: None,
             is_available: !node.is_down,
             is_manager: node.is_manager,
             labels: BTreeMap::new(),
@@ -250,6 +253,24 @@ impl Cluster {
                 .fold(Resources::default(), Resources::plus),
         };
         self.ground.nodes.iter().enumerate().map(node).collect()
+    }
+
+    /// The nodes that are down, with the services that have tasks on them.
+    pub(super) fn lost_nodes(&self) -> Vec<LostNode> {
+        let nodes = self.ground.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.is_down)
+            .map(|(number, node)| LostNode {
+                id: node.id.clone(),
+                name: node.id.clone(),
+                services: self
+                    .services
+                    .values()
+                    .filter(|service| service.tasks.iter().any(|task| task.node == Some(number)))
+                    .map(|service| service.id.clone())
+                    .collect(),
+            })
+            .collect()
     }
 
     /// A network as the daemon shows it.

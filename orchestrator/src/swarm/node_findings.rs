@@ -1,0 +1,27 @@
+//! What is found on one node, through its own daemon.
+
+use model::id::{AppId, OrganizationId};
+
+/// A container of a task of an app's that runs on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundContainer {
+    /// Swarm's id of its task.
+    pub task: String,
+    /// The task's name.
+    pub name: String,
+    /// The app's organization.
+    pub organization: OrganizationId,
+    /// The app.
+    pub app: AppId,
+}
+
+/// An end of a network that no container on the node has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LooseEndpoint {
+    /// The network's name.
+    pub network: String,
+    /// Docker's id of it.
+    pub id: String,
+    /// Its address, with the length of the network's prefix.
+    pub address: String,
+}
