@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,11 @@ use crate::{echo, name, route};
 
 /// The port that the other end listens on.
 pub(crate) const PORT: u16 = 4242;
+/// How long one's own network may take until everything on it answers: nodes hear of each other's tasks by and by, and all at once
+/// twice a minute (moby, `libnetwork/networkdb`).
+const CONVERGED: Duration = Duration::from_secs(40);
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long an answer is waited for. What comes later than that on one network comes never.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(1500);
 /// Most attempts of a plan.
@@ -21,6 +26,9 @@ const MOST: usize = 256;
 struct Attempt {
     /// What the finding is told by.
     id: u32,
+    /// Whether it is meant for somebody on one's own network.
+    #[serde(default)]
+    own: bool,
     #[serde(flatten)]
     what: What,
 }
@@ -36,7 +44,7 @@ enum What {
 }
 
 /// What came of it.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Debug, Clone, PartialEq)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// Somebody answered.
@@ -62,27 +70,44 @@ struct Finding {
     outcome: Outcome,
 }
 
-/// Carries the plan out, all attempts at once.
+/// Carries the plan out, all attempts at once, and those that nobody answers again until one's own network answers. Then once more,
+/// where nobody did: silence of others counts when one's own are heard.
 pub(crate) fn carry_out(plan: &str) -> Result<(), Box<dyn Error>> {
     let plan: Vec<Attempt> = serde_json::from_str(plan)?;
     if plan.len() > MOST {
         return Err(format!("a plan of {} attempts; no more than {MOST}", plan.len()).into());
     }
     let gateway = route::gateway();
-    let trying: Vec<_> = plan
-        .into_iter()
-        .map(|attempt| {
-            let id = attempt.id;
-            (id, thread::spawn(move || try_it(&attempt.what, gateway)))
-        })
-        .collect();
-    for (id, outcome) in trying {
-        let outcome = outcome
-            .join()
-            .unwrap_or_else(|_| Outcome::Failed { error: "the attempt panicked".into() });
-        println!("{}", serde_json::to_string(&Finding { id, outcome })?);
+    let deadline = Instant::now() + CONVERGED;
+    let mut findings = vec![Outcome::Silent; plan.len()];
+    loop {
+        round(&plan, &mut findings, gateway);
+        let waits =
+            plan.iter().zip(&findings).any(|(attempt, found)| attempt.own && is_quiet(found));
+        if !waits || Instant::now() >= deadline {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    round(&plan, &mut findings, gateway);
+    for (attempt, outcome) in plan.iter().zip(findings) {
+        println!("{}", serde_json::to_string(&Finding { id: attempt.id, outcome })?);
     }
     Ok(())
+}
+
+/// Nobody was heard: somebody may be, later.
+const fn is_quiet(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Silent | Outcome::Unknown | Outcome::NoWay)
+}
+
+/// Makes every attempt that nobody has answered, at once.
+fn round(plan: &[Attempt], findings: &mut [Outcome], gateway: Option<Ipv4Addr>) {
+    thread::scope(|scope| {
+        for (attempt, found) in plan.iter().zip(findings).filter(|(_, found)| is_quiet(found)) {
+            scope.spawn(move || *found = try_it(&attempt.what, gateway));
+        }
+    });
 }
 
 fn try_it(what: &What, gateway: Option<Ipv4Addr>) -> Outcome {

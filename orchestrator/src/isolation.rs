@@ -25,9 +25,7 @@ use model::update_policy::{FailureAction, UpdateOrder};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{
-    Attempt, Listener, Neighbour, Prober, Targets, Told, attempts, findings, verdict,
-};
+use self::plan::{Listener, Neighbour, Prober, Targets, Told, attempts, findings, verdict};
 use crate::network::ensure_network;
 use crate::render;
 use crate::swarm::docker::DockerSwarm;
@@ -39,8 +37,9 @@ const ROUND: Duration = Duration::from_secs(5);
 const TEND: Duration = Duration::from_secs(60);
 /// Between two looks at tasks.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds, and a probe goes on
+/// trying for 40 s where its own network is silent (`isolation-probe/src/attempt.rs`).
+const PATIENCE: Duration = Duration::from_secs(75);
 /// The longest that a check may take: less than it is this worker's.
 const LONGEST: Duration = Duration::from_secs(240);
 /// How often a check is begun, where workers die of it or meanwhile.
@@ -186,21 +185,21 @@ impl IsolationChecks {
             listeners.push(Listener { environment, address, names });
         }
         let targets = Targets { listeners, nodes: self.neighbours().await? };
-        let plan = attempts(&targets);
         let mut probing = Vec::new();
         for (environment, network) in networks.iter().enumerate() {
+            let plan = attempts(&targets, environment);
             for (number, place) in places.iter().enumerate() {
                 let name = services.name("p", environment, number);
                 let arguments = vec!["reach".to_owned(), serde_json::to_string(&plan)?];
                 services.start(&name, network, place, arguments).await?;
-                probing.push((Prober { environment, node: place.name.clone() }, name));
+                probing.push((Prober { environment, node: place.name.clone() }, name, plan.len()));
             }
         }
         let tried: Vec<String> =
             environments.iter().map(|environment| environment.name.clone()).collect();
         let mut found = Vec::new();
-        for (prober, name) in probing {
-            let told = services.told(&name, &plan).await?;
+        for (prober, name, attempts) in probing {
+            let told = services.told(&name, attempts).await?;
             found.extend(findings(&prober, &targets, &tried, &told));
         }
         let (verdict, sentence) = verdict(&found);
@@ -344,11 +343,11 @@ impl Services<'_> {
     }
 
     /// What a probe found.
-    async fn told(&self, name: &str, plan: &[Attempt]) -> Result<Vec<Told>, Failure> {
+    async fn told(&self, name: &str, attempts: usize) -> Result<Vec<Told>, Failure> {
         self.lines(name, "a probe", |lines| {
             let told: Vec<Told> =
                 lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            (told.len() == plan.len()).then_some(told)
+            (told.len() == attempts).then_some(told)
         })
         .await
     }

@@ -54,6 +54,8 @@ pub(super) struct Prober {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Attempt {
     id: u32,
+    /// Whether it is meant for somebody on the prober's own network.
+    own: bool,
     #[serde(flatten)]
     what: What,
     /// Whom it is meant for.
@@ -101,8 +103,8 @@ enum Outcome {
     Failed { error: String },
 }
 
-/// The attempts of a prober: towards every listener, for every name, and at the nodes.
-pub(super) fn attempts(targets: &Targets) -> Vec<Attempt> {
+/// The attempts of a prober in an environment: towards every listener, for every name, and at the nodes.
+pub(super) fn attempts(targets: &Targets, environment: usize) -> Vec<Attempt> {
     let mut planned = Vec::new();
     for (place, listener) in targets.listeners.iter().enumerate() {
         let address = listener.address;
@@ -121,7 +123,15 @@ pub(super) fn attempts(targets: &Targets) -> Vec<Attempt> {
         let meant = || Meant::Node(node.name.clone());
         planned.extend(at(Some(node.address)).map(|what| (what, meant())));
     }
-    (0..).zip(planned).map(|(id, (what, meant))| Attempt { id, what, meant }).collect()
+    let is_own = |meant: &Meant| match meant {
+        Meant::Listener(place) => targets
+            .listeners
+            .get(*place)
+            .is_some_and(|listener| listener.environment == environment),
+        Meant::Gateway | Meant::Node(_) => false,
+    };
+    let numbered = (0..).zip(planned);
+    numbered.map(|(id, (what, meant))| Attempt { id, own: is_own(&meant), what, meant }).collect()
 }
 
 impl What {
@@ -195,7 +205,7 @@ pub(super) fn findings(
     told: &[Told],
 ) -> Vec<Finding> {
     let name = |place: usize| environments.get(place).cloned().unwrap_or_default();
-    attempts(targets)
+    attempts(targets, prober.environment)
         .iter()
         .map(|attempt| {
             let listener = match attempt.meant {

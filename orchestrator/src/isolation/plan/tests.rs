@@ -24,7 +24,7 @@ fn check(outcome: impl Fn(bool, &Value) -> Value) -> (IsolationVerdict, String, 
     let mut all = Vec::new();
     for environment in [0, 1] {
         let prober = Prober { environment, node: "node-1".into() };
-        let told: Vec<Told> = attempts(&targets)
+        let told: Vec<Told> = attempts(&targets, environment)
             .iter()
             .enumerate()
             .map(|(index, attempt)| {
@@ -123,14 +123,23 @@ fn silence_everywhere_proves_nothing() {
 fn a_plan_is_written_as_the_probe_reads_it() {
     let nodes = vec![Neighbour { name: "node-2".into(), address: NODE }];
     let targets = Targets { listeners: vec![listener(0)], nodes };
-    let plan = serde_json::to_value(attempts(&targets)).unwrap();
-    assert_eq!(plan[0], json!({ "id": 0, "try": "tcp", "address": "10.64.0.2", "port": 4242 }));
-    assert_eq!(plan[1], json!({ "id": 1, "try": "udp", "address": "10.64.0.2", "port": 4242 }));
-    assert_eq!(plan[2], json!({ "id": 2, "try": "icmp", "address": "10.64.0.2" }));
-    assert_eq!(plan[3], json!({ "id": 3, "try": "name", "name": "listener-0" }));
-    assert_eq!(plan[4], json!({ "id": 4, "try": "icmp", "address": null }));
-    assert_eq!(plan[5], json!({ "id": 5, "try": "tcp", "address": null, "port": 22 }));
+    let plan = serde_json::to_value(attempts(&targets, 0)).unwrap();
+    assert_eq!(
+        plan[0],
+        json!({ "id": 0, "own": true, "try": "tcp", "address": "10.64.0.2", "port": 4242 })
+    );
+    assert_eq!(
+        plan[1],
+        json!({ "id": 1, "own": true, "try": "udp", "address": "10.64.0.2", "port": 4242 })
+    );
+    assert_eq!(plan[2], json!({ "id": 2, "own": true, "try": "icmp", "address": "10.64.0.2" }));
+    assert_eq!(plan[3], json!({ "id": 3, "own": true, "try": "name", "name": "listener-0" }));
+    assert_eq!(plan[4], json!({ "id": 4, "own": false, "try": "icmp", "address": null }));
+    assert_eq!(
+        plan[5],
+        json!({ "id": 5, "own": false, "try": "tcp", "address": null, "port": 22 })
+    );
     let first_of_node = 5 + PORTS.len();
-    let expected = json!({ "id": first_of_node, "try": "tcp", "address": "192.0.2.7", "port": 22 });
+    let expected = json!({ "id": first_of_node, "own": false, "try": "tcp", "address": "192.0.2.7", "port": 22 });
     assert_eq!(plan[first_of_node], expected);
 }
