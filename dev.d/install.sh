@@ -14,17 +14,19 @@ requirements=(
   'command -v cc|gcc libc6-dev'
 )
 
+# packages_missing REQUIREMENT…
 packages_missing() {
   local requirement
-  for requirement in "${requirements[@]}"; do
+  for requirement in "$@"; do
     ${requirement%%|*} >/dev/null 2>&1 || printf '%s ' "${requirement#*|}"
   done
 }
 
+# install_missing REQUIREMENT…
 install_missing() {
   local started missing
   started=$(now)
-  missing=$(packages_missing)
+  missing=$(packages_missing "$@")
   missing=${missing% }
   [[ -n $missing ]] || return 0
   command -v apt-get >/dev/null ||
@@ -35,7 +37,7 @@ install_missing() {
   as_root bash "$dev_d/exec/apt-install.sh" "$log_dir/install.log" "${packages[@]}" ||
     fail_with_log install "apt-get could not install $missing" "sudo apt-get install $missing"
   hash -r
-  missing=$(packages_missing)
+  missing=$(packages_missing "$@")
   [[ -z $missing ]] || fail_with_log install "apt-get installed ${packages[*]}, yet something of these is missing: $missing" "report this"
   step install "${packages[*]}" "$started"
 }

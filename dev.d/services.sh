@@ -19,7 +19,7 @@ services_up() {
   local pid pids=() failed=''
   callers_environment_check
   mkdir -p "$log_dir"
-  install_missing
+  install_missing "${requirements[@]}"
   instance_ensure
   if own_docker; then become_root_early; fi
   if own_postgres; then postgres_start & pids+=($!); fi
