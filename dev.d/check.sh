@@ -8,7 +8,7 @@ command_check() {
   check fmt formatted
   check clippy linted
   check boundaries boundaries_hold
-  check shellcheck shellcheck dev dev.d/*.sh dev.d/exec/*.sh .ci/run tests/fixtures/*.sh
+  check shellcheck shellcheck dev dev.d/*.sh dev.d/exec/*.sh dev.d/vm/*.sh .ci/run tests/fixtures/*.sh
   check snapshots snapshots_match
   check files file_lengths
   check names names_say_something

@@ -17,6 +17,7 @@ down() {
   end_with_line registry registry_stop
   end_with_line node node_stop
   rig_down
+  end_with_line vm vm_stop
   end_with_line docker docker_stop
   netns_remove
   end_with_line rabbitmq rabbitmq_stop

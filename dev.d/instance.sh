@@ -7,7 +7,7 @@ instance_file="$dev_dir/instance"
 operator_token_file="$dev_dir/operator-token"
 
 # What may run as a process of ours, in the order in which it is ended.
-processes=(fuzz api worker registry node rig1 rig2 rig3 docker rabbitmq epmd postgres)
+processes=(fuzz api worker registry node rig1 rig2 rig3 vm docker rabbitmq epmd postgres)
 
 # Fails when no instance is recorded; names and directories are set all the same.
 instance_load() {

@@ -23,11 +23,14 @@ without_keys() {
   grep --line-buffered -viE 'key|aes|aead|spi[ =:]|swmtkn|secret|token|passw'
 }
 
+# holds_keys NAME   Whether a dockerd writes that log; that of the virtual machine is written by two.
+holds_keys() { [[ $1 =~ ^(docker|node|vm|rig[0-9])$ ]]; }
+
 # tail_of NAME [LINES]
 tail_of() {
   local log="$log_dir/$1.log" lines=${2:-40}
   [[ -r $log ]] || return 0
-  if [[ $1 == docker ]]; then
+  if holds_keys "$1"; then
     tail -n "$lines" "$log" | without_keys || true
   else
     tail -n "$lines" "$log"

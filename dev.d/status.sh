@@ -10,6 +10,7 @@ command_status() {
   status_line epmd "127.0.0.1:$epmd_port"
   status_line docker "$(docker_socket)"
   status_line node "$(node_socket)"
+  status_line vm "$(vm_socket 1) and the next"
   status_line registry "$registry_address of dockerd's network ($netns)"
   status_line api "$(api_url)"
   status_line worker ''
