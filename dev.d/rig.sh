@@ -16,10 +16,7 @@ command_rig() {
       rig_verb "$@"
       set_up_unlock
       ;;
-    vm)
-      shift
-      rig_vm "$@"
-      ;;
+    vm) rig_vm "${@:2}" ;;
     *) rig_test "$@" ;;
   esac
 }
@@ -34,6 +31,28 @@ rig_verb() {
       "rig_node_$verb" "$node"
       ;;
   esac
+}
+
+# ./dev rig vm [FILTER…]   What this machine's kernel lacks, on two nodes in a virtual machine (vm.sh); each test prints its verdict.
+rig_vm() {
+  local started node bad=0
+  started=$(now)
+  set_up_lock
+  services_up
+  vm_install
+  build_workspace --bins --tests
+  build_images
+  vm_image_ensure
+  vm_start
+  rig_images_save
+  for ((node = 1; node <= vm_nodes; node++)); do rig_images_load "$(vm_socket "$node")"; done
+  set_up_unlock
+  cargo test --workspace --test vm -- --ignored --nocapture --test-threads 1 "$@" || bad=1
+  set_up_lock
+  end_with_line vm vm_stop
+  set_up_unlock
+  step rig-vm "$([[ $bad == 0 ]] && printf 'every verdict as promised' || printf 'FAILED: read above')" "$started"
+  return $bad
 }
 
 # All tests on several nodes, those too that take minutes and that ./dev test leaves out.
@@ -113,8 +132,11 @@ END
   dockerd_launch "$name" "$netns_of" "$netns_of"
   wait_ready "$name" 60 rig_node_answers "$node" ||
     fail_with_log "$name" "node $node of the rig does not answer on $(rig_socket "$node")" "read the lines above"
-  docker -H "unix://$(rig_socket "$node")" load --quiet --input "$dev_dir/rig-images.tar" >/dev/null
+  rig_images_load "$(rig_socket "$node")"
 }
+
+# rig_images_load SOCKET
+rig_images_load() { docker -H "unix://$1" load --quiet --input "$dev_dir/rig-images.tar" >/dev/null; }
 
 rig_node_answers() {
   is_running "rig$1" && [[ $(curl -s --max-time 3 --unix-socket "$(rig_socket "$1")" http://docker/_ping) == OK ]]
