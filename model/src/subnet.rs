@@ -129,6 +129,39 @@ mod tests {
             prop_assert_eq!(free_subnets(pool, prefix, &taken), free);
         }
 
+        /// Each step: what is done (below), the prefix, and which of those that are there.
+        #[test]
+        fn in_any_order_of_taking_freeing_and_crashing_nothing_overlaps_and_nothing_leaks(
+            steps in prop::collection::vec((0u8..8, 22u8..=26, any::<prop::sample::Index>()), 1..120),
+        ) {
+            let pool = net("10.64.0.0/18");
+            let mut cursor = pool.network();
+            let (mut live, mut resting): (Vec<Ipv4Net>, Vec<Ipv4Net>) = (Vec::new(), Vec::new());
+            for (step, prefix, which) in steps {
+                let taken = [live.clone(), resting.clone()].concat();
+                match step {
+                    // Taken; or its transaction did not come to its end, and nothing of it is there, the cursor neither.
+                    0..=4 => if let Some(subnet) = next_free(pool, cursor, prefix, &taken) {
+                        prop_assert!(!taken.iter().any(|other| overlap(&subnet, other)));
+                        if step < 4 {
+                            cursor = after(subnet).unwrap_or(pool.network());
+                            live.push(subnet);
+                        }
+                    },
+                    5 | 6 if !live.is_empty() => {
+                        resting.push(live.swap_remove(which.index(live.len())));
+                    }
+                    // They have rested.
+                    _ => resting.clear(),
+                }
+                let free = free_subnets(pool, LONGEST_PREFIX, &[live.clone(), resting.clone()].concat());
+                let held: u64 = live.iter().chain(&resting)
+                    .map(|subnet| 1u64 << (LONGEST_PREFIX - subnet.prefix_len()))
+                    .sum();
+                prop_assert_eq!(free + held, 1 << (LONGEST_PREFIX - pool.prefix_len()));
+            }
+        }
+
         #[test]
         fn what_is_carved_is_inside_and_free(
             prefixes in prop::collection::vec(22u8..=26, 1..60),

@@ -1,6 +1,7 @@
 //! Subnets: every environment's own, whatever happens at once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
 use futures::future::try_join_all;
@@ -8,7 +9,7 @@ use ipnet::Ipv4Net;
 use model::subnet_pool::ReservedBy;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
-use tests::{Outcome, run, sql};
+use tests::{Outcome, run, sql, wait_for};
 
 #[test]
 fn never_overlap_under_concurrent_creations() -> Outcome {
@@ -216,6 +217,99 @@ fn pools_are_added_used_up_and_taken_away() -> Outcome {
         let path = format!("{pools}/{}", text(&third, "/id")?);
         skep.operator.delete(&path).await?.expect(204)?;
         skep.operator.delete(&path).await?.problem(404, "not_found")?;
+        Ok(())
+    })
+}
+
+/// Environments that one tenant makes and removes.
+const STEPS: u32 = 20;
+
+/// Asks until somebody answers: whoever is asked may lose its database meanwhile.
+async fn insistently(
+    ask: impl AsyncFn() -> anyhow::Result<tests::Answer>,
+) -> anyhow::Result<tests::Answer> {
+    wait_for("an answer", Duration::from_secs(30), async || {
+        let answer = ask().await?;
+        Ok((answer.status < 500).then_some(answer))
+    })
+    .await
+}
+
+/// Makes and removes environments in an order that the seed tells; how many are left.
+async fn make_and_remove(tenant: &tests::Tenant, seed: u64) -> anyhow::Result<usize> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let environments = format!("{}/environments", tenant.home());
+    let mut there: Vec<String> = Vec::new();
+    for step in 0..STEPS {
+        let key = format!("{}-{step}", tenant.slug);
+        if there.is_empty() || random.f32() < 0.6 {
+            let slug = format!("e{step}");
+            let network = json!({ "prefix": random.u8(24..=26) });
+            let body = json!({ "slug": slug, "network": network });
+            let made =
+                insistently(async || tenant.client.post_once(&environments, &body, &key).await);
+            let made = made.await?;
+            if made.status == 201 {
+                there.push(slug);
+            } else {
+                made.problem(409, "subnets_exhausted")?;
+            }
+        } else {
+            let path = format!("{environments}/{}", there.swap_remove(random.usize(..there.len())));
+            insistently(async || tenant.client.delete_once(&path, &key).await).await?.expect(204)?;
+        }
+    }
+    Ok(there.len())
+}
+
+/// Ends all of the API's connections to Postgres, wherever they are in a transaction, again and again.
+async fn crash_again_and_again(skep: &tests::Skep) -> anyhow::Result<()> {
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND usename = 'skep_api' AND state <> 'idle'";
+    loop {
+        sql::rows(skep.database.owner(), end).await?;
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+#[test]
+fn in_any_order_and_whoever_crashes_nothing_overlaps_and_nothing_leaks() -> Outcome {
+    run(async |skep| {
+        let owner = skep.database.owner();
+        let pool = "UPDATE subnet_pools SET range = '10.64.0.0/20', cursor = '10.64.0.0'";
+        sql::execute(owner, pool).await?;
+        let mut tenants = Vec::new();
+        for number in 0..4 {
+            tenants.push(skep.tenant(&format!("org-{number}")).await?);
+        }
+        let making = try_join_all((1..).zip(&tenants).map(|(seed, one)| make_and_remove(one, seed)));
+        let left: usize = tokio::select! {
+            left = making => left?.into_iter().sum(),
+            crashed = crash_again_and_again(skep) => return crashed,
+        };
+
+        let overlaps = "networks a JOIN networks b ON a.id < b.id AND a.subnet && b.subnet";
+        assert_eq!(sql::count(owner, overlaps).await?, 0);
+        let live = "networks WHERE retired_at IS NULL";
+        let born = i64::try_from(left + tenants.len())?;
+        assert_eq!(sql::count(owner, live).await?, born, "one for each environment that is there");
+        assert_eq!(sql::count(owner, "environments WHERE removed_at IS NULL").await?, born);
+        // Nothing leaks: what is removed leaves the swarm, rests, and is free.
+        let earlier =
+            "UPDATE networks SET retired_at = now() - interval '1 minute' WHERE retired_at IS NOT NULL";
+        sql::execute(owner, earlier).await?;
+        for retired in db::networks::networks_retired(skep.database.worker(), 1000).await? {
+            db::networks::network_gone(skep.database.worker(), retired.id).await?;
+        }
+        sql::execute(owner, "UPDATE resting_subnets SET until = now()").await?;
+        let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
+        let free = pools.pointer("/items/0/free/26").and_then(Value::as_u64);
+        let held = sql::row(
+            owner,
+            "SELECT sum(2 ^ (26 - masklen(subnet)))::bigint AS held FROM networks",
+        )
+        .await?;
+        assert_eq!(free, held["held"].as_u64().map(|held| 64 - held), "{pools:#}");
         Ok(())
     })
 }
