@@ -12,13 +12,16 @@ for socket in "$@"; do
   socat -t 86400 "UNIX-LISTEN:$socket,fork,backlog=128,unlink-early,mode=0600" "TCP:198.51.100.2:$port" &
 done
 
-# tsc=reliable: an emulated clock is read many times slower, and all of Docker reads the clock all the time.
+# tsc=reliable: the other clocks are emulated devices, which each look at the time would have to wait for.
+# softlockup_panic: two emulated processors were once seen to wait for each other for ever. Better an end than a test that hangs.
+# Without AVX: what has to be emulated is faster in small words.
 # The copy that is thrown away lies beside the image: /tmp and /var/tmp may be small.
 TMPDIR=$directory qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -serial stdio \
-  -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3G \
+  -machine q35 -accel tcg,thread=multi -cpu max,-avx,-avx2 -smp 2 -m 3G \
   -drive "file=$directory/root.img,if=none,id=disk,format=raw,snapshot=on,cache=unsafe" -device virtio-blk-pci,drive=disk \
   -netdev tap,id=way-in,ifname=vm,script=no,downscript=no -device virtio-net-pci,netdev=way-in,romfile= \
-  -kernel "$directory/vmlinuz" -initrd "$directory/initrd" -append 'console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable' &
+  -kernel "$directory/vmlinuz" -initrd "$directory/initrd" \
+  -append 'console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable softlockup_panic=1 watchdog_thresh=30' &
 
 wait -n || true
 exit 1
