@@ -62,6 +62,11 @@ pub async fn drift_found(database: &Database, finding: &Finding<'_>) -> Result<b
     Ok(inserted.is_new)
 }
 
+define_sql_function! {
+    /// A part of a text, by the one between the parts, and its number.
+    fn split_part(text: sql_types::Text, between: sql_types::Text, number: sql_types::Integer) -> sql_types::Text;
+}
+
 #[derive(QueryableByName)]
 struct Inserted {
     #[diesel(sql_type = sql_types::Bool)]
@@ -84,12 +89,14 @@ pub async fn drift_settled(database: &Database, apps: &[AppId]) -> Result<()> {
     Ok(())
 }
 
-/// Of the objects of this type that have drifted in this way, only these are left.
+/// Of the objects of this type that have drifted in this way, only these are left. What was found on a node that was not asked now
+/// stays as it is: the names of such objects begin with their node's, and a slash.
 pub async fn drift_left(
     database: &Database,
     kind: DriftKind,
     object_type: ObjectType,
     left: &[String],
+    not_asked: &[String],
 ) -> Result<()> {
     let mut connection = database.connection().await?;
     diesel::update(
@@ -97,6 +104,7 @@ pub async fn drift_left(
             .filter(drift::kind.eq(kind))
             .filter(drift::object_type.eq(object_type))
             .filter(drift::object.ne_all(left))
+            .filter(split_part(drift::object, "/", 1).ne_all(not_asked))
             .filter(drift::resolved_at.is_null()),
     )
     .set(drift::resolved_at.eq(now().nullable()))

@@ -16,12 +16,12 @@ pub(crate) struct Found {
     pub(crate) sentence: String,
 }
 
-/// Everything of one kind that an audit found, by name.
+/// Everything of one kind that an audit found, by name; what stands of nodes that were not asked stays.
 pub(crate) async fn report(
     database: &Database,
-    kind: DriftKind,
-    object_type: ObjectType,
+    (kind, object_type): (DriftKind, ObjectType),
     found: BTreeMap<String, Found>,
+    not_asked: &[String],
 ) -> model::Result<()> {
     for (name, Found { app, sentence }) in &found {
         let finding = Finding {
@@ -38,5 +38,5 @@ pub(crate) async fn report(
         }
     }
     let names: Vec<String> = found.into_keys().collect();
-    drift_left(database, kind, object_type, &names).await
+    drift_left(database, kind, object_type, &names, not_asked).await
 }

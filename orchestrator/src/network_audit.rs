@@ -68,7 +68,7 @@ impl NetworkAudit {
         ] {
             let found =
                 found.into_iter().map(|(name, sentence)| (name, Found { app: None, sentence }));
-            report(&self.database, kind, ObjectType::Network, found.collect()).await?;
+            report(&self.database, (kind, ObjectType::Network), found.collect(), &[]).await?;
         }
         Ok(())
     }

@@ -65,29 +65,36 @@ impl NodeAudit {
 
     /// Reports what nodes that the swarm has given up go on running.
     async fn duplicates(&self) -> Result<(), Failure> {
-        let lost = self.swarm.lost_nodes().await?;
+        let mut lost = self.swarm.lost_nodes().await?;
         let mut found = BTreeMap::new();
         if !lost.is_empty() {
             let wanted = self.swarm.tasks_wanted().await?;
             for host in self.swarm.hosts() {
                 let Some((node, name)) = host.node_and_name().await else { continue };
-                if lost.iter().any(|lost| lost.id == node) {
-                    let running = host.containers(&self.platform.name).await?;
-                    found.extend(duplicated(&name, running, &wanted));
+                let Some(place) = lost.iter().position(|lost| lost.id == node) else { continue };
+                match host.containers(&self.platform.name).await {
+                    Ok(running) => {
+                        found.extend(duplicated(&name, running, &wanted));
+                        lost.swap_remove(place);
+                    }
+                    Err(error) => tracing::warn!(node = name, %error, "what it runs is not known"),
                 }
             }
         }
-        report(&self.database, DriftKind::Duplicate, ObjectType::Container, found).await?;
+        let not_asked: Vec<String> = lost.into_iter().map(|node| node.name).collect();
+        let what = (DriftKind::Duplicate, ObjectType::Container);
+        report(&self.database, what, found, &not_asked).await?;
         Ok(())
     }
 
     /// Reserves what the nodes route elsewhere, and reports what was loose the last time, too.
     async fn closer(&self, before: &mut BTreeMap<String, Found>) -> Result<(), Failure> {
         let image = image::image()?;
+        let nodes = self.swarm.nodes().await?;
+        let mut not_asked: BTreeSet<String> = nodes.into_iter().map(|node| node.name).collect();
         let mut routes = BTreeSet::new();
         let mut loose = BTreeMap::new();
         for host in self.swarm.hosts() {
-            // One that does not answer has its networks as they were.
             let Some((_, name)) = host.node_and_name().await else { continue };
             match self.routes(host, &name, &image).await {
                 Ok(found) => routes.extend(found),
@@ -96,16 +103,23 @@ impl NodeAudit {
                     tracing::warn!(node = name, error, "a node's routes are not known");
                 }
             }
-            for endpoint in host.loose_endpoints(&self.platform.name).await? {
-                let (object, found) = leaked(&name, &endpoint);
-                loose.insert(object, found);
+            match host.loose_endpoints(&self.platform.name).await {
+                Ok(found) => {
+                    loose.extend(found.iter().map(|endpoint| leaked(&name, endpoint)));
+                    not_asked.remove(&name);
+                }
+                Err(error) => {
+                    tracing::warn!(node = name, %error, "its networks' ends are not known")
+                }
             }
         }
         let routes: Vec<SeenRange> = routes.into_iter().collect();
         reserved_ranges_seen(&self.database, &routes).await?;
         let still = loose.iter().filter(|(object, _)| before.contains_key(*object));
         let still = still.map(|(object, found)| (object.clone(), found.clone())).collect();
-        report(&self.database, DriftKind::Leaked, ObjectType::Endpoint, still).await?;
+        let not_asked: Vec<String> = not_asked.into_iter().collect();
+        let what = (DriftKind::Leaked, ObjectType::Endpoint);
+        report(&self.database, what, still, &not_asked).await?;
         *before = loose;
         Ok(())
     }
@@ -122,7 +136,7 @@ impl NodeAudit {
     }
 }
 
-/// Of what runs on a node that is cut off, what the swarm has given up there, by name.
+/// Of what runs on a node that is cut off, what the swarm has given up there, by the node's name and its own.
 fn duplicated(
     node: &str,
     running: Vec<FoundContainer>,
@@ -137,7 +151,7 @@ fn duplicated(
                 container.name
             );
             let app = Some((container.organization, container.app));
-            (container.name, Found { app, sentence })
+            (format!("{node}/{}", container.name), Found { app, sentence })
         })
         .collect()
 }
@@ -186,8 +200,8 @@ mod tests {
         };
         let wanted = HashSet::from(["new".to_owned()]);
         let found = duplicated("rig3", vec![container("old"), container("new")], &wanted);
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["web.1.old"]);
-        assert!(found["web.1.old"].sentence.contains("rig3"));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["rig3/web.1.old"]);
+        assert!(found["rig3/web.1.old"].sentence.contains("web.1.old"));
     }
 
     #[test]

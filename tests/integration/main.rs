@@ -15,6 +15,7 @@ mod dead_letters;
 mod deadlines;
 mod deployments;
 mod doors;
+mod drift;
 mod entity_tags;
 mod environments;
 mod fairness;

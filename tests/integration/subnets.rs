@@ -256,7 +256,9 @@ async fn make_and_remove(tenant: &tests::Tenant, seed: u64) -> anyhow::Result<us
             }
         } else {
             let path = format!("{environments}/{}", there.swap_remove(random.usize(..there.len())));
-            insistently(async || tenant.client.delete_once(&path, &key).await).await?.expect(204)?;
+            insistently(async || tenant.client.delete_once(&path, &key).await)
+                .await?
+                .expect(204)?;
         }
     }
     Ok(there.len())
@@ -282,7 +284,8 @@ fn in_any_order_and_whoever_crashes_nothing_overlaps_and_nothing_leaks() -> Outc
         for number in 0..4 {
             tenants.push(skep.tenant(&format!("org-{number}")).await?);
         }
-        let making = try_join_all((1..).zip(&tenants).map(|(seed, one)| make_and_remove(one, seed)));
+        let making =
+            try_join_all((1..).zip(&tenants).map(|(seed, one)| make_and_remove(one, seed)));
         let left: usize = tokio::select! {
             left = making => left?.into_iter().sum(),
             crashed = crash_again_and_again(skep) => return crashed,
@@ -295,8 +298,7 @@ fn in_any_order_and_whoever_crashes_nothing_overlaps_and_nothing_leaks() -> Outc
         assert_eq!(sql::count(owner, live).await?, born, "one for each environment that is there");
         assert_eq!(sql::count(owner, "environments WHERE removed_at IS NULL").await?, born);
         // Nothing leaks: what is removed leaves the swarm, rests, and is free.
-        let earlier =
-            "UPDATE networks SET retired_at = now() - interval '1 minute' WHERE retired_at IS NOT NULL";
+        let earlier = "UPDATE networks SET retired_at = now() - interval '1 minute' WHERE retired_at IS NOT NULL";
         sql::execute(owner, earlier).await?;
         for retired in db::networks::networks_retired(skep.database.worker(), 1000).await? {
             db::networks::network_gone(skep.database.worker(), retired.id).await?;
@@ -304,11 +306,9 @@ fn in_any_order_and_whoever_crashes_nothing_overlaps_and_nothing_leaks() -> Outc
         sql::execute(owner, "UPDATE resting_subnets SET until = now()").await?;
         let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
         let free = pools.pointer("/items/0/free/26").and_then(Value::as_u64);
-        let held = sql::row(
-            owner,
-            "SELECT sum(2 ^ (26 - masklen(subnet)))::bigint AS held FROM networks",
-        )
-        .await?;
+        let held =
+            sql::row(owner, "SELECT sum(2 ^ (26 - masklen(subnet)))::bigint AS held FROM networks")
+                .await?;
         assert_eq!(free, held["held"].as_u64().map(|held| 64 - held), "{pools:#}");
         Ok(())
     })

@@ -72,7 +72,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 tracing::warn!(object = name, sentence, "drift");
             }
         }
-        drift_left(&self.database, DriftKind::Unknown, what, names).await?;
+        drift_left(&self.database, DriftKind::Unknown, what, names, &[]).await?;
         Ok(())
     }
 
