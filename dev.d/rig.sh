@@ -37,12 +37,15 @@ rig_verb() {
 rig_vm() {
   local started node bad=0
   started=$(now)
+  own_docker || fail "dockerd is an instance of yours (SKEP_DEV_DOCKER_HOST): the images of the machine come from the one that ./dev starts"
   set_up_lock
   services_up
   vm_install
   build_workspace --bins --tests
   build_images
   vm_image_ensure
+  # Also of a run that fails or is broken off.
+  trap vm_stop EXIT
   vm_start
   rig_images_save
   for ((node = 1; node <= vm_nodes; node++)); do rig_images_load "$(vm_socket "$node")"; done
@@ -57,6 +60,7 @@ rig_vm() {
 
 # All tests on several nodes, those too that take minutes and that ./dev test leaves out.
 rig_test() {
+  own_docker || fail "dockerd is an instance of yours (SKEP_DEV_DOCKER_HOST): ./dev starts no rig beside it"
   set_up_lock
   services_up
   build_workspace --bins --tests
@@ -94,6 +98,7 @@ rig_up() {
 rig_down() {
   local node
   for ((node = 1; node <= rig_nodes; node++)); do
+    [[ -e $dev_dir/rig$node || -e /run/netns/$(rig_netns "$node") ]] || continue
     # A power cut: what ran there is nobody's any more.
     end_process "rig$node" KILL 10
     rig_netns_remove "$(rig_netns "$node")"

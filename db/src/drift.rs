@@ -80,7 +80,10 @@ pub async fn drift_settled(database: &Database, apps: &[AppId]) -> Result<()> {
     }
     let mut connection = database.connection().await?;
     diesel::update(
-        drift::table.filter(drift::app_id.eq_any(apps)).filter(drift::resolved_at.is_null()),
+        drift::table
+            .filter(drift::app_id.eq_any(apps))
+            .filter(drift::object_type.eq(ObjectType::Service))
+            .filter(drift::resolved_at.is_null()),
     )
     .set(drift::resolved_at.eq(now().nullable()))
     .execute(&mut connection)

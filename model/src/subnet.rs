@@ -141,12 +141,15 @@ mod tests {
                 let taken = [live.clone(), resting.clone()].concat();
                 match step {
                     // Taken; or its transaction did not come to its end, and nothing of it is there, the cursor neither.
-                    0..=4 => if let Some(subnet) = next_free(pool, cursor, prefix, &taken) {
-                        prop_assert!(!taken.iter().any(|other| overlap(&subnet, other)));
-                        if step < 4 {
-                            cursor = after(subnet).unwrap_or(pool.network());
-                            live.push(subnet);
+                    0..=4 => match next_free(pool, cursor, prefix, &taken) {
+                        Some(subnet) => {
+                            prop_assert!(!taken.iter().any(|other| overlap(&subnet, other)));
+                            if step < 4 {
+                                cursor = after(subnet).unwrap_or(pool.network());
+                                live.push(subnet);
+                            }
                         }
+                        None => prop_assert_eq!(free_subnets(pool, prefix, &taken), 0),
                     },
                     5 | 6 if !live.is_empty() => {
                         resting.push(live.swap_remove(which.index(live.len())));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use db::Database;
 use db::drift::{Finding, drift_found, drift_left};
 use model::drift::{DriftKind, ObjectType};
+use model::error::ErrorCode;
 use model::id::{AppId, OrganizationId};
 
 /// One object that is not as it should be.
@@ -16,12 +17,22 @@ pub(crate) struct Found {
     pub(crate) sentence: String,
 }
 
-/// Everything of one kind that an audit found, by name; what stands of nodes that were not asked stays.
+/// What of earlier findings stays open though it is not found now.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Objects, by name.
+    pub(crate) objects: Vec<String>,
+    /// Nodes that were not asked.
+    pub(crate) nodes: Vec<String>,
+}
+
+/// Everything of one kind that an audit found, by name. What Postgres refuses of one finding (its app may be gone) costs the others
+/// nothing.
 pub(crate) async fn report(
     database: &Database,
     (kind, object_type): (DriftKind, ObjectType),
     found: BTreeMap<String, Found>,
-    not_asked: &[String],
+    standing: Standing,
 ) -> model::Result<()> {
     for (name, Found { app, sentence }) in &found {
         let finding = Finding {
@@ -33,10 +44,17 @@ pub(crate) async fn report(
             deployment: None,
             resolved: false,
         };
-        if drift_found(database, &finding).await? {
+        let written = match drift_found(database, &finding).await {
+            Err(error) if error.code != ErrorCode::Unavailable => {
+                drift_found(database, &Finding { app: None, ..finding }).await
+            }
+            written => written,
+        };
+        if written? {
             tracing::warn!(object = name, kind = kind.as_str(), sentence, "drift");
         }
     }
-    let names: Vec<String> = found.into_keys().collect();
-    drift_left(database, kind, object_type, &names, not_asked).await
+    let mut left = standing.objects;
+    left.extend(found.into_keys());
+    drift_left(database, kind, object_type, &left, &standing.nodes).await
 }

@@ -46,8 +46,8 @@ const LONGEST: Duration = Duration::from_secs(240);
 const MOST_TRIES: i32 = 3;
 /// Nodes that are tried from: two show what crosses between them.
 const NODES: usize = 2;
-/// Nodes that are tried at their own addresses.
-const NEIGHBOURS: usize = 4;
+/// Nodes that are tried at their own addresses: as many as leave all findings of a probe within the lines that are read of its log.
+const NEIGHBOURS: usize = 3;
 
 /// Postgres's, the daemon's, or that something did not come in time.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -146,7 +146,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let listed = self.swarm.service_counts(&self.platform.name).await?;
         let services: HashMap<AppId, &ServiceCount> =
             listed.iter().filter_map(|one| Some((app_of(one)?, one))).collect();
-        memory.nodes_are_lost(self.swarm.lost_nodes().await?, &services);
+        self.follow_nodes(memory, &services).await;
         let mut due = memory.due(&services, now);
         let unchanged = memory.unchanged(&services, now);
         let others = app_status_confirm(&self.database, &unchanged, now, FRESH).await?;
@@ -169,6 +169,27 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             memory.census_at = Some(Instant::now());
         }
         Ok(memory.next_look(clock.now()))
+    }
+
+    /// Has the apps looked at that have tasks on a node which went down or came back. Where that cannot be told now, what was known
+    /// stays, and it is told at the next look.
+    async fn follow_nodes(&self, memory: &mut Memory, services: &HashMap<AppId, &ServiceCount>) {
+        let lost = match self.swarm.lost_nodes().await {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::warn!(%error, "which nodes are lost is not known");
+                return;
+            }
+        };
+        let new: Vec<String> =
+            lost.iter().filter(|node| !memory.lost.contains_key(*node)).cloned().collect();
+        for node in new {
+            match self.swarm.services_on(&node).await {
+                Ok(there) => memory.node_is_lost(node, there, services),
+                Err(error) => tracing::warn!(%error, node, "what runs on a lost node is not known"),
+            }
+        }
+        memory.nodes_are_back(&lost, services);
     }
 
     /// A closer look at these apps. It is remembered once it is written down.

@@ -19,7 +19,7 @@ use model::subnet_pool::ReservedBy;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::drift_report::{Found, report};
+use crate::drift_report::{Found, Standing, report};
 use crate::network;
 use crate::swarm::docker::DockerSwarm;
 use crate::swarm::survey::{FoundNetwork, Survey};
@@ -68,7 +68,13 @@ impl NetworkAudit {
         ] {
             let found =
                 found.into_iter().map(|(name, sentence)| (name, Found { app: None, sentence }));
-            report(&self.database, (kind, ObjectType::Network), found.collect(), &[]).await?;
+            report(
+                &self.database,
+                (kind, ObjectType::Network),
+                found.collect(),
+                Standing::default(),
+            )
+            .await?;
         }
         Ok(())
     }

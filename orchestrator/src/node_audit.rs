@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use db::Database;
 use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
-use ipnet::Ipv4Net;
+use db::subnet_pools::pool_ranges;
+use ipnet::{IpNet, Ipv4Net};
 use model::drift::{DriftKind, ObjectType};
 use model::platform::Platform;
 use model::subnet_pool::ReservedBy;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::drift_report::{Found, report};
+use crate::drift_report::{Found, Standing, report};
 use crate::isolation::image;
 use crate::network_audit::{Failure, seen};
-use crate::swarm::Swarm as _;
 use crate::swarm::docker::{DockerSwarm, Host};
 use crate::swarm::node_findings::{FoundContainer, LooseEndpoint};
 
@@ -26,6 +26,9 @@ use crate::swarm::node_findings::{FoundContainer, LooseEndpoint};
 const ROUND: Duration = Duration::from_secs(15);
 /// Between two looks at what costs more: each network's ends, and a container that reads the routes.
 const CLOSER: Duration = Duration::from_secs(600);
+
+/// Routes of a node that are kept as reserved: each allocation looks at those in its pool.
+const MOST_ROUTES: usize = 256;
 
 /// Looks at each node through its own daemon.
 pub struct NodeAudit {
@@ -40,64 +43,85 @@ pub struct NodeAudit {
 impl NodeAudit {
     /// Runs until `stop`. Several workers at it do no harm.
     pub async fn run(self, stop: CancellationToken) {
-        let rounds = async {
-            let mut looked_closer: Option<Instant> = None;
-            let mut loose = BTreeMap::new();
-            loop {
-                if let Err(error) = self.duplicates().await {
-                    let error = model::error::chain(&*error);
-                    tracing::warn!(error, "what cut-off nodes run is not known; tried again");
-                }
-                if looked_closer.is_none_or(|at| at.elapsed() >= CLOSER) {
-                    match self.closer(&mut loose).await {
-                        Ok(()) => looked_closer = Some(Instant::now()),
-                        Err(error) => {
-                            let error = model::error::chain(&*error);
-                            tracing::warn!(error, "the nodes were not audited; tried again");
-                        }
-                    }
-                }
-                sleep(ROUND).await;
-            }
-        };
+        // One that a slow node keeps waiting does not keep the other.
+        let rounds = async { tokio::join!(self.watch_cut_off(), self.look_closer()) };
         stop.run_until_cancelled(rounds).await;
+    }
+
+    async fn watch_cut_off(&self) {
+        loop {
+            if let Err(error) = self.duplicates().await {
+                let error = model::error::chain(&*error);
+                tracing::warn!(error, "what cut-off nodes run is not known; tried again");
+            }
+            sleep(ROUND).await;
+        }
+    }
+
+    async fn look_closer(&self) {
+        let mut loose = BTreeSet::new();
+        loop {
+            let pause = match self.closer(&mut loose).await {
+                Ok(()) => CLOSER,
+                Err(error) => {
+                    let error = model::error::chain(&*error);
+                    tracing::warn!(error, "the nodes were not audited; tried again");
+                    ROUND
+                }
+            };
+            sleep(pause).await;
+        }
     }
 
     /// Reports what nodes that the swarm has given up go on running.
     async fn duplicates(&self) -> Result<(), Failure> {
-        let mut lost = self.swarm.lost_nodes().await?;
-        let mut found = BTreeMap::new();
-        if !lost.is_empty() {
-            let wanted = self.swarm.tasks_wanted().await?;
-            for host in self.swarm.hosts() {
-                let Some((node, name)) = host.node_and_name().await else { continue };
-                let Some(place) = lost.iter().position(|lost| lost.id == node) else { continue };
-                match host.containers(&self.platform.name).await {
-                    Ok(running) => {
-                        found.extend(duplicated(&name, running, &wanted));
-                        lost.swap_remove(place);
-                    }
-                    Err(error) => tracing::warn!(node = name, %error, "what it runs is not known"),
+        let known = self.swarm.known_nodes().await?;
+        // One that the swarm does not list any more was taken off it while it was away.
+        let is_up = |id: &str| known.iter().any(|node| node.id == id && !node.is_down);
+        let mut running = Vec::new();
+        let mut asked = HashSet::new();
+        for host in self.swarm.hosts() {
+            let Some((node, name)) = host.node_and_name().await else { continue };
+            if is_up(&node) {
+                asked.insert(name);
+                continue;
+            }
+            match host.containers(&self.platform.name).await {
+                Ok(found) => {
+                    running.push((name.clone(), found));
+                    asked.insert(name);
                 }
+                Err(error) => tracing::warn!(node = name, %error, "what it runs is not known"),
             }
         }
-        let not_asked: Vec<String> = lost.into_iter().map(|node| node.name).collect();
+        let mut found = BTreeMap::new();
+        if running.iter().any(|(_, containers)| !containers.is_empty()) {
+            // Asked afterwards: of a node that came back meanwhile, its tasks are wanted.
+            let wanted = self.swarm.tasks_wanted().await?;
+            for (name, containers) in running {
+                found.extend(duplicated(&name, containers, &wanted));
+            }
+        }
+        let away = known.into_iter().filter(|node| node.is_down && !asked.contains(&node.name));
+        let standing =
+            Standing { nodes: away.map(|node| node.name).collect(), ..Standing::default() };
         let what = (DriftKind::Duplicate, ObjectType::Container);
-        report(&self.database, what, found, &not_asked).await?;
+        report(&self.database, what, found, standing).await?;
         Ok(())
     }
 
     /// Reserves what the nodes route elsewhere, and reports what was loose the last time, too.
-    async fn closer(&self, before: &mut BTreeMap<String, Found>) -> Result<(), Failure> {
+    async fn closer(&self, before: &mut BTreeSet<String>) -> Result<(), Failure> {
         let image = image::image()?;
-        let nodes = self.swarm.nodes().await?;
+        let pools = pool_ranges(&self.database).await?;
+        let nodes = self.swarm.known_nodes().await?;
         let mut not_asked: BTreeSet<String> = nodes.into_iter().map(|node| node.name).collect();
         let mut routes = BTreeSet::new();
         let mut loose = BTreeMap::new();
         for host in self.swarm.hosts() {
             let Some((_, name)) = host.node_and_name().await else { continue };
-            match self.routes(host, &name, &image).await {
-                Ok(found) => routes.extend(found),
+            match self.routes(host, &image).await {
+                Ok(printed) => routes.extend(elsewhere(&name, &printed, &pools)),
                 Err(error) => {
                     let error = model::error::chain(&*error);
                     tracing::warn!(node = name, error, "a node's routes are not known");
@@ -115,24 +139,23 @@ impl NodeAudit {
         }
         let routes: Vec<SeenRange> = routes.into_iter().collect();
         reserved_ranges_seen(&self.database, &routes).await?;
-        let still = loose.iter().filter(|(object, _)| before.contains_key(*object));
-        let still = still.map(|(object, found)| (object.clone(), found.clone())).collect();
-        let not_asked: Vec<String> = not_asked.into_iter().collect();
+        let seen: BTreeSet<String> = loose.keys().cloned().collect();
+        // What is loose for the first time may just be attached; what another worker saw loose, and still is, stands.
+        loose.retain(|object, _| before.contains(object));
+        let standing = Standing {
+            objects: seen.iter().cloned().collect(),
+            nodes: not_asked.into_iter().collect(),
+        };
         let what = (DriftKind::Leaked, ObjectType::Endpoint);
-        report(&self.database, what, still, &not_asked).await?;
-        *before = loose;
+        report(&self.database, what, loose, standing).await?;
+        *before = seen;
         Ok(())
     }
 
-    async fn routes(
-        &self,
-        host: &Host,
-        node: &str,
-        image: &image::Image,
-    ) -> Result<Vec<SeenRange>, Failure> {
+    async fn routes(&self, host: &Host, image: &image::Image) -> Result<String, Failure> {
         host.image_load(&image.id, &image.archive).await?;
-        let container = format!("skep-routes-{}", self.platform.name);
-        Ok(elsewhere(node, &host.routes(&image.id, "routes", &container).await?))
+        let name = format!("skep-routes-{}", self.platform.name);
+        Ok(host.routes(&image.id, "routes", &name).await?)
     }
 }
 
@@ -159,29 +182,46 @@ fn duplicated(
 /// An end of a network that nobody has, by its name: addresses that are gone until the node's Docker forgets them.
 fn leaked(node: &str, endpoint: &LooseEndpoint) -> (String, Found) {
     let short = endpoint.id.get(..12).unwrap_or(&endpoint.id);
+    let LooseEndpoint { network, address, name, .. } = endpoint;
     let sentence = format!(
-        "on the node {node} the network {} has an end at {} that no container has: its address is lost, and the network cannot be \
-         removed there; `docker network disconnect --force {} {short}` on the node, or a restart of its Docker, takes it away",
-        endpoint.network, endpoint.address, endpoint.network
+        "on the node {node} the network {network} has an end at {address} that no container has: its address is lost, and the network \
+         cannot be removed there; `docker network disconnect --force {network} {name}` on the node, or a restart of its Docker, takes \
+         it away"
     );
-    (format!("{node}/{}/{short}", endpoint.network), Found { app: None, sentence })
+    (format!("{node}/{network}/{short}"), Found { app: None, sentence })
 }
 
-/// What a node routes elsewhere: all of its routes, but for the default one and those of Docker's own bridges, which are known as
-/// networks.
-fn elsewhere(node: &str, printed: &str) -> Vec<SeenRange> {
-    let is_dockers =
-        |interface: &str| interface.starts_with("docker") || interface.starts_with("br-");
-    printed
+/// What a node routes elsewhere: all of its routes, but for the default one (or its two halves, as VPNs write it) and those of Docker's
+/// own bridges, which are known as networks. Of more than are kept, those that lie in a pool come first.
+fn elsewhere(node: &str, printed: &str, pools: &[IpNet]) -> Vec<SeenRange> {
+    let is_in_pool = |range: &Ipv4Net| {
+        let range = IpNet::from(*range);
+        pools.iter().any(|pool| pool.contains(&range.network()) || range.contains(&pool.network()))
+    };
+    let mut routes: Vec<(&str, Ipv4Net)> = printed
         .lines()
         .filter_map(|line| line.split_once(' '))
         .filter(|(interface, _)| !is_dockers(interface))
         .filter_map(|(interface, range)| Some((interface, range.parse::<Ipv4Net>().ok()?)))
-        .filter(|(_, range)| range.prefix_len() > 0)
-        .map(|(interface, range)| {
-            seen(range, ReservedBy::Node, &format!("a route of the node {node}, by {interface}"))
-        })
-        .collect()
+        .filter(|(_, range)| range.prefix_len() > 1)
+        .collect();
+    routes.sort_by_key(|(_, range)| !is_in_pool(range));
+    if routes.len() > MOST_ROUTES {
+        tracing::warn!(node, routes = routes.len(), "more routes than are kept as reserved ranges");
+    }
+    let kept = routes.into_iter().take(MOST_ROUTES);
+    kept.map(|(interface, range)| {
+        seen(range, ReservedBy::Node, &format!("a route of the node {node}, by {interface}"))
+    })
+    .collect()
+}
+
+/// Whether Docker made an interface: its bridges, by the names that it gives them.
+fn is_dockers(interface: &str) -> bool {
+    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    interface == "docker0"
+        || interface == "docker_gwbridge"
+        || interface.strip_prefix("br-").is_some_and(is_id)
 }
 
 #[cfg(test)]
@@ -206,17 +246,19 @@ mod tests {
 
     #[test]
     fn routes_are_reserved_but_for_the_default_and_dockers_bridges() {
-        let printed = "eth0 0.0.0.0/0\neth0 203.0.113.0/24\ndocker0 172.17.0.0/16\nbr-ab12 172.18.0.0/16\n\
-            docker_gwbridge 172.19.0.0/16\ntun0 10.8.0.0/16\n";
-        let told: Vec<String> = elsewhere("n1", printed)
+        let printed = "eth0 0.0.0.0/0\ntun0 128.0.0.0/1\neth0 203.0.113.0/24\ndocker0 172.17.0.0/16\n\
+            br-0123456789ab 172.18.0.0/16\ndocker_gwbridge 172.19.0.0/16\nbr-lan 192.0.2.0/24\ntun0 10.8.0.0/16\n";
+        let pools = ["10.0.0.0/12".parse().unwrap()];
+        let told: Vec<String> = elsewhere("n1", printed, &pools)
             .iter()
             .map(|seen| format!("{} {}", seen.range, seen.note))
             .collect();
         assert_eq!(
             told,
             [
+                "10.8.0.0/16 a route of the node n1, by tun0",
                 "203.0.113.0/24 a route of the node n1, by eth0",
-                "10.8.0.0/16 a route of the node n1, by tun0"
+                "192.0.2.0/24 a route of the node n1, by br-lan"
             ]
         );
     }

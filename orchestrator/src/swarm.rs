@@ -11,7 +11,7 @@ mod observed;
 mod spec;
 pub mod survey;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use futures::Stream;
 use model::evidence::MAX_LOG_LINES;
 
 pub use docker::DockerSwarm;
-pub use node::{LostNode, Node, Resources};
+pub use node::{Node, Resources};
 pub use observed::{
     Autopsy, ImageLookup, ListedNetwork, LocalImage, OverlayNetwork, Service, ServiceCount, Task,
     TaskState, UpdateState, UpdateStatus,
@@ -74,8 +74,12 @@ pub trait Swarm: Send + Sync + 'static {
     /// for at once: for the explanation of a failure, not for every look.
     fn nodes(&self) -> impl Future<Output = SwarmResult<Vec<Node>>> + Send;
 
-    /// The nodes that Swarm has given up, with the services that have tasks on them.
-    fn lost_nodes(&self) -> impl Future<Output = SwarmResult<Vec<LostNode>>> + Send;
+    /// Ids of the nodes that Swarm has given up: it has heard nothing of them for so long. What ran there may run on.
+    fn lost_nodes(&self) -> impl Future<Output = SwarmResult<BTreeSet<String>>> + Send;
+
+    /// Ids of the services that have tasks on a node, those that were replaced included.
+    fn services_on(&self, node: &str)
+    -> impl Future<Output = SwarmResult<BTreeSet<String>>> + Send;
 
     /// The service of this name.
     fn service(&self, name: &str) -> impl Future<Output = SwarmResult<Option<Service>>> + Send;

@@ -1,6 +1,7 @@
 //! Subnets: every environment's own, whatever happens at once.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
@@ -264,13 +265,17 @@ async fn make_and_remove(tenant: &tests::Tenant, seed: u64) -> anyhow::Result<us
     Ok(there.len())
 }
 
-/// Ends all of the API's connections to Postgres, wherever they are in a transaction, again and again.
-async fn crash_again_and_again(skep: &tests::Skep) -> anyhow::Result<()> {
+/// Ends all of the API's connections to Postgres that are at work, again and again, and counts them.
+async fn crash_again_and_again(
+    skep: &tests::Skep,
+    crashed: &AtomicUsize,
+) -> anyhow::Result<std::convert::Infallible> {
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND usename = 'skep_api' AND state <> 'idle'";
     loop {
-        sql::rows(skep.database.owner(), end).await?;
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        let ended = sql::rows(skep.database.owner(), end).await?.len();
+        crashed.fetch_add(ended, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -286,10 +291,12 @@ fn in_any_order_and_whoever_crashes_nothing_overlaps_and_nothing_leaks() -> Outc
         }
         let making =
             try_join_all((1..).zip(&tenants).map(|(seed, one)| make_and_remove(one, seed)));
+        let crashed = AtomicUsize::new(0);
         let left: usize = tokio::select! {
             left = making => left?.into_iter().sum(),
-            crashed = crash_again_and_again(skep) => return crashed,
+            failed = crash_again_and_again(skep, &crashed) => match failed? {},
         };
+        assert!(crashed.into_inner() > 0, "nobody crashed");
 
         let overlaps = "networks a JOIN networks b ON a.id < b.id AND a.subnet && b.subnet";
         assert_eq!(sql::count(owner, overlaps).await?, 0);

@@ -2,7 +2,7 @@
 //! the lease is left for it. A step makes several calls, and the worker may have been stopped for a
 //! minute between two of them: what it began with says nothing of what it may still do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use futures::Stream;
 
 use crate::lease::Left;
 use crate::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
-    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// A swarm under a lease. Reading is free: it is decided upon under the fence.
@@ -45,8 +45,12 @@ impl<S: Swarm> Swarm for Leased<S> {
         self.swarm.nodes().await
     }
 
-    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+    async fn lost_nodes(&self) -> SwarmResult<BTreeSet<String>> {
         self.swarm.lost_nodes().await
+    }
+
+    async fn services_on(&self, node: &str) -> SwarmResult<BTreeSet<String>> {
+        self.swarm.services_on(node).await
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

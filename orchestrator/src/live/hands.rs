@@ -1,7 +1,7 @@
 //! What is done about an app that was looked at: its status is told, its pace kept (`slowing`), its drift
 //! reported and repaired. It can all be done twice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +15,7 @@ use super::difference::{Difference, difference};
 use super::memory::{Known, Watch};
 use super::slowing::Kept;
 use super::{Failure, Live, Looked, pace, status};
-use crate::swarm::{LostNode, Service, ServiceCount, Swarm, Task, TaskState};
+use crate::swarm::{Service, ServiceCount, Swarm, Task, TaskState};
 use crate::wakeups::Relay;
 
 /// How long Swarm may keep up fewer replicas than a service says, with nobody at work on it. SwarmKit
@@ -29,7 +29,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         app: &LiveApp,
         seen: Option<&ServiceCount>,
         before: Option<&Known>,
-        lost: &BTreeMap<String, LostNode>,
+        lost: &BTreeMap<String, BTreeSet<String>>,
         now: DateTime<Utc>,
     ) -> Result<Looked, Failure> {
         let Some(seen) = seen else {
@@ -57,7 +57,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             );
             self.drifted(app, DriftKind::Short, &sentence).await?;
         }
-        let addresses = self.addresses(service, &tasks, before).await;
+        let addresses = self.addresses(service, (&tasks, lost), before).await;
         let status = status::of_service(app, service, (&tasks, lost), &addresses, crashes, now);
         let is_settled = is_as_left && !app.unfinished && slowed.is_none() && short_since.is_none();
         // By the list, too: whether that stays as it is will be all that is asked.
@@ -76,13 +76,18 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     async fn addresses(
         &self,
         service: &Service,
-        tasks: &[Task],
+        (tasks, lost): (&[Task], &BTreeMap<String, BTreeSet<String>>),
         before: Option<&Known>,
     ) -> HashMap<String, Ipv4Addr> {
         let mut known = before.map(|known| known.addresses.clone()).unwrap_or_default();
-        let runs =
-            |task: &&Task| task.state == TaskState::Running && task.desired <= TaskState::Running;
-        let running: Vec<&Task> = tasks.iter().filter(runs).take(MAX_TASKS).collect();
+        let runs = |task: &&Task| {
+            let is_lost = task.node.as_ref().is_some_and(|node| lost.contains_key(node));
+            task.state == TaskState::Running && task.desired <= TaskState::Running && !is_lost
+        };
+        let mut running: Vec<&Task> = tasks.iter().filter(runs).collect();
+        // Those that the status shows.
+        running.sort_by_key(|task| (task.slot, task.created_at));
+        running.truncate(MAX_TASKS);
         known.retain(|id, _| running.iter().any(|task| task.id == *id));
         let new: Vec<&Task> =
             running.into_iter().filter(|task| !known.contains_key(&task.id)).collect();

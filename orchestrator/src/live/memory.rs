@@ -15,7 +15,7 @@
 //! found up to ten minutes late at worst (with 10,000 apps, 17), and until then the status names the tasks that were replaced;
 //! its numbers are true all the time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use model::id::AppId;
 use tokio::time::Instant;
 
 use super::Looked;
-use crate::swarm::{LostNode, ServiceCount};
+use crate::swarm::ServiceCount;
 
 /// How old `observed_at` gets while nothing changes.
 pub(super) const FRESH: TimeDelta = TimeDelta::seconds(60);
@@ -51,8 +51,8 @@ pub(super) enum Watch {
 pub(super) struct Memory {
     pub(super) apps: HashMap<AppId, Known>,
     pub(super) census_at: Option<Instant>,
-    /// Nodes that Swarm has given up, by id.
-    pub(super) lost: BTreeMap<String, LostNode>,
+    /// Nodes that Swarm has given up, by id, with the services that had tasks there.
+    pub(super) lost: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An app as it was looked at last.
@@ -148,24 +148,39 @@ impl Memory {
         known.filter_map(|(_, known)| known.told).collect()
     }
 
-    /// Apps with tasks on a node that went down, or came back, are looked at: of that the list of the swarm tells nothing, where
-    /// what was heard last of a task stands until it is replaced.
-    pub(super) fn nodes_are_lost(
+    /// A node went down that has tasks of these services: their apps are looked at. Of that the list of the swarm tells nothing: what
+    /// was heard last of a task stands there until it is replaced.
+    pub(super) fn node_is_lost(
         &mut self,
-        lost: Vec<LostNode>,
+        node: String,
+        there: BTreeSet<String>,
         services: &HashMap<AppId, &ServiceCount>,
     ) {
-        let lost: BTreeMap<String, LostNode> =
-            lost.into_iter().map(|node| (node.id.clone(), node)).collect();
-        let went = lost.values().filter(|node| !self.lost.contains_key(&node.id));
-        let came = self.lost.values().filter(|node| !lost.contains_key(&node.id));
-        let touched: HashSet<&String> = went.chain(came).flat_map(|node| &node.services).collect();
-        if !touched.is_empty() {
-            self.apps.retain(|app, _| {
-                services.get(app).is_none_or(|found| !touched.contains(&found.service.id))
-            });
+        self.look_again(&there, services);
+        self.lost.insert(node, there);
+    }
+
+    /// Only these nodes are lost still: apps with tasks on the others are looked at.
+    pub(super) fn nodes_are_back(
+        &mut self,
+        lost: &BTreeSet<String>,
+        services: &HashMap<AppId, &ServiceCount>,
+    ) {
+        let (still, back) =
+            std::mem::take(&mut self.lost).into_iter().partition(|(node, _)| lost.contains(node));
+        self.lost = still;
+        let back: BTreeMap<String, BTreeSet<String>> = back;
+        for there in back.values() {
+            self.look_again(there, services);
         }
-        self.lost = lost;
+    }
+
+    fn look_again(&mut self, touched: &BTreeSet<String>, services: &HashMap<AppId, &ServiceCount>) {
+        for (app, known) in &mut self.apps {
+            if services.get(app).is_some_and(|found| touched.contains(&found.service.id)) {
+                known.looked_at = DateTime::UNIX_EPOCH;
+            }
+        }
     }
 
     /// Their status was confirmed, by this worker or by another one.

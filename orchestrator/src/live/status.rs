@@ -1,6 +1,6 @@
 //! The status of an app: its numbers, its tasks, and why it does not do better. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
@@ -13,13 +13,13 @@ use model::names;
 use model::stored::Stored;
 
 use crate::deployment::record;
-use crate::swarm::{LostNode, Service, Task, TaskState};
+use crate::swarm::{Service, Task, TaskState};
 
 /// An app whose service is there.
 pub(super) fn of_service(
     app: &LiveApp,
     service: &Service,
-    (tasks, lost): (&[Task], &BTreeMap<String, LostNode>),
+    (tasks, lost): (&[Task], &BTreeMap<String, BTreeSet<String>>),
     addresses: &HashMap<String, Ipv4Addr>,
     crash_loop: Option<String>,
     now: DateTime<Utc>,
@@ -75,23 +75,23 @@ pub(super) fn of_nothing(app: &LiveApp, now: DateTime<Utc>) -> AppStatus {
     }
 }
 
-/// Why not every replica runs: what a task that waits is waiting for, else the node that went down under the newest task, else what
-/// the newest one that ended by itself died of.
-fn cause(tasks: &[Task], lost: &BTreeMap<String, LostNode>) -> Option<String> {
+/// Why not every replica runs: what a task that waits is waiting for, else what became of the newest one that does not run any more: it
+/// ended by itself, or its node went down under it (its state is the last that was heard of it).
+fn cause(tasks: &[Task], lost: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     let waiting = tasks
         .iter()
         .filter(|task| task.desired <= TaskState::Running)
         .find_map(|task| task.error.clone());
-    let failed = tasks
+    let lost_node = |task: &Task| {
+        let node = task.node.as_ref().filter(|node| lost.contains_key(*node))?;
+        (task.state == TaskState::Running)
+            .then(|| format!("the node {node} that a replica ran on is down"))
+    };
+    let failed = |task: &Task| {
+        matches!(task.state, TaskState::Failed | TaskState::Rejected).then(|| task.error.clone())?
+    };
+    let gone = tasks
         .iter()
-        .filter(|task| matches!(task.state, TaskState::Failed | TaskState::Rejected))
-        .max_by_key(|task| task.created_at)
-        .and_then(|task| task.error.clone());
-    // Its state is the last that was heard of it. One that had ended before is not the node's fault.
-    let went_down = tasks
-        .iter()
-        .filter(|task| task.state == TaskState::Running)
-        .find_map(|task| lost.get(task.node.as_ref()?))
-        .map(|node| format!("the node {} that a replica ran on is down", node.name));
-    waiting.or(went_down).or(failed)
+        .filter_map(|task| Some((task.created_at, lost_node(task).or_else(|| failed(task))?)));
+    waiting.or_else(|| gone.max_by_key(|(created_at, _)| *created_at).map(|(_, cause)| cause))
 }

@@ -10,7 +10,7 @@ mod outgoing;
 mod parts;
 mod survey;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -26,16 +26,18 @@ use bollard::query_parameters::{
 use futures::{Stream, StreamExt, TryStreamExt};
 use model::image::ImageReference;
 use model::names;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use hosts::Host;
 pub(crate) use images::ImageRemoval;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, LostNode,
-    NetworkSpec, Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError,
-    SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, NetworkSpec,
+    Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
+
+/// How long the addresses of an app's new tasks are waited for: they are told, and nothing depends on them.
+const ADDRESSES: Duration = Duration::from_secs(1);
 
 /// A Docker daemon that is (or becomes) a manager, and those of other nodes.
 pub struct DockerSwarm {
@@ -125,18 +127,16 @@ impl Swarm for DockerSwarm {
         Ok(nodes::nodes(nodes, tasks))
     }
 
-    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
-        let mut lost = Vec::new();
-        for node in call(self.docker.list_nodes(None::<ListNodesOptions>)).await? {
-            if let Some((id, name)) = nodes::lost(node) {
-                let of_node = HashMap::from([("node", vec![id.as_str()])]);
-                let options = ListTasksOptionsBuilder::new().filters(&of_node).build();
-                let tasks = call(self.docker.list_tasks(Some(options))).await?;
-                let services = tasks.into_iter().filter_map(|task| task.service_id).collect();
-                lost.push(LostNode { id, name, services });
-            }
-        }
-        Ok(lost)
+    async fn lost_nodes(&self) -> SwarmResult<BTreeSet<String>> {
+        let nodes = self.known_nodes().await?;
+        Ok(nodes.into_iter().filter(|node| node.is_down).map(|node| node.id).collect())
+    }
+
+    async fn services_on(&self, node: &str) -> SwarmResult<BTreeSet<String>> {
+        let of_node = HashMap::from([("node", vec![node])]);
+        let options = ListTasksOptionsBuilder::new().filters(&of_node).build();
+        let tasks = optional(call(self.docker.list_tasks(Some(options))).await)?;
+        Ok(tasks.into_iter().flatten().filter_map(|task| task.service_id).collect())
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {
@@ -187,17 +187,7 @@ impl Swarm for DockerSwarm {
     }
 
     async fn addresses(&self, network: &str, tasks: &[&Task]) -> HashMap<String, Ipv4Addr> {
-        let mut addresses = HashMap::new();
-        // One after the other: a hundred new replicas at once would be a hundred connections.
-        for task in tasks {
-            let Some(container) = &task.container else { continue };
-            if let Some(found) = self.container(container).await
-                && let Some(address) = on_node::address(found, network)
-            {
-                addresses.insert(task.id.clone(), address);
-            }
-        }
-        addresses
+        self.addresses_within(network, tasks, Instant::now() + ADDRESSES).await
     }
 
     async fn autopsy(&self, task: &Task) -> Autopsy {

@@ -1,7 +1,7 @@
 //! A node of the swarm, as its scheduler weighs it: what it is, what it has, and what of that is
-//! promised already; and what is known of one that is lost. Read-only.
+//! promised already. Read-only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// CPU and memory.
@@ -34,17 +34,6 @@ impl Resources {
     pub const fn hold(self, wanted: Self) -> bool {
         self.cpu_nanos >= wanted.cpu_nanos && self.memory_bytes >= wanted.memory_bytes
     }
-}
-
-/// A node that Swarm has heard nothing of for so long that it has given it up. What ran there may run on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostNode {
-    /// Swarm's id.
-    pub id: String,
-    /// What it calls itself.
-    pub name: String,
-    /// Swarm's ids of the services that have tasks there, those that were replaced included.
-    pub services: BTreeSet<String>,
 }
 
 /// A node.

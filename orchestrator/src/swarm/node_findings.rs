@@ -22,6 +22,8 @@ pub struct LooseEndpoint {
     pub network: String,
     /// Docker's id of it.
     pub id: String,
+    /// What Docker calls it: it is disconnected by that.
+    pub name: String,
     /// Its address, with the length of the network's prefix.
     pub address: String,
 }

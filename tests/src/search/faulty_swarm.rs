@@ -1,15 +1,14 @@
 //! A worker's way to the simulated Swarm. What the worker saw last is kept for the judge, who also
 //! looks at each change before it is made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::Stream;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
-    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
-    TaskState,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
 };
 
 use super::judge::Judge;
@@ -74,8 +73,12 @@ impl<L: StoryLedger> Swarm for FaultySwarm<L> {
         self.see(self.swarm.nodes()).await
     }
 
-    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+    async fn lost_nodes(&self) -> SwarmResult<BTreeSet<String>> {
         self.see(self.swarm.lost_nodes()).await
+    }
+
+    async fn services_on(&self, node: &str) -> SwarmResult<BTreeSet<String>> {
+        self.see(self.swarm.services_on(node)).await
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

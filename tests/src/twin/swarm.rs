@@ -18,7 +18,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,9 +28,9 @@ use futures::Stream;
 use model::names;
 use model::update_policy::FailureAction;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, LostNode, NetworkSpec, Node,
-    OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState,
-    UpdateState, UpdateStatus,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
+    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState, UpdateState,
+    UpdateStatus,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
@@ -148,8 +148,12 @@ impl Swarm for SimulatedSwarm {
         Ok(self.cluster().nodes())
     }
 
-    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
+    async fn lost_nodes(&self) -> SwarmResult<BTreeSet<String>> {
         Ok(self.cluster().lost_nodes())
+    }
+
+    async fn services_on(&self, node: &str) -> SwarmResult<BTreeSet<String>> {
+        Ok(self.cluster().services_on(node))
     }
 
     async fn service(&self, name: &str) -> SwarmResult<Option<Service>> {

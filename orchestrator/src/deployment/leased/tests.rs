@@ -1,7 +1,7 @@
 //! A swarm that only counts, under leases of every length.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,8 +41,11 @@ impl Swarm for Counting {
     async fn nodes(&self) -> SwarmResult<Vec<Node>> {
         self.read(Vec::new())
     }
-    async fn lost_nodes(&self) -> SwarmResult<Vec<LostNode>> {
-        self.read(Vec::new())
+    async fn lost_nodes(&self) -> SwarmResult<BTreeSet<String>> {
+        self.read(BTreeSet::new())
+    }
+    async fn services_on(&self, _: &str) -> SwarmResult<BTreeSet<String>> {
+        self.read(BTreeSet::new())
     }
     async fn service(&self, _: &str) -> SwarmResult<Option<Service>> {
         self.read(None)

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use model::isolation_check::MOST;
+
 use super::*;
 
 const NODE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
@@ -142,4 +144,18 @@ fn a_plan_is_written_as_the_probe_reads_it() {
     let first_of_node = 5 + PORTS.len();
     let expected = json!({ "id": first_of_node, "own": false, "try": "tcp", "address": "192.0.2.7", "port": 22 });
     assert_eq!(plan[first_of_node], expected);
+}
+
+#[test]
+fn the_largest_check_is_told_in_the_lines_that_are_read() {
+    let node = || Neighbour { name: "node".into(), address: NODE };
+    let listener = |environment| Listener {
+        names: vec!["name".into(), "tasks.name".into(), "alias".into()],
+        ..listener(environment)
+    };
+    let targets = Targets {
+        listeners: (0..MOST * super::super::NODES).map(|place| listener(place % MOST)).collect(),
+        nodes: (0..super::super::NEIGHBOURS).map(|_| node()).collect(),
+    };
+    assert!(attempts(&targets, 0).len() <= crate::swarm::LOG_LINES);
 }

@@ -174,19 +174,18 @@ fn apps_of_a_node_that_went_down_or_came_back_are_looked_at() {
     let app = *app;
     service.service.id = "there".into();
     case.look_at(app, Watch::Loose);
-    let lost = |services: &[&str]| LostNode {
-        id: "n3".into(),
-        name: "node3".into(),
-        services: services.iter().map(ToString::to_string).collect(),
-    };
     assert_eq!(case.after(1), (0, 0));
-    for nodes in [vec![lost(&["there", "elsewhere"])], Vec::new()] {
-        // A node that stays away is no news.
-        for (times, due) in [(0, 1), (1, 0)] {
-            let mut memory = std::mem::take(&mut case.memory);
-            memory.nodes_are_lost(nodes.clone(), &case.listed());
-            case.memory = memory;
-            assert_eq!(case.after(1).0, due, "{times}: {nodes:?}");
-        }
+    let lost = BTreeSet::from(["n3".to_owned()]);
+    let there = BTreeSet::from(["there".to_owned(), "elsewhere".to_owned()]);
+    let mut memory = std::mem::take(&mut case.memory);
+    memory.node_is_lost("n3".into(), there, &case.listed());
+    case.memory = memory;
+    assert_eq!(case.after(1).0, 1);
+    // One that stays away is no news; one that comes back is.
+    for (lost, looked_at) in [(lost, 0), (BTreeSet::new(), 1), (BTreeSet::new(), 0)] {
+        let mut memory = std::mem::take(&mut case.memory);
+        memory.nodes_are_back(&lost, &case.listed());
+        case.memory = memory;
+        assert_eq!(case.after(1).0, looked_at, "{lost:?}");
     }
 }

@@ -3,18 +3,26 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, Node as DockerNode, NodeState};
 use bollard::query_parameters::ListNodesOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::future::{join_all, select_ok};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{DockerSwarm, call};
 use crate::swarm::{CALL, SwarmError, SwarmResult};
 
+/// How long a daemon is believed to be of the node that it said.
+const LATELY: Duration = Duration::from_secs(60);
+
 /// The daemon of one node.
 pub struct Host {
     address: String,
+    /// Its node, as it said lately.
+    node: Mutex<Option<(Instant, Option<String>)>>,
 }
 
 impl fmt::Display for Host {
@@ -31,7 +39,7 @@ impl Host {
                 "the Docker host {address} is no unix:// socket: only those are driven (plain TCP never will be)"
             )));
         }
-        Ok(Self { address: address.to_owned() })
+        Ok(Self { address: address.to_owned(), node: Mutex::default() })
     }
 
     /// A client of it. Made when it is needed: a socket that is brought from another machine comes and goes.
@@ -44,6 +52,19 @@ impl Host {
     pub(crate) async fn node_and_name(&self) -> Option<(String, String)> {
         let info = call(self.docker().ok()?.info()).await.ok()?;
         Some((info.swarm?.node_id?, info.name.unwrap_or_default()))
+    }
+
+    /// Swarm's id of its node, asked for once a minute; none where it did not say so then.
+    pub(super) async fn node_lately(&self) -> Option<String> {
+        let mut node = self.node.lock().await;
+        match &*node {
+            Some((at, known)) if at.elapsed() < LATELY => known.clone(),
+            _ => {
+                let found = self.node().await;
+                *node = Some((Instant::now(), found.clone()));
+                found
+            }
+        }
     }
 
     /// Swarm's id of its node; none where it does not say so now.

@@ -52,11 +52,18 @@ fn node(node: DockerNode, reserved: &HashMap<String, Resources>) -> Node {
     }
 }
 
-/// Id and host name of a node that Swarm has given up.
-pub(super) fn lost(node: DockerNode) -> Option<(String, String)> {
+/// A node, and whether Swarm has given it up.
+pub(crate) struct KnownNode {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) is_down: bool,
+}
+
+/// What a manager says of a node.
+pub(super) fn known(node: DockerNode) -> Option<KnownNode> {
     let is_down = node.status.and_then(|status| status.state) == Some(NodeState::DOWN);
     let name = node.description.and_then(|description| description.hostname).unwrap_or_default();
-    is_down.then_some((node.id?, name))
+    Some(KnownNode { id: node.id?, name, is_down })
 }
 
 fn resources(resources: Option<ResourceObject>) -> Resources {

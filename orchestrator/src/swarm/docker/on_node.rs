@@ -8,16 +8,19 @@ use std::time::Duration;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, NetworkInspect};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListTasksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    ListNodesOptions, ListTasksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, WaitContainerOptions,
 };
+use chrono::Utc;
 use futures::TryStreamExt as _;
+use model::id::WorkerId;
 use model::names;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{DockerSwarm, Host, call, no_answer};
+use super::nodes::{self, KnownNode};
+use super::{DockerSwarm, Host, call, no_answer, optional};
 use crate::swarm::node_findings::{FoundContainer, LooseEndpoint};
-use crate::swarm::{SwarmError, SwarmResult};
+use crate::swarm::{SwarmResult, Task};
 
 /// Docker's label of a task's container: the task's id.
 const TASK_ID: &str = "com.docker.swarm.task.id";
@@ -25,8 +28,39 @@ const TASK_ID: &str = "com.docker.swarm.task.id";
 const TASK_NAME: &str = "com.docker.swarm.task.name";
 /// How long a container that prints a few lines may take from its start to its end.
 const PRINTED: Duration = Duration::from_secs(20);
+/// Seconds after which such a container is nobody's any more.
+const LEFT_BEHIND: i64 = 120;
 
 impl DockerSwarm {
+    /// The swarm's nodes, as a manager lists them.
+    pub(crate) async fn known_nodes(&self) -> SwarmResult<Vec<KnownNode>> {
+        let nodes = call(self.docker.list_nodes(None::<ListNodesOptions>)).await?;
+        Ok(nodes.into_iter().filter_map(nodes::known).collect())
+    }
+
+    /// Where running tasks are on their network: each asked of its own node's daemon, as far as `deadline` lets.
+    pub(super) async fn addresses_within(
+        &self,
+        network: &str,
+        tasks: &[&Task],
+        deadline: Instant,
+    ) -> HashMap<String, Ipv4Addr> {
+        let mut addresses = HashMap::new();
+        for host in &self.hosts {
+            let Ok(Some(node)) = timeout_at(deadline, host.node_lately()).await else { continue };
+            for task in tasks.iter().filter(|task| task.node.as_ref() == Some(&node)) {
+                let Some(container) = &task.container else { continue };
+                let asked = async { call(host.docker()?.inspect_container(container, None)).await };
+                // Past the deadline, or gone by now: it is told the next time, or never.
+                let Ok(Ok(found)) = timeout_at(deadline, asked).await else { continue };
+                if let Some(address) = address(found, network) {
+                    addresses.insert(task.id.clone(), address);
+                }
+            }
+        }
+        addresses
+    }
+
     /// Ids of the tasks that the swarm wants to run.
     pub(crate) async fn tasks_wanted(&self) -> SwarmResult<HashSet<String>> {
         let wanted = HashMap::from([("desired-state", vec!["ready", "running"])]);
@@ -65,30 +99,23 @@ impl Host {
         for network in call(docker.list_networks(Some(options))).await? {
             let Some(id) = network.id else { continue };
             // One that is gone by now has no ends.
-            if let Ok(found) = call(docker.inspect_network(&id, None)).await {
+            if let Some(found) = optional(call(docker.inspect_network(&id, None)).await)? {
                 loose.extend(of_network(found));
             }
         }
         Ok(loose)
     }
 
-    /// The IPv4 routes of the node, as a program in its network namespace tells them: lines of `{interface} {range}`.
+    /// The IPv4 routes of the node, as a program in its network namespace prints them. `name` is what the names of all its containers
+    /// start with.
     pub(crate) async fn routes(
         &self,
         image: &str,
         command: &str,
-        container: &str,
+        name: &str,
     ) -> SwarmResult<String> {
         let docker = self.docker()?;
-        let remove = || async {
-            let options = RemoveContainerOptionsBuilder::new().force(true).build();
-            match call(docker.remove_container(container, Some(options))).await {
-                Ok(()) | Err(SwarmError::NotFound(_)) => Ok(()),
-                Err(error) => Err(error),
-            }
-        };
-        // A worker that died in here left it behind.
-        remove().await?;
+        self.left_behind_remove(name).await?;
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             cmd: Some(vec![command.to_owned()]),
@@ -101,21 +128,45 @@ impl Host {
             }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptionsBuilder::new().name(container).build();
+        // Another worker may be at it.
+        let container = format!("{name}-{}", WorkerId::new());
+        let options = CreateContainerOptionsBuilder::new().name(&container).build();
         call(docker.create_container(Some(options), body)).await?;
         let printed = async {
-            call(docker.start_container(container, None::<StartContainerOptions>)).await?;
-            let ended = docker.wait_container(container, None::<WaitContainerOptions>);
+            call(docker.start_container(&container, None::<StartContainerOptions>)).await?;
+            let ended = docker.wait_container(&container, None::<WaitContainerOptions>);
             let ended = timeout(PRINTED, ended.try_collect::<Vec<_>>()).await;
             ended.map_err(|_| no_answer())?.map_err(super::incoming::error)?;
             let options = LogsOptionsBuilder::new().stdout(true).build();
-            let lines = docker.logs(container, Some(options)).map_ok(|line| line.to_string());
+            let lines = docker.logs(&container, Some(options)).map_ok(|line| line.to_string());
             let lines: Vec<String> = call(lines.try_collect()).await?;
             Ok(lines.concat())
         }
         .await;
-        remove().await?;
+        if let Err(error) = self.container_remove(&container).await {
+            tracing::warn!(container, %error, "it stays until the routes are read again");
+        }
         printed
+    }
+
+    /// What workers left behind that died while they read routes.
+    async fn left_behind_remove(&self, name: &str) -> SwarmResult<()> {
+        let named = format!("^/{name}-");
+        let filter = HashMap::from([("name", vec![named.as_str()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
+        let old = Utc::now().timestamp() - LEFT_BEHIND;
+        for found in call(self.docker()?.list_containers(Some(options))).await? {
+            if let Some(id) = found.id.filter(|_| found.created.is_some_and(|at| at < old)) {
+                self.container_remove(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn container_remove(&self, container: &str) -> SwarmResult<()> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).build();
+        let removed = call(self.docker()?.remove_container(container, Some(options))).await;
+        optional(removed).map(|_| ())
     }
 }
 
@@ -131,8 +182,9 @@ fn of_network(network: NetworkInspect) -> impl Iterator<Item = LooseEndpoint> {
     let name = network.name.unwrap_or_default();
     network.containers.unwrap_or_default().into_iter().filter_map(move |(key, found)| {
         let id = key.strip_prefix("ep-")?.to_owned();
+        let name_of_end = found.name.unwrap_or_default();
         let address = found.ipv4_address.unwrap_or_default();
-        Some(LooseEndpoint { network: name.clone(), id, address })
+        Some(LooseEndpoint { network: name.clone(), id, name: name_of_end, address })
     })
 }
 
@@ -157,6 +209,7 @@ mod tests {
         let expected = LooseEndpoint {
             network: "org-acme-network".into(),
             id: "bb".into(),
+            name: "web.2.y".into(),
             address: "10.64.0.9/24".into(),
         };
         assert_eq!(loose, [expected]);

@@ -1,12 +1,11 @@
 //! The simulated cluster: its services, and what happens to them when their time has come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use model::names;
 use orchestrator::swarm::{
-    ImageLookup, LocalImage, LostNode, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError,
-    SwarmResult,
+    ImageLookup, LocalImage, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError, SwarmResult,
 };
 use tokio::time::Instant;
 
@@ -255,22 +254,18 @@ impl Cluster {
         self.ground.nodes.iter().enumerate().map(node).collect()
     }
 
-    /// The nodes that are down, with the services that have tasks on them.
-    pub(super) fn lost_nodes(&self) -> Vec<LostNode> {
-        let nodes = self.ground.nodes.iter().enumerate();
-        nodes
-            .filter(|(_, node)| node.is_down)
-            .map(|(number, node)| LostNode {
-                id: node.id.clone(),
-                name: node.id.clone(),
-                services: self
-                    .services
-                    .values()
-                    .filter(|service| service.tasks.iter().any(|task| task.node == Some(number)))
-                    .map(|service| service.id.clone())
-                    .collect(),
-            })
-            .collect()
+    /// The nodes that are down.
+    pub(super) fn lost_nodes(&self) -> BTreeSet<String> {
+        let down = self.ground.nodes.iter().filter(|node| node.is_down);
+        down.map(|node| node.id.clone()).collect()
+    }
+
+    /// The services that have tasks on a node.
+    pub(super) fn services_on(&self, node: &str) -> BTreeSet<String> {
+        let number = self.ground.nodes.iter().position(|found| found.id == node);
+        let is_there = |service: &&Service| service.tasks.iter().any(|task| task.node == number);
+        let there = self.services.values().filter(|service| number.is_some() && is_there(service));
+        there.map(|service| service.id.clone()).collect()
     }
 
     /// A network as the daemon shows it.
