@@ -148,6 +148,7 @@ macro_rules! header_extractor {
 
             fn param_schema_ref() -> Option<MetaSchemaRef> {
                 Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
+                    min_length: Some(1),
                     pattern: Some(PATTERN.into()),
                     ..MetaSchema::new("string")
                 })))

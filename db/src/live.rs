@@ -11,7 +11,7 @@ use model::fingerprint::Fingerprint;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
-use model::schema::{apps, environments, networks, releases};
+use model::schema::{apps, networks, releases};
 use model::status::Status;
 use model::stored::Stored;
 
@@ -233,18 +233,4 @@ pub async fn live_version_set(
     .await
     .map_err(failure::postgres)?;
     Ok(set == 1)
-}
-
-/// Which of these environments there are.
-pub async fn environments_known(
-    database: &Database,
-    ids: &[EnvironmentId],
-) -> Result<Vec<EnvironmentId>> {
-    let mut connection = database.connection().await?;
-    environments::table
-        .filter(environments::id.eq_any(ids))
-        .select(environments::id)
-        .load(&mut connection)
-        .await
-        .map_err(failure::postgres)
 }

@@ -329,6 +329,17 @@ pub async fn network_gone(database: &Database, id: NetworkId) -> Result<()> {
     Ok(())
 }
 
+/// Which of these names are networks', those that are to leave the swarm included. For workers.
+pub async fn networks_named(database: &Database, names: &[String]) -> Result<Vec<String>> {
+    let mut connection = database.connection().await?;
+    networks::table
+        .filter(networks::name.eq_any(names))
+        .select(networks::name)
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}
+
 /// Every network, those that are to leave the swarm included. For workers.
 pub async fn networks_all(database: &Database) -> Result<Vec<Network>> {
     let mut connection = database.connection().await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bollard::models::{
-    NodeSpecAvailabilityEnum, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest,
+    NodeSpec, NodeSpecAvailabilityEnum, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest,
 };
 use bollard::query_parameters::UpdateNodeOptionsBuilder;
 use futures::FutureExt as _;
@@ -232,13 +232,21 @@ impl Rig {
         number: usize,
         availability: NodeSpecAvailabilityEnum,
     ) -> Result<()> {
-        self.update(number, None, Some(availability)).await
+        self.update(number, |spec| spec.availability = Some(availability)).await
+    }
+
+    /// Gives a node a label, for apps that are to be on it and nowhere else.
+    pub async fn label(&self, number: usize, name: &str, value: &str) -> Result<()> {
+        self.update(number, |spec| {
+            spec.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+        })
+        .await
     }
 
     /// Makes managers of the workers, one at a time: Swarm wants each to be reachable before the next.
     pub async fn promote_all(&self) -> Result<()> {
         for node in self.nodes.iter().skip(1) {
-            self.update(node.number, Some(NodeSpecRoleEnum::MANAGER), None).await?;
+            self.update(node.number, |spec| spec.role = Some(NodeSpecRoleEnum::MANAGER)).await?;
             let path = format!("/nodes/{}", node.id);
             wait_until("a manager to be reachable", FORMED, async || {
                 let found = self.manager().get(&path).await?;
@@ -249,20 +257,14 @@ impl Rig {
         Ok(())
     }
 
-    async fn update(
-        &self,
-        number: usize,
-        role: Option<NodeSpecRoleEnum>,
-        availability: Option<NodeSpecAvailabilityEnum>,
-    ) -> Result<()> {
+    async fn update(&self, number: usize, change: impl Fn(&mut NodeSpec)) -> Result<()> {
         let docker = self.manager().client();
         let id = &self.node(number).id;
         wait_for("an update of a node", FORMED, async || {
             let node = docker.inspect_node(id).await?;
             let version = node.version.and_then(|version| version.index).context("no version")?;
             let mut spec = node.spec.context("a node without a spec")?;
-            spec.role = role.or(spec.role);
-            spec.availability = availability.or(spec.availability);
+            change(&mut spec);
             let options = UpdateNodeOptionsBuilder::new().version(i64::try_from(version)?).build();
             match docker.update_node(id, spec, options).await {
                 Ok(()) => Ok(Some(())),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bollard::models::{HealthConfig, ServiceSpec, TaskSpec, TaskSpecContainerSpec};
+use bollard::models::{
+    HealthConfig, NetworkCreateRequest, ServiceSpec, TaskSpec, TaskSpecContainerSpec,
+};
 use bollard::query_parameters::UpdateServiceOptionsBuilder;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
@@ -248,5 +250,33 @@ fn an_unknown_service_is_left_alone_and_an_orphan_is_taken_away() -> Outcome {
         assert_eq!(left.len(), 1, "{left:#?}");
         assert_eq!(left[0]["Spec"]["Name"], told["object"]);
         Ok(())
+    })
+}
+
+#[test]
+fn a_network_that_no_environment_has_is_left_alone_and_told_until_it_is_gone() -> Outcome {
+    run(async |skep| {
+        let (acme, engine, _) = deployed(skep).await?;
+        let environment = format!("{}/environments/production", acme.home());
+        let environment = acme.client.get(&environment).await?.expect(200)?;
+        let ours = text(&environment, "/network/name")?;
+        let labels = engine.get(&format!("/networks/{ours}?scope=swarm")).await?["Labels"].clone();
+        // As a call of a worker that was stopped for a minute leaves it: with the labels of an environment that has another one.
+        let name = format!("{ours}-late");
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("overlay".into()),
+            labels: Some(serde_json::from_value(labels)?),
+            ..NetworkCreateRequest::default()
+        };
+        engine.client().create_network(request).await?;
+        let told = wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await;
+        let removed = engine.delete(&format!("/networks/{name}")).await?;
+        let told = told?;
+        assert_eq!((&told["kind"], &told["object_type"]), (&"unknown".into(), &"network".into()));
+        assert_eq!(told["object"], *name);
+        assert!(removed, "it was left alone");
+        wait_until("the report to end", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
+            .await
     })
 }

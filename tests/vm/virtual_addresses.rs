@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use model::platform::Encryption;
 use serde_json::{Value, json};
-use tests::answer::text;
+use tests::answer::{list, text};
 use tests::rig::{Rig, run_on_vm};
 use tests::{Outcome, wait_for};
 
@@ -46,6 +46,12 @@ fn a_virtual_address_spreads_and_an_update_behind_it_fails_no_request() -> Outco
         }
         println!("verdict  virtual address: {ASKED} requests answered by {replicas:?}");
         assert_eq!(replicas.len(), 2, "both answer: {replicas:?}");
+        let url = "http://127.0.0.1:8080/resolve?host=web";
+        let (_, resolved) = rig.ask_from(&from[0], url).await?.map_err(anyhow::Error::msg)?;
+        let view = acme.client.get(&acme.path("network")).await?.expect(200)?;
+        let shown = list(&view, "/apps")?.iter().find(|app| app["slug"] == "web");
+        let shown = shown.context("the app is not on its network")?;
+        assert_eq!(resolved["addresses"], json!([shown["virtual_address"]]), "the name is it");
 
         visits(rig, &visitor, MARKER, 50).await?;
         let second = format!("{MARKER}-2");

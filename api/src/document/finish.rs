@@ -23,7 +23,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("member", "string", "Id (`mem_…`) of the membership."),
     ("invitation", "string", "Id (`inv_…`) of the invitation."),
     ("pool", "string", "Id (`pool_…`) of the subnet pool."),
-    ("range", "string", "Id (`rng_…`) of the reserved range."),
+    ("reserved_range", "string", "Id (`rng_…`) of the reserved range."),
     ("check", "string", "Id (`chk_…`) of the isolation check."),
     ("release", "integer", "Number of the release."),
 ];

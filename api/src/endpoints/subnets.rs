@@ -278,7 +278,7 @@ impl Subnets {
     ///
     /// One that an operator reserved. For operators.
     #[oai(
-        path = "/v1/admin/reserved-ranges/:range",
+        path = "/v1/admin/reserved-ranges/:reserved_range",
         method = "delete",
         operation_id = "reserved_range_delete"
     )]

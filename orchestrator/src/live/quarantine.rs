@@ -8,12 +8,13 @@
 //! their time. And it should be quick: the orphan answers under its app's name in the environment's
 //! network, which a new app may have by now.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use db::drift::{Finding, drift_found, drift_left};
-use db::live::{LiveApp, apps_gone, environments_known, live_apps};
+use db::live::{LiveApp, apps_gone, live_apps};
+use db::networks::networks_named;
 use model::drift::{DriftKind, ObjectType};
-use model::id::{AppId, EnvironmentId};
+use model::id::AppId;
 use model::names;
 
 use super::{Failure, Live, app_of};
@@ -36,19 +37,23 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             self.take_away(&removed).await?;
         }
         self.report_unknown(ObjectType::Service, &unknown).await?;
-        let networks = self.swarm.networks(&self.platform.name).await?;
-        let environment = |labels: &BTreeMap<String, String>| {
-            labels.get(names::LABEL_ENVIRONMENT)?.parse::<EnvironmentId>().ok()
-        };
-        let named: Vec<EnvironmentId> =
-            networks.iter().filter_map(|network| environment(&network.labels)).collect();
-        let known = environments_known(&self.database, &named).await?;
-        let unknown: Vec<String> = networks
-            .into_iter()
-            .filter(|network| environment(&network.labels).is_none_or(|id| !known.contains(&id)))
-            .map(|network| network.name)
-            .collect();
+        let mut unknown = self.unknown_networks().await?;
+        if !unknown.is_empty() {
+            // One that left after it was listed, and its row with it, is not there at the second look.
+            let again = self.unknown_networks().await?;
+            unknown.retain(|name| again.contains(name));
+        }
         self.report_unknown(ObjectType::Network, &unknown).await
+    }
+
+    /// Names of this installation's networks in the swarm that no environment has, or is to lose. A row is older than its network.
+    async fn unknown_networks(&self) -> Result<Vec<String>, Failure> {
+        let listed = self.swarm.networks(&self.platform.name).await?;
+        let mut names: Vec<String> = listed.into_iter().map(|network| network.name).collect();
+        let known: HashSet<String> =
+            networks_named(&self.database, &names).await?.into_iter().collect();
+        names.retain(|name| !known.contains(name));
+        Ok(names)
     }
 
     async fn report_unknown(&self, what: ObjectType, names: &[String]) -> Result<(), Failure> {
