@@ -8,7 +8,7 @@ use model::Result;
 use model::app::App;
 use model::crash_loop::CrashLoop;
 use model::fingerprint::Fingerprint;
-use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
 use model::network::Network;
 use model::release::Release;
 use model::schema::{apps, networks, releases};

@@ -65,7 +65,8 @@ fn apps_of_a_lost_node_are_degraded_then_healthy_elsewhere() -> Outcome {
         );
         // How long the other was degraded is Swarm's haste: where a look fell into it, it is history, with its cause.
         let history = acme.client.get(&acme.path("apps/web/health")).await?.expect(200)?;
-        for entry in list(&history, "/items")?.iter().filter(|entry| entry["health"] == "degraded") {
+        for entry in list(&history, "/items")?.iter().filter(|entry| entry["health"] == "degraded")
+        {
             println!("meanwhile degraded: {}", text(entry, "/cause")?);
         }
 

@@ -270,7 +270,8 @@ fn a_network_that_no_environment_has_is_left_alone_and_told_until_it_is_gone() -
             ..NetworkCreateRequest::default()
         };
         engine.client().create_network(request).await?;
-        let told = wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await;
+        let told =
+            wait_for("the report", PATIENCE, async || Ok(drift(skep, "").await?.pop())).await;
         let removed = engine.delete(&format!("/networks/{name}")).await?;
         let told = told?;
         assert_eq!((&told["kind"], &told["object_type"]), (&"unknown".into(), &"network".into()));

@@ -190,7 +190,12 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
             To(PlatformOperate),
             json!({ "range": "203.0.113.0/24", "note": "a test" }),
         ),
-        ("DELETE", "/v1/admin/reserved-ranges/{reserved_range}".into(), To(PlatformOperate), none.clone()),
+        (
+            "DELETE",
+            "/v1/admin/reserved-ranges/{reserved_range}".into(),
+            To(PlatformOperate),
+            none.clone(),
+        ),
         ("GET", "/v1/admin/drift".into(), To(PlatformRead), none.clone()),
         ("GET", "/v1/admin/audit".into(), To(PlatformAuditRead), none.clone()),
         ("GET", "/v1/admin/audit/export".into(), To(PlatformAuditRead), none),
