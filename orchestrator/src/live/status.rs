@@ -75,13 +75,10 @@ pub(super) fn of_nothing(app: &LiveApp, now: DateTime<Utc>) -> AppStatus {
     }
 }
 
-/// Why not every replica runs: what a task that waits is waiting for, else what became of the newest one that does not run any more: it
-/// ended by itself, or its node went down under it (its state is the last that was heard of it).
+/// Why not every replica runs: what a task that waits is waiting for, and whose place it is to take where that one's node went down under
+/// it; else what became of the newest one that does not run any more: it ended by itself, or its node went down (its state is the last
+/// that was heard of it).
 fn cause(tasks: &[Task], lost: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
-    let waiting = tasks
-        .iter()
-        .filter(|task| task.desired <= TaskState::Running)
-        .find_map(|task| task.error.clone());
     let lost_node = |task: &Task| {
         let node = task.node.as_ref().filter(|node| lost.contains_key(*node))?;
         (task.state == TaskState::Running)
@@ -90,8 +87,19 @@ fn cause(tasks: &[Task], lost: &BTreeMap<String, BTreeSet<String>>) -> Option<St
     let failed = |task: &Task| {
         matches!(task.state, TaskState::Failed | TaskState::Rejected).then(|| task.error.clone())?
     };
+    let waiting = tasks
+        .iter()
+        .filter(|task| task.desired <= TaskState::Running)
+        .find_map(|task| Some((task.slot, task.error.as_ref()?)));
+    if let Some((slot, error)) = waiting {
+        let before = tasks.iter().filter(|task| task.slot == slot).find_map(lost_node);
+        return Some(match before {
+            Some(before) => format!("{before}, and its successor waits: {error}"),
+            None => error.clone(),
+        });
+    }
     let gone = tasks
         .iter()
         .filter_map(|task| Some((task.created_at, lost_node(task).or_else(|| failed(task))?)));
-    waiting.or_else(|| gone.max_by_key(|(created_at, _)| *created_at).map(|(_, cause)| cause))
+    gone.max_by_key(|(created_at, _)| *created_at).map(|(_, cause)| cause)
 }
