@@ -1,5 +1,7 @@
 //! Drift: what workers found in Swarm that is not as Postgres has it. Open until it is seen no more.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
@@ -62,11 +64,6 @@ pub async fn drift_found(database: &Database, finding: &Finding<'_>) -> Result<b
     Ok(inserted.is_new)
 }
 
-define_sql_function! {
-    /// A part of a text, by the one between the parts, and its number.
-    fn split_part(text: sql_types::Text, between: sql_types::Text, number: sql_types::Integer) -> sql_types::Text;
-}
-
 #[derive(QueryableByName)]
 struct Inserted {
     #[diesel(sql_type = sql_types::Bool)]
@@ -92,29 +89,98 @@ pub async fn drift_settled(database: &Database, apps: &[AppId]) -> Result<()> {
     Ok(())
 }
 
-/// Of the objects of this type that have drifted in this way, only these are left. What was found on a node that was not asked now
-/// stays as it is: the names of such objects begin with their node's, and a slash.
-pub async fn drift_left(
-    database: &Database,
-    kind: DriftKind,
-    object_type: ObjectType,
-    left: &[String],
-    not_asked: &[String],
-) -> Result<()> {
+/// One object that an audit found not to be as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its app, where it is known.
+    pub app: Option<AppId>,
+    /// What was seen, and what to do about it.
+    pub sentence: String,
+}
+
+/// Where an audit looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookedAt {
+    /// Wherever such objects are.
+    Everything,
+    /// At these nodes. The names of objects that are a node's own begin with its id, and a slash.
+    Nodes(Vec<String>),
+}
+
+/// What one look of an audit found of one kind.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What is wrong.
+    pub kind: DriftKind,
+    /// With what.
+    pub object_type: ObjectType,
+    /// With which of them, by name.
+    pub found: BTreeMap<String, Found>,
+    /// Names of those that stay reported where they are, but are not reported anew.
+    pub standing: Vec<String>,
+    /// Where it looked.
+    pub looked_at: LookedAt,
+}
+
+/// Writes down what an audit found; answers the names of what is new. What is not found any more where it looked is over; elsewhere
+/// it is after an hour in which nobody found it.
+pub async fn drift_looked(database: &Database, look: &Look) -> Result<Vec<String>> {
+    let Look { kind, object_type, found, standing, looked_at } = look;
     let mut connection = database.connection().await?;
-    diesel::update(
-        drift::table
-            .filter(drift::kind.eq(kind))
-            .filter(drift::object_type.eq(object_type))
-            .filter(drift::object.ne_all(left))
-            .filter(split_part(drift::object, "/", 1).ne_all(not_asked))
-            .filter(drift::resolved_at.is_null()),
+    let mut new = Vec::new();
+    if !found.is_empty() {
+        let ids: Vec<uuid::Uuid> = found.iter().map(|_| DriftId::new().as_uuid()).collect();
+        let apps: Vec<Option<uuid::Uuid>> =
+            found.values().map(|found| Some(found.app?.as_uuid())).collect();
+        let sentences: Vec<&str> = found.values().map(|found| found.sentence.as_str()).collect();
+        // In the order of names: workers that find the same do not wait for each other crosswise. An app may be gone by now.
+        let seen: Vec<SeenObject> = diesel::sql_query(
+            "INSERT INTO drift (id, kind, object_type, object, organization_id, app_id, sentence)
+             SELECT found.id, $1, $2, found.object, apps.organization_id, apps.id, found.sentence
+             FROM unnest($3, $4, $5, $6) AS found (id, object, app, sentence)
+             LEFT JOIN apps ON apps.id = found.app
+             ORDER BY found.object
+             ON CONFLICT (object_type, object, kind) WHERE resolved_at IS NULL DO UPDATE SET
+                 seen_at = now(), updated_at = now(), sentence = excluded.sentence
+             RETURNING object, id = ANY ($3) AS is_new",
+        )
+        .bind::<sql_types::Text, _>(kind)
+        .bind::<sql_types::Text, _>(object_type)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+        .bind::<sql_types::Array<sql_types::Text>, _>(found.keys().collect::<Vec<_>>())
+        .bind::<sql_types::Array<sql_types::Nullable<sql_types::Uuid>>, _>(apps)
+        .bind::<sql_types::Array<sql_types::Text>, _>(sentences)
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+        new.extend(seen.into_iter().filter(|seen| seen.is_new).map(|seen| seen.object));
+    }
+    let left: Vec<&String> = found.keys().chain(standing).collect();
+    let nodes = match looked_at {
+        LookedAt::Everything => None,
+        LookedAt::Nodes(nodes) => Some(nodes),
+    };
+    diesel::sql_query(
+        "UPDATE drift SET resolved_at = now()
+         WHERE kind = $1 AND object_type = $2 AND resolved_at IS NULL AND object <> ALL ($3)
+             AND ($4 IS NULL OR split_part(object, '/', 1) = ANY ($4) OR seen_at < now() - interval '1 hour')",
     )
-    .set(drift::resolved_at.eq(now().nullable()))
+    .bind::<sql_types::Text, _>(kind)
+    .bind::<sql_types::Text, _>(object_type)
+    .bind::<sql_types::Array<sql_types::Text>, _>(left)
+    .bind::<sql_types::Nullable<sql_types::Array<sql_types::Text>>, _>(nodes)
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;
-    Ok(())
+    Ok(new)
+}
+
+#[derive(QueryableByName)]
+struct SeenObject {
+    #[diesel(sql_type = sql_types::Text)]
+    object: String,
+    #[diesel(sql_type = sql_types::Bool)]
+    is_new: bool,
 }
 
 /// What was found, newest first: what is open, or all of the history that is kept.

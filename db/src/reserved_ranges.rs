@@ -23,8 +23,6 @@ use crate::scope::OperatorScope;
 pub struct SeenRange {
     /// The range.
     pub range: Ipv4Net,
-    /// How it is used: any but an operator's.
-    pub source: ReservedBy,
     /// What it is.
     pub note: String,
 }
@@ -158,32 +156,36 @@ pub async fn reserved_range_delete(
     Ok(())
 }
 
-/// What is in use on the nodes now: each range with who knows of it and what it is. What was seen before and is not among them is
-/// free again after an hour, in which the node that it was seen on may only have been away. For workers.
-pub async fn reserved_ranges_seen(database: &Database, seen: &[SeenRange]) -> Result<()> {
+/// What is in use on the nodes now, of what one source knows (any but operators): each range with what it is. What was seen before
+/// and is not among them is free again after an hour, in which the node that it was seen on may only have been away. For workers.
+pub async fn reserved_ranges_seen(
+    database: &Database,
+    source: ReservedBy,
+    seen: &[SeenRange],
+) -> Result<()> {
     let ranges: Vec<IpNet> = seen.iter().map(|seen| IpNet::from(seen.range)).collect();
-    let sources: Vec<ReservedBy> = seen.iter().map(|seen| seen.source).collect();
     let notes: Vec<&str> = seen.iter().map(|seen| seen.note.as_str()).collect();
     let ids: Vec<uuid::Uuid> = seen.iter().map(|_| ReservedRangeId::new().as_uuid()).collect();
     let mut connection = database.connection().await?;
     // Written seldom: what is there is seen twice a minute, by each worker.
     diesel::sql_query(
         "INSERT INTO reserved_ranges (id, range, source, note, seen_at)
-         SELECT id, range, source, note, now() FROM unnest($1, $2, $3, $4) AS seen (id, range, source, note)
+         SELECT id, range, $3, note, now() FROM unnest($1, $2, $4) AS seen (id, range, note)
          ON CONFLICT (range, source, note) DO UPDATE SET seen_at = now(), updated_at = now()
          WHERE reserved_ranges.seen_at < now() - interval '10 minutes'",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
     .bind::<Array<Cidr>, _>(ranges)
-    .bind::<Array<Text>, _>(sources)
+    .bind::<Text, _>(source)
     .bind::<Array<Text>, _>(notes)
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;
-    // Afterwards: what is seen again after an hour without a worker is there.
+    // Afterwards: what is seen again after an hour without a worker is there. What other sources know, they have to look at first.
     diesel::sql_query(
-        "DELETE FROM reserved_ranges WHERE source <> 'operator' AND seen_at < now() - interval '1 hour'",
+        "DELETE FROM reserved_ranges WHERE source = $1 AND source <> 'operator' AND seen_at < now() - interval '1 hour'",
     )
+    .bind::<Text, _>(source)
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)?;

@@ -85,15 +85,13 @@ fn usable(
     network: &Network,
     found: OverlayNetwork,
 ) -> Result<String, NetworkError> {
-    let ours =
-        labels(platform, network).iter().all(|(key, value)| found.labels.get(key) == Some(value));
-    if !ours {
+    if !is_ours(platform, network, &found) {
         return Err(NetworkError::Unusable(format!(
             "the network {} in the swarm is not this installation's; remove it or rename it",
             network.name
         )));
     }
-    let differences = differences(network, &found);
+    let differences = differences(platform, network, &found);
     if !differences.is_empty() {
         return Err(NetworkError::Unusable(format!(
             "the network {} in the swarm has drifted ({}); remove it when no service is on it, and deploy again",
@@ -123,9 +121,20 @@ pub(crate) async fn remove_network(
     swarm.network_remove(&network.id).await
 }
 
+fn is_ours(platform: &str, network: &Network, found: &OverlayNetwork) -> bool {
+    labels(platform, network).iter().all(|(key, value)| found.labels.get(key) == Some(value))
+}
+
 /// What a network in the swarm is, that its row is not.
-pub(crate) fn differences(network: &Network, found: &OverlayNetwork) -> Vec<String> {
+pub(crate) fn differences(
+    platform: &str,
+    network: &Network,
+    found: &OverlayNetwork,
+) -> Vec<String> {
     let mut differences = Vec::new();
+    if !is_ours(platform, network, found) {
+        differences.push("it is not this installation's, or not its organization's".to_owned());
+    }
     if found.encrypted != network.encrypted {
         let word = |encrypted| if encrypted { "encrypted" } else { "not encrypted" };
         differences.push(format!(
@@ -157,7 +166,8 @@ impl From<&FoundNetwork> for OverlayNetwork {
     }
 }
 
-fn labels(platform: &str, network: &Network) -> BTreeMap<String, String> {
+/// What a network of ours bears.
+pub(crate) fn labels(platform: &str, network: &Network) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::LABEL_PLATFORM.into(), platform.into()),
         (names::LABEL_ORGANIZATION.into(), network.organization_id.to_string()),

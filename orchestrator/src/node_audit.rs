@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
+use db::drift::{Found, Look, LookedAt};
 use db::reserved_ranges::{SeenRange, reserved_ranges_seen};
 use db::subnet_pools::pool_ranges;
 use ipnet::{IpNet, Ipv4Net};
@@ -16,7 +17,7 @@ use model::subnet_pool::ReservedBy;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::drift_report::{Found, Standing, report};
+use crate::drift_report::report;
 use crate::isolation::image;
 use crate::network_audit::{Failure, seen};
 use crate::swarm::docker::{DockerSwarm, Host};
@@ -76,20 +77,20 @@ impl NodeAudit {
     /// Reports what nodes that the swarm has given up go on running.
     async fn duplicates(&self) -> Result<(), Failure> {
         let known = self.swarm.known_nodes().await?;
-        // One that the swarm does not list any more was taken off it while it was away.
-        let is_up = |id: &str| known.iter().any(|node| node.id == id && !node.is_down);
+        // What is up runs nothing that the swarm does not want. One that is not listed any more was taken off while it was away.
+        let up: HashSet<String> =
+            known.into_iter().filter(|node| !node.is_down).map(|node| node.id).collect();
         let mut running = Vec::new();
-        let mut asked = HashSet::new();
+        let mut looked_at = up.clone();
         for host in self.swarm.hosts() {
-            let Some((node, name)) = host.node_and_name().await else { continue };
-            if is_up(&node) {
-                asked.insert(name);
+            let Some((id, name)) = host.node_and_name().await else { continue };
+            if up.contains(&id) {
                 continue;
             }
             match host.containers(&self.platform.name).await {
                 Ok(found) => {
-                    running.push((name.clone(), found));
-                    asked.insert(name);
+                    looked_at.insert(id.clone());
+                    running.push(((id, name), found));
                 }
                 Err(error) => tracing::warn!(node = name, %error, "what it runs is not known"),
             }
@@ -98,28 +99,29 @@ impl NodeAudit {
         if running.iter().any(|(_, containers)| !containers.is_empty()) {
             // Asked afterwards: of a node that came back meanwhile, its tasks are wanted.
             let wanted = self.swarm.tasks_wanted().await?;
-            for (name, containers) in running {
-                found.extend(duplicated(&name, containers, &wanted));
+            for ((id, name), containers) in running {
+                found.extend(duplicated((&id, &name), containers, &wanted));
             }
         }
-        let away = known.into_iter().filter(|node| node.is_down && !asked.contains(&node.name));
-        let standing =
-            Standing { nodes: away.map(|node| node.name).collect(), ..Standing::default() };
-        let what = (DriftKind::Duplicate, ObjectType::Container);
-        report(&self.database, what, found, standing).await?;
-        Ok(())
+        let look = Look {
+            kind: DriftKind::Duplicate,
+            object_type: ObjectType::Container,
+            found,
+            standing: Vec::new(),
+            looked_at: LookedAt::Nodes(looked_at.into_iter().collect()),
+        };
+        Ok(report(&self.database, look).await?)
     }
 
     /// Reserves what the nodes route elsewhere, and reports what was loose the last time, too.
     async fn closer(&self, before: &mut BTreeSet<String>) -> Result<(), Failure> {
         let image = image::image()?;
         let pools = pool_ranges(&self.database).await?;
-        let nodes = self.swarm.known_nodes().await?;
-        let mut not_asked: BTreeSet<String> = nodes.into_iter().map(|node| node.name).collect();
+        let mut looked_at = Vec::new();
         let mut routes = BTreeSet::new();
         let mut loose = BTreeMap::new();
         for host in self.swarm.hosts() {
-            let Some((_, name)) = host.node_and_name().await else { continue };
+            let Some((id, name)) = host.node_and_name().await else { continue };
             match self.routes(host, &image).await {
                 Ok(printed) => routes.extend(elsewhere(&name, &printed, &pools)),
                 Err(error) => {
@@ -129,8 +131,8 @@ impl NodeAudit {
             }
             match host.loose_endpoints(&self.platform.name).await {
                 Ok(found) => {
-                    loose.extend(found.iter().map(|endpoint| leaked(&name, endpoint)));
-                    not_asked.remove(&name);
+                    loose.extend(found.iter().map(|endpoint| leaked((&id, &name), endpoint)));
+                    looked_at.push(id);
                 }
                 Err(error) => {
                     tracing::warn!(node = name, %error, "its networks' ends are not known")
@@ -138,16 +140,18 @@ impl NodeAudit {
             }
         }
         let routes: Vec<SeenRange> = routes.into_iter().collect();
-        reserved_ranges_seen(&self.database, &routes).await?;
+        reserved_ranges_seen(&self.database, ReservedBy::Node, &routes).await?;
         let seen: BTreeSet<String> = loose.keys().cloned().collect();
         // What is loose for the first time may just be attached; what another worker saw loose, and still is, stands.
         loose.retain(|object, _| before.contains(object));
-        let standing = Standing {
-            objects: seen.iter().cloned().collect(),
-            nodes: not_asked.into_iter().collect(),
+        let look = Look {
+            kind: DriftKind::Leaked,
+            object_type: ObjectType::Endpoint,
+            found: loose,
+            standing: seen.iter().cloned().collect(),
+            looked_at: LookedAt::Nodes(looked_at),
         };
-        let what = (DriftKind::Leaked, ObjectType::Endpoint);
-        report(&self.database, what, loose, standing).await?;
+        report(&self.database, look).await?;
         *before = seen;
         Ok(())
     }
@@ -159,9 +163,9 @@ impl NodeAudit {
     }
 }
 
-/// Of what runs on a node that is cut off, what the swarm has given up there, by the node's name and its own.
+/// Of what runs on a node that is cut off, what the swarm has given up there, by the node's id and its own name.
 fn duplicated(
-    node: &str,
+    (id, node): (&str, &str),
     running: Vec<FoundContainer>,
     wanted: &HashSet<String>,
 ) -> BTreeMap<String, Found> {
@@ -170,25 +174,23 @@ fn duplicated(
         .map(|container| {
             let sentence = format!(
                 "the node {node} is cut off from the swarm and goes on running {}, which the swarm has given up and may run \
-                 elsewhere: bring the node back, and it ends; or stop its Docker",
+                 elsewhere: bring the node back, and it ends; or stop its Docker, and this report ends an hour later",
                 container.name
             );
-            let app = Some((container.organization, container.app));
-            (format!("{node}/{}", container.name), Found { app, sentence })
+            (format!("{id}/{}", container.name), Found { app: Some(container.app), sentence })
         })
         .collect()
 }
 
 /// An end of a network that nobody has, by its name: addresses that are gone until the node's Docker forgets them.
-fn leaked(node: &str, endpoint: &LooseEndpoint) -> (String, Found) {
+fn leaked((id, node): (&str, &str), endpoint: &LooseEndpoint) -> (String, Found) {
     let short = endpoint.id.get(..12).unwrap_or(&endpoint.id);
     let LooseEndpoint { network, address, name, .. } = endpoint;
     let sentence = format!(
-        "on the node {node} the network {network} has an end at {address} that no container has: its address is lost, and the network \
-         cannot be removed there; `docker network disconnect --force {network} {name}` on the node, or a restart of its Docker, takes \
-         it away"
+        "on the node {node} the network {network} has an end {name} at {address} that no container has: its address is lost, and the \
+         network cannot be removed there, until the node's Docker is restarted"
     );
-    (format!("{node}/{network}/{short}"), Found { app: None, sentence })
+    (format!("{id}/{network}/{short}"), Found { app: None, sentence })
 }
 
 /// What a node routes elsewhere: all of its routes, but for the default one (or its two halves, as VPNs write it) and those of Docker's
@@ -211,7 +213,7 @@ fn elsewhere(node: &str, printed: &str, pools: &[IpNet]) -> Vec<SeenRange> {
     }
     let kept = routes.into_iter().take(MOST_ROUTES);
     kept.map(|(interface, range)| {
-        seen(range, ReservedBy::Node, &format!("a route of the node {node}, by {interface}"))
+        seen(range, &format!("a route of the node {node}, by {interface}"))
     })
     .collect()
 }
@@ -226,7 +228,7 @@ fn is_dockers(interface: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use model::id::{AppId, OrganizationId};
+    use model::id::AppId;
 
     use super::*;
 
@@ -235,13 +237,12 @@ mod tests {
         let container = |task: &str| FoundContainer {
             task: task.into(),
             name: format!("web.1.{task}"),
-            organization: OrganizationId::new(),
             app: AppId::new(),
         };
         let wanted = HashSet::from(["new".to_owned()]);
-        let found = duplicated("rig3", vec![container("old"), container("new")], &wanted);
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["rig3/web.1.old"]);
-        assert!(found["rig3/web.1.old"].sentence.contains("web.1.old"));
+        let found = duplicated(("n3", "rig3"), vec![container("old"), container("new")], &wanted);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["n3/web.1.old"]);
+        assert!(found["n3/web.1.old"].sentence.contains("web.1.old"));
     }
 
     #[test]

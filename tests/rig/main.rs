@@ -7,5 +7,6 @@ mod many;
 mod partition;
 mod racing;
 mod spread;
+mod survey;
 
 use tests::specs;

@@ -60,6 +60,7 @@ fn two_workers_that_race_make_each_network_once() -> Outcome {
         let workers = skep.workers().await;
         let made: Vec<usize> =
             workers.iter().map(|worker| worker.log().iter().filter(drove).count()).collect();
+        assert!(made.iter().all(|count| *count > 0), "both were at it: {made:?}");
         println!(
             "{} deployments by two workers on two managers in {:.1} s: {} networks, each once (made by {made:?})",
             ENVIRONMENTS * APPS,

@@ -235,14 +235,6 @@ impl Rig {
         self.update(number, |spec| spec.availability = Some(availability)).await
     }
 
-    /// Gives a node a label, for apps that are to be on it and nowhere else.
-    pub async fn label(&self, number: usize, name: &str, value: &str) -> Result<()> {
-        self.update(number, |spec| {
-            spec.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
-        })
-        .await
-    }
-
     /// Makes managers of the workers, one at a time: Swarm wants each to be reachable before the next.
     pub async fn promote_all(&self) -> Result<()> {
         for node in self.nodes.iter().skip(1) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bollard::models::{
-    HealthConfig, NetworkCreateRequest, ServiceSpec, TaskSpec, TaskSpecContainerSpec,
+    HealthConfig, Ipam, IpamConfig, NetworkCreateRequest, ServiceSpec, TaskSpec,
+    TaskSpecContainerSpec,
 };
 use bollard::query_parameters::UpdateServiceOptionsBuilder;
 use serde_json::{Value, json};
@@ -278,6 +279,59 @@ fn a_network_that_no_environment_has_is_left_alone_and_told_until_it_is_gone() -
         assert_eq!(told["object"], *name);
         assert!(removed, "it was left alone");
         wait_until("the report to end", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
+            .await
+    })
+}
+
+#[test]
+fn a_network_that_is_not_as_it_should_be_and_one_in_its_way_are_told() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        let engine = Engine::connect()?;
+        let network = |name: String, subnet: &str| {
+            let config = IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() };
+            let ipam = Ipam { config: Some(vec![config]), ..Ipam::default() };
+            NetworkCreateRequest { name, ipam: Some(ipam), ..NetworkCreateRequest::default() }
+        };
+        let path = format!("{}/environments/production", acme.home());
+        let environment = acme.client.get(&path).await?.expect(200)?;
+        let subnet = text(&environment, "/network/subnet")?;
+        // Nothing is deployed yet: somebody else was there first.
+        let ours = text(&environment, "/network/name")?.to_owned();
+        let changed = NetworkCreateRequest {
+            driver: Some("overlay".into()),
+            internal: Some(true),
+            ..network(ours.clone(), subnet)
+        };
+        engine.client().create_network(changed).await?;
+        let inside = subnet.replace("/24", "/28");
+        let bridge = format!("{}-bridge", skep.platform());
+        engine.client().create_network(network(bridge.clone(), &inside)).await?;
+        let told = async |kind: &str| {
+            let found = wait_for(kind, PATIENCE, async || {
+                Ok(drift(skep, "").await?.into_iter().find(|found| found["kind"] == kind))
+            });
+            Ok::<_, anyhow::Error>(text(&found.await?, "/sentence")?.to_owned())
+        };
+        let told = (told("changed").await, told("overlap").await);
+        let reserved = skep.operator.get("/v1/admin/reserved-ranges").await;
+        let removed = (
+            engine.delete(&format!("/networks/{ours}")).await?,
+            engine.delete(&format!("/networks/{bridge}")).await?,
+        );
+        let (changed, overlap) = (told.0?, told.1?);
+        println!("{changed}\n{overlap}");
+        assert_eq!(removed, (true, true), "both were left alone");
+        assert!(changed.contains(&ours) && changed.contains("it is internal and"), "{changed}");
+        assert!(changed.contains("not this installation's"), "{changed}");
+        assert!(overlap.contains(&inside) && overlap.contains(&bridge), "{overlap}");
+        let reserved = reserved?.expect(200)?;
+        let of_docker = list(&reserved, "/items")?
+            .iter()
+            .any(|range| range["range"] == *inside && range["source"] == "docker");
+        assert!(of_docker, "{reserved:#}");
+        wait_until("the reports to end", PATIENCE, async || Ok(drift(skep, "").await?.is_empty()))
             .await
     })
 }

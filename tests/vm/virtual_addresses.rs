@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use model::platform::Encryption;
 use serde_json::{Value, json};
 use tests::answer::{list, text};
@@ -48,10 +48,14 @@ fn a_virtual_address_spreads_and_an_update_behind_it_fails_no_request() -> Outco
         assert_eq!(replicas.len(), 2, "both answer: {replicas:?}");
         let url = "http://127.0.0.1:8080/resolve?host=web";
         let (_, resolved) = rig.ask_from(&from[0], url).await?.map_err(anyhow::Error::msg)?;
-        let view = acme.client.get(&acme.path("network")).await?.expect(200)?;
-        let shown = list(&view, "/apps")?.iter().find(|app| app["slug"] == "web");
-        let shown = shown.context("the app is not on its network")?;
-        assert_eq!(resolved["addresses"], json!([shown["virtual_address"]]), "the name is it");
+        let shown =
+            wait_for("the network's view to show it", Duration::from_secs(60), async || {
+                let view = acme.client.get(&acme.path("network")).await?.expect(200)?;
+                let web = list(&view, "/apps")?.iter().find(|app| app["slug"] == "web");
+                Ok(web.map(|app| app["virtual_address"].clone()).filter(Value::is_string))
+            })
+            .await?;
+        assert_eq!(resolved["addresses"], json!([shown]), "the name is it");
 
         visits(rig, &visitor, MARKER, 50).await?;
         let second = format!("{MARKER}-2");

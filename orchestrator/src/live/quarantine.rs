@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use db::drift::{Finding, drift_found, drift_left};
+use db::drift::{Found, Look, LookedAt};
 use db::live::{LiveApp, apps_gone, live_apps};
 use db::networks::networks_named;
 use model::drift::{DriftKind, ObjectType};
@@ -19,6 +19,7 @@ use model::names;
 
 use super::{Failure, Live, app_of};
 use crate::deployment::forgets_tasks;
+use crate::drift_report::report;
 use crate::swarm::{ServiceCount, Swarm};
 use crate::wakeups::Relay;
 
@@ -36,14 +37,14 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         for removed in live_apps(&self.database, &gone.removed).await? {
             self.take_away(&removed).await?;
         }
-        self.report_unknown(ObjectType::Service, &unknown).await?;
+        self.report_unknown(ObjectType::Service, unknown).await?;
         let mut unknown = self.unknown_networks().await?;
         if !unknown.is_empty() {
             // One that left after it was listed, and its row with it, is not there at the second look.
             let again = self.unknown_networks().await?;
             unknown.retain(|name| again.contains(name));
         }
-        self.report_unknown(ObjectType::Network, &unknown).await
+        self.report_unknown(ObjectType::Network, unknown).await
     }
 
     /// Names of this installation's networks in the swarm that no environment has, or is to lose. A row is older than its network.
@@ -56,29 +57,28 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         Ok(names)
     }
 
-    async fn report_unknown(&self, what: ObjectType, names: &[String]) -> Result<(), Failure> {
-        for name in names {
+    async fn report_unknown(
+        &self,
+        object_type: ObjectType,
+        names: Vec<String>,
+    ) -> Result<(), Failure> {
+        let found = names.into_iter().map(|name| {
             let sentence = format!(
-                "the {what} {name} is labelled {}={} and nothing in the database knows it: it is left \
+                "the {object_type} {name} is labelled {}={} and nothing in the database knows it: it is left \
                  alone; remove it by hand if it is nobody's",
                 names::LABEL_PLATFORM,
                 self.platform.name
             );
-            let finding = Finding {
-                kind: DriftKind::Unknown,
-                object_type: what,
-                object: name,
-                app: None,
-                sentence: &sentence,
-                deployment: None,
-                resolved: false,
-            };
-            if drift_found(&self.database, &finding).await? {
-                tracing::warn!(object = name, sentence, "drift");
-            }
-        }
-        drift_left(&self.database, DriftKind::Unknown, what, names, &[]).await?;
-        Ok(())
+            (name, Found { app: None, sentence })
+        });
+        let look = Look {
+            kind: DriftKind::Unknown,
+            object_type,
+            found: found.collect(),
+            standing: Vec::new(),
+            looked_at: LookedAt::Everything,
+        };
+        Ok(report(&self.database, look).await?)
     }
 
     async fn take_away(&self, app: &LiveApp) -> Result<(), Failure> {

@@ -49,7 +49,13 @@ fn what_others_use_is_reserved_once_and_what_is_ours_is_not() {
         // A copy that a node keeps of one that was removed.
         FoundNetwork {
             labels: BTreeMap::from([(names::LABEL_PLATFORM.into(), "skep".into())]),
+            is_swarms: false,
             ..found("org-gone", "overlay", "10.64.9.0/24")
+        },
+        // The swarm's, and in no row: the database is an older one.
+        FoundNetwork {
+            labels: BTreeMap::from([(names::LABEL_PLATFORM.into(), "skep".into())]),
+            ..found("org-orphan", "overlay", "10.64.8.0/24")
         },
         // It only bears the name.
         found("org-a", "bridge", "10.64.2.0/24"),
@@ -62,12 +68,13 @@ fn what_others_use_is_reserved_once_and_what_is_ours_is_not() {
         [
             "10.64.1.0/24 Docker's network somebody-elses",
             "10.64.2.0/24 Docker's network org-a",
+            "10.64.8.0/24 Docker's network org-orphan",
             "172.17.0.0/16 Docker's network bridge",
             "172.17.0.0/16 what a node's Docker makes local networks from",
         ]
     );
     let chosen = ["172.16.0.0/12".parse().unwrap()];
-    assert_eq!(others(&survey, &rows, "skep", &chosen).len(), 3, "an operator chose that");
+    assert_eq!(others(&survey, &rows, "skep", &chosen).len(), 4, "an operator chose that");
 }
 
 #[test]
@@ -77,10 +84,17 @@ fn what_is_not_as_it_should_be_is_told() {
         ours("clear", "10.64.1.0/24"),
         ours("absent", "10.64.2.0/24"),
     ];
-    let clear = FoundNetwork { encrypted: false, ..found("clear", "overlay", "10.64.1.0/24") };
-    let told = changed(&survey(vec![found("good", "overlay", "10.64.0.0/24"), clear]), &rows);
+    let labelled = |row: &Network| FoundNetwork {
+        labels: network::labels("skep", row),
+        ..found(&row.name, "overlay", &row.subnet.to_string())
+    };
+    let clear = FoundNetwork { encrypted: false, ..labelled(&rows[1]) };
+    let told = changed(&survey(vec![labelled(&rows[0]), clear]), &rows, "skep");
     assert_eq!(told.keys().collect::<Vec<_>>(), ["clear"]);
     assert!(told["clear"].contains("it is not encrypted and should be encrypted"), "{told:?}");
+    let foreign = FoundNetwork { labels: BTreeMap::new(), ..labelled(&rows[0]) };
+    let told = changed(&survey(vec![foreign]), &rows, "skep");
+    assert!(told["good"].contains("not this installation's"), "{told:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is found on one node, through its own daemon.
 
-use model::id::{AppId, OrganizationId};
+use model::id::AppId;
 
 /// A container of a task of an app's that runs on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +9,6 @@ pub struct FoundContainer {
     pub task: String,
     /// The task's name.
     pub name: String,
-    /// The app's organization.
-    pub organization: OrganizationId,
     /// The app.
     pub app: AppId,
 }
@@ -22,7 +20,7 @@ pub struct LooseEndpoint {
     pub network: String,
     /// Docker's id of it.
     pub id: String,
-    /// What Docker calls it: it is disconnected by that.
+    /// What Docker calls it: after the task that it was of.
     pub name: String,
     /// Its address, with the length of the network's prefix.
     pub address: String,

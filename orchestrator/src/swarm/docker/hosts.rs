@@ -10,13 +10,15 @@ use bollard::query_parameters::ListNodesOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::future::{join_all, select_ok};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{DockerSwarm, call};
 use crate::swarm::{CALL, SwarmError, SwarmResult};
 
 /// How long a daemon is believed to be of the node that it said.
 const LATELY: Duration = Duration::from_secs(60);
+/// How long a daemon may take to say it to who asks in passing.
+const IN_PASSING: Duration = Duration::from_millis(500);
 
 /// The daemon of one node.
 pub struct Host {
@@ -54,17 +56,23 @@ impl Host {
         Some((info.swarm?.node_id?, info.name.unwrap_or_default()))
     }
 
-    /// Swarm's id of its node, asked for once a minute; none where it did not say so then.
+    /// Swarm's id of its node, asked for once a minute; none where it did not say so then. Whoever asks waits for a daemon that hangs
+    /// once a minute, too.
     pub(super) async fn node_lately(&self) -> Option<String> {
         let mut node = self.node.lock().await;
         match &*node {
             Some((at, known)) if at.elapsed() < LATELY => known.clone(),
             _ => {
-                let found = self.node().await;
+                let found = timeout(IN_PASSING, self.node()).await.ok().flatten();
                 *node = Some((Instant::now(), found.clone()));
                 found
             }
         }
+    }
+
+    /// It did not answer in time: nobody waits for it again for a minute.
+    pub(super) async fn hangs(&self) {
+        *self.node.lock().await = Some((Instant::now(), None));
     }
 
     /// Swarm's id of its node; none where it does not say so now.
@@ -124,6 +132,8 @@ fn without_host(nodes: Vec<DockerNode>, reached: &HashSet<String>) -> BTreeSet<S
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use serde_json::{from_value, json};
 
     use super::*;
@@ -138,6 +148,17 @@ mod tests {
         let nodes = vec![node("a", "ready"), node("b", "ready"), node("c", "down")];
         let named = without_host(nodes, &HashSet::from(["a".to_owned()]));
         assert_eq!(named, BTreeSet::from(["host-b (b)".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_is_waited_for_once_a_minute() {
+        let socket = std::env::temp_dir().join(format!("skep-hangs-{}.sock", std::process::id()));
+        let _taken_and_never_answered = UnixListener::bind(&socket).unwrap();
+        let host = Host::at(&format!("unix://{}", socket.display())).unwrap();
+        assert_eq!(timeout(CALL, host.node_lately()).await, Ok(None), "before a call's own bound");
+        let again = timeout(IN_PASSING / 2, host.node_lately()).await;
+        std::fs::remove_file(socket).unwrap();
+        assert_eq!(again, Ok(None), "not asked again");
     }
 
     #[test]

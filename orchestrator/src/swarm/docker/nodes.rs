@@ -55,15 +55,13 @@ fn node(node: DockerNode, reserved: &HashMap<String, Resources>) -> Node {
 /// A node, and whether Swarm has given it up.
 pub(crate) struct KnownNode {
     pub(crate) id: String,
-    pub(crate) name: String,
     pub(crate) is_down: bool,
 }
 
 /// What a manager says of a node.
 pub(super) fn known(node: DockerNode) -> Option<KnownNode> {
     let is_down = node.status.and_then(|status| status.state) == Some(NodeState::DOWN);
-    let name = node.description.and_then(|description| description.hostname).unwrap_or_default();
-    Some(KnownNode { id: node.id?, name, is_down })
+    Some(KnownNode { id: node.id?, is_down })
 }
 
 fn resources(resources: Option<ResourceObject>) -> Resources {

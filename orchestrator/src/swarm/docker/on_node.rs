@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, NetworkInspect};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, NetworkInspect,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     ListNodesOptions, ListTasksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -13,6 +15,7 @@ use bollard::query_parameters::{
 };
 use chrono::Utc;
 use futures::TryStreamExt as _;
+use futures::future::join_all;
 use model::id::WorkerId;
 use model::names;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -38,27 +41,15 @@ impl DockerSwarm {
         Ok(nodes.into_iter().filter_map(nodes::known).collect())
     }
 
-    /// Where running tasks are on their network: each asked of its own node's daemon, as far as `deadline` lets.
+    /// Where running tasks are on their network: each asked of its own node's daemon, all at once, as far as `deadline` lets.
     pub(super) async fn addresses_within(
         &self,
         network: &str,
         tasks: &[&Task],
         deadline: Instant,
     ) -> HashMap<String, Ipv4Addr> {
-        let mut addresses = HashMap::new();
-        for host in &self.hosts {
-            let Ok(Some(node)) = timeout_at(deadline, host.node_lately()).await else { continue };
-            for task in tasks.iter().filter(|task| task.node.as_ref() == Some(&node)) {
-                let Some(container) = &task.container else { continue };
-                let asked = async { call(host.docker()?.inspect_container(container, None)).await };
-                // Past the deadline, or gone by now: it is told the next time, or never.
-                let Ok(Ok(found)) = timeout_at(deadline, asked).await else { continue };
-                if let Some(address) = address(found, network) {
-                    addresses.insert(task.id.clone(), address);
-                }
-            }
-        }
-        addresses
+        let asked = self.hosts.iter().map(|host| host.addresses(network, tasks, deadline));
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// Ids of the tasks that the swarm wants to run.
@@ -71,6 +62,30 @@ impl DockerSwarm {
 }
 
 impl Host {
+    /// Where those of the tasks that run on its node are.
+    async fn addresses(
+        &self,
+        network: &str,
+        tasks: &[&Task],
+        deadline: Instant,
+    ) -> Vec<(String, Ipv4Addr)> {
+        let mut addresses = Vec::new();
+        let Some(node) = self.node_lately().await else { return addresses };
+        for task in tasks.iter().filter(|task| task.node.as_ref() == Some(&node)) {
+            let Some(container) = &task.container else { continue };
+            let asked = async { call(self.docker()?.inspect_container(container, None)).await };
+            let Ok(found) = timeout_at(deadline, asked).await else {
+                self.hangs().await;
+                break;
+            };
+            // One that is gone by now has no address.
+            if let Some(address) = found.ok().and_then(|found| address(found, network)) {
+                addresses.push((task.id.clone(), address));
+            }
+        }
+        addresses
+    }
+
     /// Containers of an installation's tasks that run there.
     pub(crate) async fn containers(&self, platform: &str) -> SwarmResult<Vec<FoundContainer>> {
         let label = format!("{}={platform}", names::LABEL_PLATFORM);
@@ -82,7 +97,6 @@ impl Host {
             Some(FoundContainer {
                 task: labels.get(TASK_ID)?.clone(),
                 name: labels.get(TASK_NAME)?.clone(),
-                organization: labels.get(names::LABEL_ORGANIZATION)?.parse().ok()?,
                 app: labels.get(names::LABEL_APP)?.parse().ok()?,
             })
         });
@@ -123,6 +137,11 @@ impl Host {
                 network_mode: Some("host".to_owned()),
                 readonly_rootfs: Some(true),
                 cap_drop: Some(vec!["ALL".to_owned()]),
+                // Whatever the daemon does with logs otherwise: what it prints is read from there.
+                log_config: Some(HostConfigLogConfig {
+                    typ: Some("json-file".to_owned()),
+                    config: Some(HashMap::from([("max-size".to_owned(), "4m".to_owned())])),
+                }),
                 memory: Some(64 << 20),
                 ..HostConfig::default()
             }),
