@@ -27,6 +27,8 @@ use crate::swarm::node_findings::{FoundContainer, LooseEndpoint};
 const ROUND: Duration = Duration::from_secs(15);
 /// Between two looks at what costs more: each network's ends, and a container that reads the routes.
 const CLOSER: Duration = Duration::from_secs(600);
+/// Before the next where a node did not answer.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Routes of a node that are kept as reserved: each allocation looks at those in its pool.
 const MOST_ROUTES: usize = 256;
@@ -63,11 +65,12 @@ impl NodeAudit {
         let mut loose = BTreeSet::new();
         loop {
             let pause = match self.closer(&mut loose).await {
-                Ok(()) => CLOSER,
+                Ok(true) => CLOSER,
+                Ok(false) => AGAIN,
                 Err(error) => {
                     let error = model::error::chain(&*error);
                     tracing::warn!(error, "the nodes were not audited; tried again");
-                    ROUND
+                    AGAIN
                 }
             };
             sleep(pause).await;
@@ -113,8 +116,9 @@ impl NodeAudit {
         Ok(report(&self.database, look).await?)
     }
 
-    /// Reserves what the nodes route elsewhere, and reports what was loose the last time, too.
-    async fn closer(&self, before: &mut BTreeSet<String>) -> Result<(), Failure> {
+    /// Reserves what the nodes route elsewhere, and reports what was loose the last time, too. Whether each node answered that said its name.
+    async fn closer(&self, before: &mut BTreeSet<String>) -> Result<bool, Failure> {
+        let mut is_complete = true;
         let image = image::image()?;
         let pools = pool_ranges(&self.database).await?;
         let mut looked_at = Vec::new();
@@ -125,6 +129,7 @@ impl NodeAudit {
             match self.routes(host, &image).await {
                 Ok(printed) => routes.extend(elsewhere(&name, &printed, &pools)),
                 Err(error) => {
+                    is_complete = false;
                     let error = model::error::chain(&*error);
                     tracing::warn!(node = name, error, "a node's routes are not known");
                 }
@@ -135,7 +140,8 @@ impl NodeAudit {
                     looked_at.push(id);
                 }
                 Err(error) => {
-                    tracing::warn!(node = name, %error, "its networks' ends are not known")
+                    is_complete = false;
+                    tracing::warn!(node = name, %error, "its networks' ends are not known");
                 }
             }
         }
@@ -153,7 +159,7 @@ impl NodeAudit {
         };
         report(&self.database, look).await?;
         *before = seen;
-        Ok(())
+        Ok(is_complete)
     }
 
     async fn routes(&self, host: &Host, image: &image::Image) -> Result<String, Failure> {

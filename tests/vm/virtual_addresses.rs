@@ -36,7 +36,7 @@ fn a_virtual_address_spreads_and_an_update_behind_it_fails_no_request() -> Outco
     run_on_vm(Encryption::On, async |rig, skep| {
         skep.start_worker().await?;
         let acme = skep.tenant("acme").await?;
-        let (_, visitor) = app_and_visitor(rig, &acme).await?;
+        let (app, visitor) = app_and_visitor(rig, &acme).await?;
         let from = rig.running(&visitor).await?;
         let mut replicas: BTreeMap<String, usize> = BTreeMap::new();
         for _ in 0..ASKED {
@@ -47,7 +47,8 @@ fn a_virtual_address_spreads_and_an_update_behind_it_fails_no_request() -> Outco
         println!("verdict  virtual address: {ASKED} requests answered by {replicas:?}");
         assert_eq!(replicas.len(), 2, "both answer: {replicas:?}");
         let url = "http://127.0.0.1:8080/resolve?host=web";
-        let (_, resolved) = rig.ask_from(&from[0], url).await?.map_err(anyhow::Error::msg)?;
+        let tasks = rig.running(&app).await?;
+        let (_, resolved) = rig.ask_from(&tasks[0], url).await?.map_err(anyhow::Error::msg)?;
         let shown =
             wait_for("the network's view to show it", Duration::from_secs(60), async || {
                 let view = acme.client.get(&acme.path("network")).await?.expect(200)?;
