@@ -23,6 +23,8 @@ use crate::written::Written;
 
 /// What the headers look like.
 pub(crate) const PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
+/// One that a GET could have answered.
+const EXAMPLE: &str = r#""17.4f0c9a1be2d35768""#;
 /// What the headers hold.
 const RULE: &str = "entity tags as a GET answered them in `ETag`, separated by commas, or *";
 /// Most tags of a request.
@@ -150,6 +152,7 @@ macro_rules! header_extractor {
                 Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
                     min_length: Some(1),
                     pattern: Some(PATTERN.into()),
+                    example: Some(EXAMPLE.into()),
                     ..MetaSchema::new("string")
                 })))
             }
