@@ -54,6 +54,7 @@ linted() {
 # crate | what it must never depend on, however indirectly. The API must not reach Docker; the model compiles in seconds.
 boundaries=(
   'model|tokio poem poem-openapi lapin bollard diesel-async'
+  'sealing|model db tokio poem poem-openapi lapin bollard'
   'db|lapin poem poem-openapi bollard'
   'queue|poem poem-openapi bollard'
   'telemetry|model db poem poem-openapi lapin bollard'
@@ -86,6 +87,10 @@ boundaries_hold() {
   done
   if grep -rnE --include='*.rs' '^[^/]*\bbollard\b' orchestrator/src | grep -v '^orchestrator/src/swarm/'; then
     printf 'bollard belongs under orchestrator/src/swarm/ only\n'
+    bad=1
+  fi
+  if grep -rnE --include='*.rs' '\b(Keyring|PrivateKey)\b' api/src; then
+    printf 'the API seals, and never opens: private keys are for workers\n'
     bad=1
   fi
   return $bad
