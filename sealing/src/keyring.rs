@@ -11,7 +11,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::seal::new_pair;
-use crate::{Aead, Kdf, Kem, KeyId, PURPOSE, PublicKey, Sealed, Unopened};
+use crate::{Aead, KEY, Kdf, Kem, KeyId, PURPOSE, PublicKey, Sealed, Unopened};
 
 /// What a line begins with: a file of something else is none of keys.
 const MARK: &str = "skep-sealing-key";
@@ -133,21 +133,23 @@ impl Keyring {
     /// A name for a value where others see names: 32 hexadecimal characters, which tell nothing of the value. The same value in another row
     /// has another name.
     pub fn name(&self, identity: &[u8], value: &SecretSlice<u8>) -> String {
-        let private = Zeroizing::new(self.0[0].private.to_bytes().to_vec());
+        let private = Zeroizing::new(<[u8; KEY]>::from(self.0[0].private.to_bytes()));
         let key = Zeroizing::new(mac(&private, &[NAMES]));
         hex::encode(&mac(&key, &[identity, value.expose_secret()])[..16])
     }
 }
 
 /// HMAC-SHA256 of the parts, each with its length before it.
-fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    // Of any length: the key cannot be a wrong one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+fn mac(key: &[u8; KEY], parts: &[&[u8]]) -> [u8; KEY] {
+    // A key is filled up to a block with zeros (RFC 2104).
+    let mut block = Zeroizing::new([0; 64]);
+    block[..KEY].copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
-    mac.finalize().into_bytes().to_vec()
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
@@ -176,6 +178,7 @@ mod tests {
             let ring = ring(&[&key]);
             let id = key.public().id();
             let sealed = key.public().seal(identity.as_bytes(), &value).unwrap();
+            prop_assert_eq!(sealed.as_bytes().len(), value.len() + 48, "a key and a tag");
             let opened = ring.open(&id, identity.as_bytes(), &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), &*value);
             if other != identity {

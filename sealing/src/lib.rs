@@ -19,3 +19,5 @@ type Aead = hpke::aead::ChaCha20Poly1305;
 
 /// What all sealing of Skep's is for (HPKE's `info`): a key that somebody uses elsewhere, too, opens nothing of ours.
 const PURPOSE: &[u8] = b"skep/sealed-value/1";
+/// Bytes of a key: a private one, a public one, the ephemeral one that a sealed value begins with, and what HMAC-SHA256 comes to.
+const KEY: usize = 32;

@@ -5,10 +5,7 @@ use std::fmt;
 use hpke::{Deserializable as _, Kem as _, OpModeS, Serializable as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Aead, Kdf, Kem, PURPOSE};
-
-/// Bytes of a public key, and of the ephemeral one that a sealed value begins with.
-const KEY: usize = 32;
+use crate::{Aead, KEY, Kdf, Kem, PURPOSE};
 
 /// What a value is sealed to.
 #[derive(Clone)]
