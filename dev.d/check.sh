@@ -89,8 +89,8 @@ boundaries_hold() {
     printf 'bollard belongs under orchestrator/src/swarm/ only\n'
     bad=1
   fi
-  if grep -rnE --include='*.rs' '\b(Keyring|PrivateKey)\b' api/src; then
-    printf 'the API seals, and never opens: private keys are for workers\n'
+  if grep -rnE --include='*.rs' '\b(Keyring|PrivateKey)\b' api/src db/src; then
+    printf 'api and db seal, and never open: private keys are for workers\n'
     bad=1
   fi
   return $bad

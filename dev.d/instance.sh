@@ -5,6 +5,7 @@ dev_dir="$root/.dev"
 log_dir="$dev_dir/log"
 instance_file="$dev_dir/instance"
 operator_token_file="$dev_dir/operator-token"
+sealing_keyring_file="$dev_dir/sealing-keyring"
 
 # What may run as a process of ours, in the order in which it is ended.
 processes=(fuzz api worker registry node rig1 rig2 rig3 vm docker rabbitmq epmd postgres)

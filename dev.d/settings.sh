@@ -36,7 +36,7 @@ api_settings_export() {
 }
 
 worker_settings_export() {
-  export DATABASE_URL SKEP_LOG_FORMAT=text
+  export DATABASE_URL SKEP_LOG_FORMAT=text SKEP_SEALING_KEYRING_FILE="$sealing_keyring_file"
   DATABASE_URL=$(role_url skep_worker)
   unset SKEP_DEV_ADMIN_URL
 }

@@ -30,7 +30,8 @@ bootstrap() {
   local started
   started=$(now)
   (platform_settings_export &&
-    "$(built worker)" bootstrap --admin-url "$SKEP_DEV_ADMIN_URL" --database skep --operator-token-file "$operator_token_file") \
+    "$(built worker)" bootstrap --admin-url "$SKEP_DEV_ADMIN_URL" --database skep --operator-token-file "$operator_token_file" \
+      --sealing-keyring-file "$sealing_keyring_file") \
     >"$log_dir/bootstrap.log" 2>&1 9>&- </dev/null ||
     fail_with_log bootstrap "worker bootstrap" "./dev reset starts with an empty database"
   step bootstrap "roles, database skep, migrations" "$started"

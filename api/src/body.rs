@@ -18,20 +18,22 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 use tokio::time::timeout;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+use zeroize::Zeroizing;
 
 use crate::document::document;
 use crate::json;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// Most bytes of a body.
+/// Most bytes of a body, where it says nothing else.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// The body of a request.
-pub(crate) struct Body<T> {
+pub(crate) struct Body<T, const MOST: usize = MAX_BODY> {
     /// What it says.
     pub(crate) value: T,
-    bytes: Vec<u8>,
+    /// It may hold a secret: wiped.
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl<T> Body<T> {
@@ -58,20 +60,33 @@ async fn drain(body: poem::Body) {
 }
 
 /// The whole body, where it is not too large.
-async fn bytes(request: &Request, body: &mut RequestBody) -> poem::Result<Vec<u8>> {
+async fn bytes(
+    request: &Request,
+    body: &mut RequestBody,
+    most: usize,
+) -> poem::Result<Zeroizing<Vec<u8>>> {
     let body = body.take()?;
     let length = request.header(CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) {
+    if length.is_some_and(|length| length > most) {
         // Who expects to be told whether to send it has sent nothing, and would begin to.
         if request.header(EXPECT).is_none() {
             drain(body).await;
         }
-        return Err(ReadBodyError::PayloadTooLarge.into());
+        return Err(too_large(most).into());
     }
-    Ok(body.into_bytes_limit(MAX_BODY).await?.to_vec())
+    match body.into_bytes_limit(most).await {
+        Ok(bytes) => Ok(Zeroizing::new(bytes.to_vec())),
+        Err(ReadBodyError::PayloadTooLarge) => Err(too_large(most).into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
-impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
+fn too_large(most: usize) -> Problem {
+    let message = format!("a body has at most {} KiB here", most / 1024);
+    Error::new(ErrorCode::TooLarge, message).into()
+}
+
+impl<'a, T: ParseFromJSON + Validate, const MOST: usize> ApiExtractor<'a> for Body<T, MOST> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -99,10 +114,12 @@ impl<'a, T: ParseFromJSON + Validate> ApiExtractor<'a> for Body<T> {
         let state = request.data::<Arc<State>>().ok_or_else(|| {
             Problem::from(Error::internal("a request without the process's state"))
         })?;
-        let bytes = timeout(state.patience, bytes(request, body)).await.unwrap_or_else(|_| {
-            let message = format!("the body did not come within {} s", state.patience.as_secs());
-            Err(Problem::from(Error::new(ErrorCode::RequestTimeout, message)).into())
-        })?;
+        let bytes =
+            timeout(state.patience, bytes(request, body, MOST)).await.unwrap_or_else(|_| {
+                let message =
+                    format!("the body did not come within {} s", state.patience.as_secs());
+                Err(Problem::from(Error::new(ErrorCode::RequestTimeout, message)).into())
+            })?;
         if bytes.is_empty() {
             // Where every field has a default, `curl -X POST` without a body is a whole request.
             let value = read(Value::Object(serde_json::Map::new())).map_err(Problem::from)?;

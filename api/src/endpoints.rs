@@ -4,6 +4,7 @@
 pub(crate) mod app_health;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod configs;
 pub(crate) mod dead_letters;
 pub(crate) mod deployments;
 pub(crate) mod drift;
@@ -17,6 +18,7 @@ pub(crate) mod organizations;
 pub(crate) mod password_resets;
 pub(crate) mod platform;
 pub(crate) mod releases;
+pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod subnets;
 pub(crate) mod tokens;
@@ -27,6 +29,7 @@ use poem_openapi::{OpenApiService, Tags};
 use app_health::AppHealth;
 use apps::Apps;
 use audit::AuditEndpoints;
+use configs::Configs;
 use dead_letters::DeadLetterEndpoints;
 use deployments::Deployments;
 use drift::DriftEndpoints;
@@ -40,6 +43,7 @@ use organizations::Organizations;
 use password_resets::PasswordResets;
 use platform::PlatformEndpoints;
 use releases::Releases;
+use secrets::Secrets;
 use sessions::Sessions;
 use subnets::Subnets;
 use tokens::{OrganizationTokens, PersonalTokens, PlatformTokens};
@@ -53,6 +57,7 @@ pub(crate) type Endpoints = (
     PersonalTokens,
     PlatformTokens,
     Environments,
+    (Secrets, Configs),
     Apps,
     AppHealth,
     Deployments,
@@ -78,6 +83,8 @@ enum Tag {
     Tokens,
     /// Isolated places inside an organization, each with an encrypted network of its own.
     Environments,
+    /// Values that reach apps as files: sealed when they come in, versioned, and shown to nobody again.
+    Secrets,
     /// The deployable workloads. Creating or patching an app changes nothing that runs: a
     /// deployment does.
     Apps,
@@ -106,7 +113,7 @@ Every POST and the removal of an app take an `Idempotency-Key`: sent again withi
 hours with the same token, path and body, the request changes nothing and is answered as it was, with \
 `Idempotency-Replayed: true`. Secrets are never kept: a repetition is answered without them. A request \
 that was refused leaves its key free. What takes no token is repeated by what it shows instead, and a password is \
-not compared.";
+not compared, nor is a secret's value.";
 
 /// The service of all endpoints.
 pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
@@ -117,6 +124,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         PersonalTokens,
         PlatformTokens,
         Environments,
+        (Secrets, Configs),
         Apps,
         AppHealth,
         Deployments,

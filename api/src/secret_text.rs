@@ -1,4 +1,4 @@
-//! Texts in bodies that are secrets: passwords, and what works once. From the parser on they are in a type
+//! Texts in bodies that are secrets: passwords, what works once, and values that are to be sealed. From the parser on they are in a type
 //! that cannot be printed, and no answer can hold one.
 
 use std::borrow::Cow;
@@ -9,16 +9,18 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use secrecy::SecretString;
 use serde_json::Value;
 
-/// A secret of at least so many characters.
+/// A secret of at least and at most so many characters.
 #[derive(Debug)]
-pub(crate) struct SecretText<const LEAST: usize>(pub(crate) SecretString);
+pub(crate) struct SecretText<const LEAST: usize, const MOST: usize = MAX_PASSWORD>(
+    pub(crate) SecretString,
+);
 
 /// A secret that is compared with what there is.
 pub(crate) type Given = SecretText<1>;
 /// A password that is to be set.
 pub(crate) type NewPassword = SecretText<MIN_PASSWORD>;
 
-impl<const LEAST: usize> Type for SecretText<LEAST> {
+impl<const LEAST: usize, const MOST: usize> Type for SecretText<LEAST, MOST> {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
     type RawElementValueType = Self;
@@ -30,7 +32,7 @@ impl<const LEAST: usize> Type for SecretText<LEAST> {
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             min_length: Some(LEAST),
-            max_length: Some(MAX_PASSWORD),
+            max_length: Some(MOST),
             ..MetaSchema::new_with_format("string", "password")
         }))
     }
@@ -44,7 +46,7 @@ impl<const LEAST: usize> Type for SecretText<LEAST> {
     }
 }
 
-impl<const LEAST: usize> ParseFromJSON for SecretText<LEAST> {
+impl<const LEAST: usize, const MOST: usize> ParseFromJSON for SecretText<LEAST, MOST> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         match value {
             Some(Value::String(text)) => Ok(Self(text.into())),
@@ -53,7 +55,7 @@ impl<const LEAST: usize> ParseFromJSON for SecretText<LEAST> {
     }
 }
 
-impl<const LEAST: usize> ToJSON for SecretText<LEAST> {
+impl<const LEAST: usize, const MOST: usize> ToJSON for SecretText<LEAST, MOST> {
     fn to_json(&self) -> Option<Value> {
         None
     }

@@ -4,6 +4,7 @@
 //! again before it is written, and decides.
 
 mod health_check;
+mod mounted;
 mod rules;
 mod update_policy;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 pub(crate) use health_check::HealthCheck;
+pub(crate) use mounted::{MountedConfig, MountedSecret};
 pub(crate) use rules::rule;
 pub(crate) use update_policy::{Deadlines, UpdatePolicy};
 
@@ -54,6 +56,12 @@ pub(crate) struct AppSpec {
     /// the platform's.
     #[oai(default, validator(max_properties = 256))]
     pub(crate) env: BTreeMap<String, String>,
+    /// Secrets of the environment, as files below `/run/secrets`; `NAME_FILE` tells the app where each is.
+    #[oai(default, validator(max_items = 64))]
+    pub(crate) secrets: Vec<MountedSecret>,
+    /// Configs of the environment, as files; `NAME_FILE` tells the app where each is.
+    #[oai(default, validator(max_items = 64))]
+    pub(crate) configs: Vec<MountedConfig>,
     /// Container port that the app serves on. Nothing is published on hosts.
     #[oai(skip_serializing_if_is_none, validator(minimum(value = "1"), maximum(value = "65535")))]
     pub(crate) port: Option<u16>,
@@ -205,6 +213,8 @@ impl TryFrom<AppSpec> for model::spec::AppSpec {
             user: spec.user,
             working_dir: spec.working_dir,
             env: spec.env,
+            secrets: spec.secrets.into_iter().map(Into::into).collect(),
+            configs: spec.configs.into_iter().map(Into::into).collect(),
             port: spec.port,
             extra_ports: spec.extra_ports,
             cpu_millis: cpu_millis(spec.cpu)?,
@@ -242,6 +252,8 @@ impl From<model::spec::AppSpec> for AppSpec {
             user: spec.user,
             working_dir: spec.working_dir,
             env: spec.env,
+            secrets: spec.secrets.into_iter().map(Into::into).collect(),
+            configs: spec.configs.into_iter().map(Into::into).collect(),
             port: spec.port,
             extra_ports: spec.extra_ports,
             cpu: f64::from(spec.cpu_millis) / 1000.0,
@@ -303,7 +315,9 @@ mod tests {
         let full = json!({
             "image": "127.0.0.1:5000/web:v1",
             "command": ["/app"], "args": ["--port", "80"], "user": "1000:1000",
-            "working_dir": "/srv", "env": { "A": "b" }, "port": 8080, "extra_ports": [9090],
+            "working_dir": "/srv", "env": { "A": "b" },
+            "secrets": [{ "name": "db-password", "version": 3 }, { "name": "tls.key" }],
+            "configs": [{ "name": "nginx", "path": "/etc/nginx/nginx.conf" }], "port": 8080, "extra_ports": [9090],
             "cpu": 1.25, "memory": 1024, "disk": 5,
             "health_check": { "http": { "path": "/healthz", "port": 8081 }, "interval": 7,
                 "timeout": 2, "retries": 4, "start_period": 9 },

@@ -47,6 +47,8 @@ words! {
     model::token::TokenScope, "TokenScope", "What a token may be used for: `read`; `deploy` changes \
         what runs and reads; `manage` changes everything of an organization, deploys and reads; \
         `billing` is for plans, quotas and suspensions; `admin` is everything.";
+    model::secret::SecretKind, "SecretKind", "What a value is to its app: a file below `/run/secrets`, in memory (`secret`), or a file at a \
+        path of its choice (`config`).";
     model::network::NetworkAccess, "NetworkAccess", "What the containers on a network reach beside each other: \
         the world outside through their node (`egress`), or nothing (`internal`).";
     model::isolation_check::CheckStatus, "IsolationCheckStatus", "How far an isolation check is.";

@@ -13,7 +13,7 @@ use model::platform::Platform;
 use model::policy::access::Action;
 use model::schema::{app_status, apps, environments};
 use model::slug::Slug;
-use model::spec::{AppSpec, SPEC_VERSION};
+use model::spec::AppSpec;
 use model::stored::Stored;
 use model::{Error, Result, names, policy};
 
@@ -26,6 +26,7 @@ use crate::now::now;
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{AppScope, EnvironmentScope, named};
+use crate::secrets::pinning::secrets_check;
 use crate::segment::Segment;
 
 /// An app with what is known of it live.
@@ -73,6 +74,7 @@ pub async fn app_create(
             }
             let environment =
                 environment_hold(connection, organization, &scope.environment).await?;
+            secrets_check(connection, environment.id, &spec).await?;
             let id = AppId::new();
             let app = diesel::insert_into(apps::table)
                 .values((
@@ -82,7 +84,7 @@ pub async fn app_create(
                     apps::slug.eq(slug.as_str()),
                     apps::service_name.eq(names::service_name(slug.as_str(), id)),
                     apps::spec.eq(Stored(spec.clone())),
-                    apps::spec_version.eq(SPEC_VERSION),
+                    apps::spec_version.eq(spec.version()),
                     apps::replicas.eq(draft.replicas),
                 ))
                 .returning(App::as_returning())
@@ -174,10 +176,11 @@ pub async fn app_update(
             };
             let spec = draft.spec.settled(platform);
             policy::admit(&spec, scope.organization.exceptions())?;
+            secrets_check(connection, app.environment_id, &spec).await?;
             let updated = diesel::update(apps::table.find(app.id))
                 .set((
+                    apps::spec_version.eq(spec.version()),
                     apps::spec.eq(Stored(spec)),
-                    apps::spec_version.eq(SPEC_VERSION),
                     apps::replicas.eq(draft.replicas),
                     apps::updated_at.eq(now()),
                 ))

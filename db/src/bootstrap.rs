@@ -5,12 +5,12 @@
 use std::net::Ipv4Addr;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Array, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use ipnet::{IpNet, Ipv4Net};
 use model::id::TokenId;
 use model::platform::Platform;
-use model::schema::{platform, subnet_pools, tokens};
+use model::schema::{platform, sealing_keys, subnet_pools, tokens};
 use model::token::{TokenKind, TokenScope};
 use model::user::PlatformRole;
 use model::{Error, Result};
@@ -82,6 +82,39 @@ pub async fn bootstrap_settings(
             }
             Ok(())
         })
+        .await
+        .map_err(failure::postgres)
+}
+
+/// Has values sealed to this public key, where nothing is sealed to another one that a worker could open it with: none, or one that
+/// is in nobody's hands (`known`: the names of keys that are). Answers the name of the one that values are sealed to.
+pub async fn bootstrap_sealing_key(
+    owner: &SecretString,
+    (id, public_key): (&str, &[u8]),
+    known: &[String],
+) -> Result<String> {
+    let mut connection = connect(owner).await?;
+    let unused = "DELETE FROM sealing_keys k WHERE k.is_current AND k.id <> ALL ($1)
+        AND NOT EXISTS (SELECT FROM secret_versions v WHERE v.key_id = k.id)";
+    diesel::sql_query(unused)
+        .bind::<Array<Text>, _>(known)
+        .execute(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    diesel::insert_into(sealing_keys::table)
+        .values((
+            sealing_keys::id.eq(id),
+            sealing_keys::public_key.eq(public_key),
+            sealing_keys::is_current.eq(true),
+        ))
+        .on_conflict_do_nothing()
+        .execute(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    sealing_keys::table
+        .filter(sealing_keys::is_current)
+        .select(sealing_keys::id)
+        .first(&mut connection)
         .await
         .map_err(failure::postgres)
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod cancel;
 mod insert;
+pub(crate) mod refresh;
 mod repair;
 
 use chrono::{DateTime, Utc};

@@ -20,6 +20,7 @@ use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{EnvironmentScope, OrgScope, named};
+use crate::secrets::secrets_remove;
 use crate::segment::Segment;
 
 /// An environment with its network.
@@ -135,6 +136,7 @@ pub async fn environment_delete(
                 return Err(Error::new(ErrorCode::NotRemovable, message).into());
             }
             refuse_apps(connection, &environment).await?;
+            secrets_remove(connection, environment.id).await?;
             let network: Network = diesel::update(
                 networks::table
                     .filter(networks::environment_id.eq(environment.id))

@@ -3,6 +3,8 @@
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::PoolError;
 use model::Error;
+use model::error::ErrorCode;
+use model::id::SecretId;
 
 /// Inside transactions, both kinds travel in one type; outside it becomes a [`model::Error`].
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub enum Failure {
     Refused(Error),
     /// Postgres failed, or refused what should have been allowed.
     Postgres(DieselError),
+    /// One of these secrets is being given another version: to be tried again when it has it.
+    SecretsBusy(Vec<SecretId>),
 }
 
 impl From<DieselError> for Failure {
@@ -30,6 +34,10 @@ impl From<Failure> for Error {
         match failure {
             Failure::Refused(error) => error,
             Failure::Postgres(error) => postgres(error),
+            Failure::SecretsBusy(_) => Self::new(
+                ErrorCode::Unavailable,
+                "a secret of the app is being given new versions one after the other: try again in a moment",
+            ),
         }
     }
 }

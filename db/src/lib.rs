@@ -41,6 +41,8 @@ pub mod requests;
 pub mod reserved_ranges;
 pub mod retention;
 pub mod scope;
+pub mod sealing_keys;
+pub mod secrets;
 pub mod segment;
 pub mod sessions;
 pub mod subnet_pools;
@@ -57,6 +59,6 @@ pub use pool::Database;
 pub use requests::{Answer, Answered, Expected, IdempotencyKey, Request};
 pub use scope::{
     Actor, AppScope, Credential, EnvironmentScope, MembershipScope, OperatorScope, OrgScope,
-    UserScope,
+    SecretScope, UserScope,
 };
 pub use segment::Segment;

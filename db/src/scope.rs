@@ -4,7 +4,7 @@
 //! nowhere.
 
 use model::error::ErrorCode;
-use model::id::{AppId, EnvironmentId, OrganizationId, TokenId, UserId};
+use model::id::{AppId, EnvironmentId, OrganizationId, SecretId, TokenId, UserId};
 use model::policy::Exceptions;
 use model::policy::access::{Action, Permissions};
 use model::{Error, Result};
@@ -154,6 +154,17 @@ pub struct AppScope {
     pub environment: Segment<EnvironmentId>,
     /// Which app within that.
     pub app: Segment<AppId>,
+}
+
+/// One secret or config of an environment, as the path names it.
+#[derive(Debug, Clone)]
+pub struct SecretScope {
+    /// The wall.
+    pub organization: OrgScope,
+    /// Which environment within it.
+    pub environment: Segment<EnvironmentId>,
+    /// Which secret within that, by id or name.
+    pub secret: Segment<SecretId>,
 }
 
 fn require(permissions: Permissions, action: Action) -> Result<()> {

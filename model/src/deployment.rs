@@ -34,7 +34,7 @@ text_enum! {
 }
 
 /// What this version's workers know how to drive. A worker claims nothing that needs more.
-pub const WORK_VERSION: i16 = 3;
+pub const WORK_VERSION: i16 = 4;
 
 impl Kind {
     /// The first [`WORK_VERSION`] whose workers know this kind.

@@ -168,6 +168,14 @@ typed_id!(
     DriftId, "drf"
 );
 typed_id!(
+    /// A secret or a config of an environment.
+    SecretId, "sec"
+);
+typed_id!(
+    /// A version of a secret or a config.
+    SecretVersionId, "ver"
+);
+typed_id!(
     /// A running worker process, as the holder of leases.
     WorkerId, "wrk"
 );

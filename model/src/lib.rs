@@ -34,6 +34,7 @@ pub mod reason;
 pub mod release;
 #[allow(missing_docs, clippy::all)]
 pub mod schema;
+pub mod secret;
 pub mod slug;
 pub mod spec;
 pub mod status;

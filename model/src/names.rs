@@ -24,6 +24,8 @@ pub const LABEL_DEPLOYMENT: &str = "skep.deployment";
 pub const LABEL_CHECKS: &str = "skep.checks";
 /// Service label of a probe: its isolation check.
 pub const LABEL_CHECK: &str = "skep.check";
+/// Label of a secret or a config: the version that it holds.
+pub const LABEL_SECRET_VERSION: &str = "skep.secret-version";
 /// Container label: hash of what makes a task.
 pub const LABEL_SPEC: &str = "skep.spec";
 /// What a tenant's own label keys are prefixed with.

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod exception;
+mod files;
 
 use std::collections::BTreeSet;
 
@@ -70,6 +71,7 @@ pub fn check(spec: &AppSpec, exceptions: Exceptions) -> Vec<Violation> {
         found.path("working_dir", dir);
     }
     check_env(spec, &mut found);
+    files::check_files(spec, &mut found);
     check_ports(spec, &mut found);
     if exceptions.have(PolicyException::LargeReplicas) {
         found.range("cpu", spec.cpu_millis, 500, 64_000, "from 0.5 to 64 cores");

@@ -30,6 +30,8 @@ text_enum! {
         RegistryUnavailable => "registry_unavailable",
         /// The environment's network could not be had from Swarm.
         NetworkUnavailable => "network_unavailable",
+        /// A secret or a config that the release mounts could not be delivered.
+        SecretUnavailable => "secret_unavailable",
         /// No node has the resources, or none matches the constraints.
         Unschedulable => "unschedulable",
         /// A task was not given a node in time.

@@ -116,6 +116,11 @@ impl Release {
         if let (Some(check), Some(others)) = (&mut spec.health_check, &other.spec.0.health_check) {
             check.port_of_app = others.port_of_app;
         }
-        same_image && spec == other.spec.0
+        // Nor why it has this version of a secret.
+        let mut others = other.spec.0.clone();
+        for spec in [&mut spec, &mut others] {
+            spec.references_mut().for_each(|(_, reference)| reference.follows = false);
+        }
+        same_image && spec == others
     }
 }

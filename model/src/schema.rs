@@ -212,6 +212,56 @@ table! {
 }
 
 table! {
+    sealing_keys (id) {
+        id -> Text,
+        public_key -> Bytea,
+        is_current -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    secrets (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        environment_id -> Uuid,
+        kind -> Text,
+        name -> Text,
+        last_version -> Int4,
+        rotation_days -> Nullable<Int4>,
+        told_version -> Int4,
+        removed_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    secret_versions (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        secret_id -> Uuid,
+        number -> Int4,
+        bytes -> Int4,
+        key_id -> Nullable<Text>,
+        sealed -> Nullable<Bytea>,
+        swarm_name -> Nullable<Text>,
+        collected_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    release_secrets (release_id, secret_version_id) {
+        release_id -> Uuid,
+        secret_version_id -> Uuid,
+        organization_id -> Uuid,
+    }
+}
+
+table! {
     swarm_seen (id) {
         id -> Int2,
         nodes -> Int4,
@@ -453,6 +503,10 @@ joinable!(deployment_events -> deployments (deployment_id));
 joinable!(deployment_evidence -> deployments (deployment_id));
 joinable!(app_status -> apps (app_id));
 joinable!(app_health -> releases (release_id));
+joinable!(secrets -> environments (environment_id));
+joinable!(secret_versions -> secrets (secret_id));
+joinable!(release_secrets -> releases (release_id));
+joinable!(release_secrets -> secret_versions (secret_version_id));
 joinable!(crash_loops -> apps (app_id));
 
 allow_tables_to_appear_in_same_query!(
@@ -477,6 +531,10 @@ allow_tables_to_appear_in_same_query!(
     app_health,
     crash_loops,
     drift,
+    secrets,
+    secret_versions,
+    release_secrets,
+    sealing_keys,
     outbox,
     idempotency_keys,
     erased_images,

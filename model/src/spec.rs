@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::health_check::HealthCheck;
 use crate::platform::Platform;
+use crate::secret::{ConfigRef, MountedRef, SecretKind, SecretRef};
 use crate::text_enum::text_enum;
 use crate::update_policy::{Deadlines, UpdateOrder, UpdatePolicy};
 
-/// Version of the stored form of [`AppSpec`]. A worker never claims a deployment whose spec is
-/// newer than what it knows.
-pub const SPEC_VERSION: i16 = 1;
+/// The first version of stored specs that have secrets and configs.
+const WITH_SECRETS: i16 = 4;
 /// Seconds that Swarm waits for a task to stop before it starts the next one all the same: one that never got
 /// a node never stops (SwarmKit: `defaultOldTaskTimeout` of the restart supervisor).
 const OLD_TASK_TIMEOUT: u32 = 60;
@@ -82,6 +82,12 @@ pub struct AppSpec {
     pub working_dir: Option<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// Secrets that become files below `/run/secrets`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretRef>,
+    /// Configs that become files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<ConfigRef>,
     /// The port that the app serves on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -131,6 +137,8 @@ impl AppSpec {
             user: None,
             working_dir: None,
             env: BTreeMap::new(),
+            secrets: Vec::new(),
+            configs: Vec::new(),
             port: None,
             extra_ports: Vec::new(),
             cpu_millis: 500,
@@ -149,6 +157,25 @@ impl AppSpec {
             endpoint_mode: None,
             labels: BTreeMap::new(),
         }
+    }
+
+    /// Version of the stored form of this spec: the first one whose workers know all of it. A worker never claims a deployment whose
+    /// spec is newer than what it knows ([`WORK_VERSION`](crate::deployment::WORK_VERSION)).
+    pub fn version(&self) -> i16 {
+        if self.mounted().next().is_some() { WITH_SECRETS } else { 1 }
+    }
+
+    /// The secrets and configs that it refers to.
+    pub fn mounted(&self) -> impl Iterator<Item = MountedRef<'_>> {
+        let secrets = self.secrets.iter().map(MountedRef::secret);
+        secrets.chain(self.configs.iter().map(MountedRef::config))
+    }
+
+    /// The references, to be changed.
+    pub fn references_mut(&mut self) -> impl Iterator<Item = (SecretKind, &mut SecretRef)> {
+        let secrets = self.secrets.iter_mut().map(|secret| (SecretKind::Secret, secret));
+        let configs = self.configs.iter_mut();
+        secrets.chain(configs.map(|config| (SecretKind::Config, &mut config.config)))
     }
 
     /// This spec with the platform's deadlines where it states none: what is checked before it is written.

@@ -301,6 +301,7 @@ impl Services<'_> {
             init: false,
             tmpfs: Vec::new(),
             configs: Vec::new(),
+            secrets: Vec::new(),
             cpu_limit_nanos: 500_000_000,
             cpu_reserved_nanos: 0,
             memory_limit_bytes: 64 << 20,

@@ -38,6 +38,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::swarm::{ServiceCount, Swarm};
+use crate::vault::Vault;
 use crate::wakeups::Relay;
 use memory::{FRESH, Known, Memory, Watch};
 
@@ -64,6 +65,8 @@ pub struct Live<S, R> {
     pub swarm: Arc<S>,
     /// Whose services.
     pub platform: Arc<Platform>,
+    /// What releases mount.
+    pub vault: Arc<dyn Vault>,
     /// Where the wake-ups of repairs go out.
     pub relay: R,
 }

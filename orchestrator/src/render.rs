@@ -14,8 +14,9 @@ use model::spec::AppSpec;
 use model::update_policy::{FailureAction, UpdatePolicy};
 use sha2::{Digest, Sha256};
 
+use crate::files::Files;
 use crate::probe::MountedProbe;
-use crate::swarm::{Healthcheck, MountedConfig, Resources, RolloutSpec, ServiceSpec, TaskSpec};
+use crate::swarm::{Healthcheck, MountedFile, Resources, RolloutSpec, ServiceSpec, TaskSpec};
 
 /// Most processes and threads of a replica. A fork bomb ends here and not with the node.
 const PIDS_LIMIT: i64 = 1024;
@@ -37,6 +38,8 @@ pub(crate) struct Rendering<'a> {
     pub(crate) network: &'a str,
     /// The platform's health probe, where the release needs it.
     pub(crate) probe: Option<&'a MountedProbe>,
+    /// The secrets and configs that the release mounts.
+    pub(crate) files: &'a Files,
     /// Whether the swarm has workers, so that tenants stay off its managers.
     pub(crate) has_workers: bool,
     /// Whether this brings an old release back, or what was live before somebody else changed it. Swarm
@@ -85,7 +88,7 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
         labels,
         command: spec.command.clone(),
         args: spec.args.clone(),
-        env: spec.env.clone(),
+        env: env(spec),
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
         stop_signal: spec.stop_signal.clone(),
@@ -96,14 +99,16 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
         tmpfs: spec.tmpfs.clone(),
         configs: rendering
             .probe
-            .map(|probe| MountedConfig {
+            .map(|probe| MountedFile {
                 id: probe.id.clone(),
                 name: probe.name.clone(),
                 path: names::PROBE_PATH.into(),
                 mode: 0o555,
             })
             .into_iter()
+            .chain(rendering.files.configs.iter().cloned())
             .collect(),
+        secrets: rendering.files.secrets.clone(),
         cpu_limit_nanos: limit.cpu_nanos,
         cpu_reserved_nanos: reserved.cpu_nanos,
         memory_limit_bytes: limit.memory_bytes,
@@ -115,6 +120,12 @@ fn task(rendering: &Rendering<'_>, spec: &AppSpec) -> TaskSpec {
         network: rendering.network.to_owned(),
         aliases: names::aliases(&rendering.app.slug).into(),
     }
+}
+
+/// What the tenant set, and where the files of secrets and configs are. Never what is in them.
+fn env(spec: &AppSpec) -> BTreeMap<String, String> {
+    let told = spec.mounted().filter_map(|file| Some((file.variable()?, file.path())));
+    spec.env.clone().into_iter().chain(told).collect()
 }
 
 /// What a replica may use.

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::deployment::{Driver, Drove};
 use crate::ledger::Ledger;
 use crate::swarm::Swarm;
+use crate::vault::Vault;
 use crate::wakeups::{Acknowledge, Relay, Wakeups};
 
 /// How often the ledger is looked into without having been told.
@@ -33,6 +34,8 @@ pub struct Runner<S, L, R> {
     pub swarm: Arc<S>,
     /// The installation's settings.
     pub platform: Arc<Platform>,
+    /// What releases mount.
+    pub vault: Arc<dyn Vault>,
     /// Deployments that are driven at once.
     pub slots: usize,
     /// Where the wake-ups of our own transitions go out.
@@ -47,7 +50,8 @@ impl<S: Swarm, L: Ledger, R: Relay> Runner<S, L, R> {
         let drives = TaskTracker::new();
         let freed = Arc::new(Notify::new());
         let (ledger, swarm) = (self.ledger.clone(), Arc::clone(&self.swarm));
-        let driver = Arc::new(Driver::new(ledger, swarm, Arc::clone(&self.platform)));
+        let (platform, vault) = (Arc::clone(&self.platform), Arc::clone(&self.vault));
+        let driver = Arc::new(Driver::new(ledger, swarm, platform, vault));
         loop {
             // In this order, also of what is ready at once: one seed of a fault search is one run.
             let wakeup = tokio::select! {

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::id::NetworkId;
+use model::id::{DeploymentId, NetworkId, SecretVersionId};
 use model::network::Network;
 use model::release::Release;
 
+use crate::files::{Files, FilesError, ensure_files};
 use crate::network::{NetworkError, ensure_network};
 use crate::probe::{MountedProbe, ensure_probe};
 use crate::swarm::{Swarm, SwarmError};
+use crate::vault::Vault;
 
 /// What a service is rendered with, beside its own rows.
 pub(crate) struct Surroundings {
@@ -18,13 +20,15 @@ pub(crate) struct Surroundings {
     pub(crate) network: String,
     /// The platform's health probe, where the spec mounts it.
     pub(crate) probe: Option<MountedProbe>,
+    /// The secrets and configs that it mounts.
+    pub(crate) files: Files,
     pub(crate) has_workers: bool,
     /// Whether some of it was not asked for now. Where Swarm does not take the spec, that may be why.
     pub(crate) is_remembered: bool,
 }
 
-/// Most networks that are remembered; then all are looked at once more.
-const NETWORKS: usize = 4096;
+/// Most networks, and most secrets, that are remembered; then all are looked at once more.
+const MOST: usize = 4096;
 
 /// What a worker has made sure of once. Docker changes no network and no config: what an id was found to be, it
 /// is for as long as it is there, and Swarm takes no spec that refers to an id which is gone.
@@ -36,23 +40,39 @@ pub(crate) struct Known {
 #[derive(Default)]
 struct Found {
     networks: HashMap<NetworkId, String>,
+    /// Ids and names of what versions were delivered as.
+    objects: HashMap<SecretVersionId, (String, String)>,
     probe: Option<MountedProbe>,
 }
 
 impl Known {
-    /// Of this network, and of the probe: both are made sure of again.
+    /// Of this network, of the probe and of what is mounted: all are made sure of again.
     pub(crate) fn forget(&self, network: NetworkId) {
         let mut found = self.found();
         found.networks.remove(&network);
         found.probe = None;
+        found.objects.clear();
     }
 
     fn remember_network(&self, network: NetworkId, id: &str) {
         let mut known = self.found();
-        if known.networks.len() >= NETWORKS {
+        if known.networks.len() >= MOST {
             known.networks.clear();
         }
         known.networks.insert(network, id.to_owned());
+    }
+
+    /// What a version was delivered as: its id and its name.
+    pub(crate) fn object(&self, version: SecretVersionId) -> Option<(String, String)> {
+        self.found().objects.get(&version).cloned()
+    }
+
+    pub(crate) fn remember_object(&self, version: SecretVersionId, object: &(String, String)) {
+        let mut known = self.found();
+        if known.objects.len() >= MOST {
+            known.objects.clear();
+        }
+        known.objects.insert(version, object.clone());
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -66,9 +86,19 @@ pub(crate) enum SurroundingsError {
     /// The environment's network cannot be had.
     #[error(transparent)]
     Network(NetworkError),
+    /// What it mounts cannot be had.
+    #[error(transparent)]
+    Files(FilesError),
     /// The daemon failed.
     #[error(transparent)]
     Swarm(#[from] SwarmError),
+}
+
+/// A release whose secrets and configs are to be mounted, for a deployment.
+pub(crate) struct Mounting<'a> {
+    pub(crate) release: &'a Release,
+    pub(crate) vault: &'a dyn Vault,
+    pub(crate) deployment: DeploymentId,
 }
 
 /// Makes sure of what a release's service refers to.
@@ -77,15 +107,19 @@ pub(crate) async fn surroundings(
     known: &Known,
     platform: &str,
     network: &Network,
-    release: &Release,
+    mounting: &Mounting<'_>,
 ) -> Result<Surroundings, SurroundingsError> {
+    let Mounting { release, vault, deployment } = *mounting;
     let check = &release.spec.0.health_check;
     let needs_probe = check.as_ref().is_some_and(|check| check.test.needs_probe());
-    let (known_network, known_probe) = {
+    let mounts_files = release.spec.0.mounted().next().is_some();
+    let (known_network, known_probe, knows_objects) = {
         let found = known.found();
-        (found.networks.get(&network.id).cloned(), found.probe.clone().filter(|_| needs_probe))
+        let probe = found.probe.clone().filter(|_| needs_probe);
+        (found.networks.get(&network.id).cloned(), probe, !found.objects.is_empty())
     };
-    let is_remembered = known_network.is_some() || known_probe.is_some();
+    let is_remembered =
+        known_network.is_some() || known_probe.is_some() || mounts_files && knows_objects;
     // Only what is found now is remembered: what was forgotten meanwhile does not come back.
     let probe = async {
         match (needs_probe, known_probe) {
@@ -107,10 +141,13 @@ pub(crate) async fn surroundings(
             }
         }
     };
-    let (ensured, probe, has_workers) = tokio::join!(ensured, probe, swarm.has_workers());
+    let files = ensure_files(swarm, vault, known, platform, release, deployment);
+    let (ensured, probe, files, has_workers) =
+        tokio::join!(ensured, probe, files, swarm.has_workers());
     Ok(Surroundings {
         network: ensured.map_err(SurroundingsError::Network)?,
         probe: probe?,
+        files: files.map_err(SurroundingsError::Files)?,
         has_workers: has_workers?,
         is_remembered,
     })

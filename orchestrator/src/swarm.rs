@@ -18,15 +18,17 @@ use std::time::Duration;
 
 use futures::Stream;
 use model::evidence::MAX_LOG_LINES;
+use model::secret::SecretKind;
 
 pub use docker::DockerSwarm;
 pub use node::{Node, Resources};
 pub use observed::{
-    Autopsy, ImageLookup, ListedNetwork, LocalImage, OverlayNetwork, Service, ServiceCount, Task,
-    TaskState, UpdateState, UpdateStatus,
+    Autopsy, ImageLookup, ListedNetwork, ListedSecret, LocalImage, OverlayNetwork, Service,
+    ServiceCount, Task, TaskState, UpdateState, UpdateStatus,
 };
 pub use spec::{
-    ConfigSpec, Healthcheck, MountedConfig, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec,
+    ConfigSpec, Healthcheck, MountedFile, NetworkSpec, RolloutSpec, SecretSpec, ServiceSpec,
+    TaskSpec,
 };
 
 /// The longest that one call may take. A worker begins none that changes something with less of its
@@ -141,6 +143,33 @@ pub trait Swarm: Send + Sync + 'static {
         &self,
         spec: &ConfigSpec<'_>,
     ) -> impl Future<Output = SwarmResult<String>> + Send;
+
+    /// Swarm's id of the secret, or the config, of this name.
+    fn secret(
+        &self,
+        kind: SecretKind,
+        name: &str,
+    ) -> impl Future<Output = SwarmResult<Option<String>>> + Send;
+
+    /// Makes a secret or a config; answers its id.
+    fn secret_create(
+        &self,
+        spec: &SecretSpec<'_>,
+    ) -> impl Future<Output = SwarmResult<String>> + Send;
+
+    /// The secrets, or the configs, that versions of this installation were delivered as.
+    fn secrets(
+        &self,
+        kind: SecretKind,
+        platform: &str,
+    ) -> impl Future<Output = SwarmResult<Vec<ListedSecret>>> + Send;
+
+    /// Removes one by id. One that is gone already is fine; refused while a service refers to it.
+    fn secret_remove(
+        &self,
+        kind: SecretKind,
+        id: &str,
+    ) -> impl Future<Output = SwarmResult<()>> + Send;
 
     /// Asks the registry which digest a reference stands for.
     fn image_in_registry(

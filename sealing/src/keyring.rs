@@ -57,11 +57,11 @@ impl PrivateKey {
         &self.public
     }
 
-    /// Its line of a keyring's file.
+    /// Its line of a keyring's file, without the end of the line.
     pub fn line(&self) -> SecretString {
         let bytes = Zeroizing::new(self.private.to_bytes().to_vec());
         let text = Zeroizing::new(STANDARD.encode(&*bytes));
-        format!("{MARK} {}\n", *text).into()
+        format!("{MARK} {}", *text).into()
     }
 
     fn of_line(line: &str) -> Option<Self> {
@@ -159,8 +159,9 @@ mod tests {
     use super::*;
 
     fn ring(keys: &[&PrivateKey]) -> Keyring {
-        let text: String = keys.iter().map(|key| key.line().expose_secret().to_owned()).collect();
-        Keyring::of_file(&text.into()).unwrap()
+        let lines: Vec<String> =
+            keys.iter().map(|key| key.line().expose_secret().to_owned()).collect();
+        Keyring::of_file(&lines.join("\n").into()).unwrap()
     }
 
     proptest! {
@@ -221,7 +222,7 @@ mod tests {
     fn a_file_of_something_else_is_refused_by_line() {
         let of = |text: &str| Keyring::of_file(&text.into()).map(|ring| ring.ids().len());
         assert_eq!(of("# nothing\n\n"), Err(InvalidKeyring::Empty));
-        let line = PrivateKey::generate().line().expose_secret().to_owned();
+        let line = format!("{}\n", PrivateKey::generate().line().expose_secret());
         assert_eq!(of(&format!("# mine\n{line}")), Ok(1));
         assert_eq!(of(&format!("{line}-----BEGIN KEY-----\n")), Err(InvalidKeyring::Line(2)));
         assert_eq!(of(&format!("{MARK} c2hvcnQ=\n")), Err(InvalidKeyring::Line(1)));

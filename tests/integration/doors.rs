@@ -56,11 +56,16 @@ impl Things {
             check.as_uuid()
         );
         sql::execute(skep.database.owner(), &insert).await?;
+        let value = json!({ "name": "thing", "value": "x" });
+        let secret = tenant.client.post(&tenant.path("secrets"), &value).await?.expect(201)?;
+        let config = tenant.client.post(&tenant.path("configs"), &value).await?.expect(201)?;
         let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
         Ok(Self(vec![
             ("organization", text(&tenant.organization, "/id")?.to_owned()),
             ("environment", text(&environment, "/id")?.to_owned()),
             ("app", text(&app, "/id")?.to_owned()),
+            ("secret", text(&secret, "/id")?.to_owned()),
+            ("config", text(&config, "/id")?.to_owned()),
             ("deployment", text(&deployment, "/id")?.to_owned()),
             ("token", text(&token, "/id")?.to_owned()),
             ("session", text(&token, "/id")?.to_owned()),
@@ -70,7 +75,7 @@ impl Things {
             ("release", "1".to_owned()),
             ("pool", text(&pools, "/items/0/id")?.to_owned()),
             ("check", check.to_string()),
-            ("range", text(&range, "/id")?.to_owned()),
+            ("reserved_range", text(&range, "/id")?.to_owned()),
         ]))
     }
 

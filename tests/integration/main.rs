@@ -41,6 +41,7 @@ mod releases;
 mod retention;
 mod row_security;
 mod schema;
+mod secrets;
 mod sessions;
 mod slow_clients;
 mod stopping;

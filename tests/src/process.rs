@@ -40,6 +40,8 @@ pub struct ProcessSettings {
     pub docker_host: String,
     /// Those of other nodes.
     pub hosts: Vec<String>,
+    /// The keyring of a worker.
+    pub keyring: PathBuf,
     /// Where it tells metrics, where it does.
     pub metrics: Option<SocketAddr>,
 }
@@ -52,6 +54,7 @@ impl Process {
                 .arg("run")
                 .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
                 .env("DOCKER_HOST", &settings.docker_host)
+                .env("SKEP_SEALING_KEYRING_FILE", &settings.keyring)
                 // Those that a test asks for, and no others.
                 .env("SKEP_ISOLATION_CHECK_HOURS", "0")
                 .args(settings.hosts.iter().map(|host| format!("--hosts={host}")))

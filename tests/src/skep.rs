@@ -21,6 +21,7 @@ use crate::broker::Broker;
 use crate::client::Client;
 use crate::database::TestDatabase;
 use crate::environment::environment;
+use crate::keyring::Keyring;
 use crate::mark::Mark;
 use crate::process::{Process, ProcessSettings};
 use crate::proxy::Proxy;
@@ -40,6 +41,8 @@ pub struct Skep {
     pub operator: Client,
     /// Between it and the broker.
     pub broker_proxy: Proxy,
+    /// What its workers open values with.
+    pub keyring: Keyring,
     mark: Mark,
     site: Site,
     subnets: Subnets,
@@ -59,6 +62,7 @@ impl Skep {
         let database = TestDatabase::create(&mark).await?;
         let owner = database.owner_url()?.into();
         bootstrap_settings(&owner, &platform(&mark, &site), &[subnets.range()]).await?;
+        let keyring = Keyring::make(&mark, &owner).await?;
         let token = bootstrap_operator_token(&owner, "test", true).await?.context("no token")?;
         let mut amqp_url = Url::parse(&environment().amqp_url)?;
         let host = amqp_url.host_str().context("AMQP_URL names no host")?;
@@ -79,6 +83,7 @@ impl Skep {
             database,
             operator,
             broker_proxy,
+            keyring,
             mark,
             site,
             subnets,
@@ -157,6 +162,7 @@ impl Skep {
             queue_prefix: self.queue_prefix(),
             docker_host: self.site.docker_host.clone(),
             hosts: Vec::new(),
+            keyring: self.keyring.file().to_owned(),
             metrics: None,
         }
     }

@@ -6,3 +6,4 @@
 pub mod clock;
 pub mod ledger;
 pub mod swarm;
+pub mod vault;

@@ -24,6 +24,7 @@ use crate::contract::ledger::{self, Home, Stage as _};
 use crate::database::TestDatabase;
 use crate::run::run_on_database;
 use crate::twin::swarm::{Behaviour, End, SimulatedSwarm};
+use crate::twin::vault::MemoryVault;
 use crate::{Outcome, sql, wait_until};
 
 /// A clock that can be moved, in a schema that stands before Postgres's own.
@@ -67,6 +68,7 @@ pub fn watched(
             ledger: watched.worker.clone(),
             swarm: Arc::new(watched.swarm.clone()),
             platform: Arc::clone(&watched.platform),
+            vault: Arc::new(MemoryVault::default()),
             slots: 32,
             relay: Silent,
         };
@@ -119,6 +121,7 @@ impl Watched {
             database: self.worker.clone(),
             swarm: Arc::new(self.swarm.clone()),
             platform: Arc::clone(&self.platform),
+            vault: Arc::new(MemoryVault::default()),
             relay: Silent,
         };
         workers.spawn(live.run(CancellationToken::new()));

@@ -23,6 +23,7 @@ mod retention;
 mod rollback;
 mod scaling;
 mod scheduling;
+mod secrets;
 mod stopping;
 mod superseding;
 mod tcp_checks;

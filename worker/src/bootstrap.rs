@@ -1,20 +1,19 @@
 //! `worker bootstrap` and `worker migrate`: from an empty Postgres cluster to an installation that
 //! an operator can log in to.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::Write;
 
 use anyhow::{Context, anyhow};
 use db::bootstrap::{
-    API, OWNER, WORKER, bootstrap_cluster, bootstrap_operator_token, bootstrap_settings,
+    API, OWNER, WORKER, bootstrap_cluster, bootstrap_operator_token, bootstrap_sealing_key,
+    bootstrap_settings,
 };
 use db::tokens::NewToken;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::settings::{Bootstrap, Migrate};
+use crate::{keyring, secret_file};
 
 /// Name of the token that a bootstrap makes.
 const TOKEN_NAME: &str = "bootstrap";
@@ -37,11 +36,19 @@ pub(crate) async fn bootstrap(settings: Box<Bootstrap>) -> anyhow::Result<()> {
     tracing::info!(?applied, "the schema is up to date");
     let pools = &settings.platform.subnet_pools;
     bootstrap_settings(&owner, &settings.platform.platform(), pools).await?;
+    if let Some(file) = &settings.sealing_keyring_file {
+        let keyring = keyring::read_or_make(file)?;
+        let key = keyring.current();
+        let known: Vec<String> = keyring.ids().iter().map(ToString::to_string).collect();
+        let (id, bytes) = (key.id(), key.to_bytes());
+        let current = bootstrap_sealing_key(&owner, (id.as_str(), &bytes), &known).await?;
+        keyring::check(Some(file), Some(&current.into()))?;
+    }
     match &settings.operator_token_file {
         Some(file) if file.exists() => {}
         Some(file) => {
             let made = bootstrap_operator_token(&owner, TOKEN_NAME, true).await?;
-            write_secret(file, &secret(made)?)?;
+            secret_file::write(file, &secret(made)?)?;
             tracing::info!(file = %file.display(), "wrote an operator token");
         }
         None => {
@@ -66,15 +73,4 @@ fn owner_url(settings: &Bootstrap) -> anyhow::Result<SecretString> {
 
 fn secret(made: Option<NewToken>) -> anyhow::Result<SecretString> {
     Ok(made.context("no token was made")?.secret)
-}
-
-fn write_secret(file: &Path, secret: &SecretString) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut opened = match options.write(true).create_new(true).mode(0o600).open(file) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error).context(format!("cannot write {}", file.display())),
-    };
-    writeln!(opened, "{}", secret.expose_secret())?;
-    Ok(())
 }

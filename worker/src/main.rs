@@ -3,8 +3,10 @@
 
 mod audit;
 mod bootstrap;
+mod keyring;
 mod measures;
 mod run;
+mod secret_file;
 mod settings;
 
 use std::process::ExitCode;

@@ -9,14 +9,14 @@ use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::{
     AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
-    Retirements, Runner,
+    Retirements, Runner, SealedVault, SecretKeeping, Vault,
 };
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::measures;
 use crate::settings::Run;
+use crate::{keyring, measures};
 
 pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     queue::check(&settings.amqp_url)?;
@@ -26,6 +26,8 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     for warning in platform.warnings() {
         tracing::warn!(warning, "the installation is set in a way that costs a promise");
     }
+    let sealed_to = db::sealing_keys::sealing_key_current(&database).await?.map(Into::into);
+    keyring::check(settings.sealing_keyring_file.as_deref(), sealed_to.as_ref())?;
     let swarm = DockerSwarm::connect(&settings.docker_host, settings.advertise_address)?
         .with_hosts(&settings.hosts)?;
     let swarm = Arc::new(swarm);
@@ -44,11 +46,16 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let wakeups =
         Consumer::start(settings.amqp_url, &settings.queue_prefix, settings.slots, stop.clone());
     let worker = WorkerId::new();
+    let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(
+        database.clone(),
+        keyring::reader(settings.sealing_keyring_file),
+    ));
     let runner = Runner {
         worker,
         ledger: database.clone(),
         swarm: Arc::clone(&swarm),
         platform: Arc::clone(&platform),
+        vault: Arc::clone(&vault),
         slots: usize::from(settings.slots.max(1)),
         relay: relay.clone(),
     };
@@ -84,7 +91,12 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         platform: Arc::clone(&platform),
         every: (hours > 0).then(|| Duration::from_secs(hours * 3600)),
     };
-    let live = Live { database, swarm, platform, relay: relay.clone() };
+    let secret_keeping = SecretKeeping {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+    };
+    let live = Live { database, swarm, platform, vault, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
     let mut watching = tokio::spawn(live.run(stop.clone()));
@@ -97,6 +109,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(network_audit.run(stop.clone()));
     tokio::spawn(node_audit.run(stop.clone()));
     tokio::spawn(isolation_checks.run(stop.clone()));
+    tokio::spawn(secret_keeping.run(stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -119,6 +119,9 @@ pub(crate) struct Run {
     /// measured
     #[arg(long, env = "SKEP_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// The keyring that tenants' values are opened with, as the bootstrap made it
+    #[arg(long, env = "SKEP_SEALING_KEYRING_FILE")]
+    pub(crate) sealing_keyring_file: Option<PathBuf>,
     /// Hours between two isolation checks of environments that are chosen by chance; 0: none but those that operators ask
     /// for
     #[arg(long, env = "SKEP_ISOLATION_CHECK_HOURS", default_value_t = 24,
@@ -158,6 +161,10 @@ pub(crate) struct Bootstrap {
     /// the first one is printed, once
     #[arg(long)]
     pub(crate) operator_token_file: Option<PathBuf>,
+    /// Make the keyring that tenants' values are opened with (mode 0600) if the file is not there yet, and have values
+    /// sealed to its key. Every worker needs the file, nobody else may have it, and who loses it loses the values
+    #[arg(long, env = "SKEP_SEALING_KEYRING_FILE")]
+    pub(crate) sealing_keyring_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) platform: PlatformSettings,
 }

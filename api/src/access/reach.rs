@@ -2,12 +2,14 @@
 
 use db::credentials::Holder;
 use db::{
-    AppScope, EnvironmentScope, MembershipScope, OperatorScope, OrgScope, Segment, UserScope,
+    AppScope, EnvironmentScope, MembershipScope, OperatorScope, OrgScope, SecretScope, Segment,
+    UserScope,
 };
 use model::Error;
 use model::error::ErrorCode;
 use model::id::OrganizationId;
 use model::policy::access::Permissions;
+use model::secret::SecretName;
 use model::slug::Slug;
 use poem::Request;
 
@@ -15,6 +17,7 @@ use poem::Request;
 const ORGANIZATION: &str = "param0";
 const ENVIRONMENT: &str = "param1";
 const APP: &str = "param2";
+const SECRET: &str = "param2";
 const BELOW_APP: &str = "param3";
 
 /// The last of a path's variables.
@@ -139,6 +142,24 @@ impl Reach for AppScope {
     }
 }
 
+impl Reach for SecretScope {
+    fn organization(request: &Request) -> Result<Option<Segment<OrganizationId>>, Error> {
+        OrgScope::organization(request)
+    }
+
+    fn reach(
+        request: &Request,
+        holder: &Holder,
+        permissions: Permissions,
+    ) -> Result<(Self, String), Error> {
+        let (EnvironmentScope { organization, environment }, path) =
+            EnvironmentScope::reach(request, holder, permissions)?;
+        let (secret, _) =
+            segment_of(request, SECRET, "secret", |name| name.parse::<SecretName>().is_ok())?;
+        Ok((Self { organization, environment, secret }, path))
+    }
+}
+
 fn organization(
     request: &Request,
     holder: &Holder,
@@ -158,10 +179,20 @@ fn segment<Id: std::str::FromStr>(
     variable: &str,
     what: &str,
 ) -> Result<(Segment<Id>, String), Error> {
+    segment_of(request, variable, what, |text| text.parse::<Slug>().is_ok())
+}
+
+/// The same, where what is no id is named otherwise than by a slug.
+fn segment_of<Id: std::str::FromStr>(
+    request: &Request,
+    variable: &str,
+    what: &str,
+    is_name: impl FnOnce(&str) -> bool,
+) -> Result<(Segment<Id>, String), Error> {
     let text = request.raw_path_param(variable).unwrap_or_default();
     let segment = Segment::from(text);
     match &segment {
-        Segment::Slug(slug) if slug.parse::<Slug>().is_err() => Err(Error::not_found(what)),
+        Segment::Slug(name) if !is_name(name) => Err(Error::not_found(what)),
         Segment::Slug(_) | Segment::Id(_) => Ok((segment, text.to_owned())),
     }
 }

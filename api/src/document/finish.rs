@@ -16,6 +16,8 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("organization", "string", "Slug or id (`org_…`) of the organization."),
     ("environment", "string", "Slug or id (`env_…`) of the environment."),
     ("app", "string", "Slug or id (`app_…`) of the app."),
+    ("secret", "string", "Name or id (`sec_…`) of the secret."),
+    ("config", "string", "Name or id (`sec_…`) of the config."),
     ("deployment", "string", "Id (`dep_…`) of the deployment."),
     ("token", "string", "Id (`tok_…`) of the token."),
     ("user", "string", "Id (`usr_…`) of the person."),

@@ -3,6 +3,7 @@
 use model::email::{EMAIL_PATTERN, EMAIL_RULE};
 use model::image::IMAGE_RULE;
 use model::policy::CONSTRAINT_RULE;
+use model::secret::{NAME_PATTERN as SECRET_NAME_PATTERN, NAME_RULE as SECRET_NAME_RULE};
 use model::slug::{SLUG_PATTERN, SLUG_RULE};
 
 use super::{Kind, Schema};
@@ -27,6 +28,7 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
         "an IPv4 range in CIDR notation, as 10.64.0.0/12 is",
     ),
     (EMAIL_PATTERN, EMAIL_RULE),
+    (SECRET_NAME_PATTERN, SECRET_NAME_RULE),
     (
         r"^(((localhost|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+)(:[0-9]+)?|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?:[0-9]+)/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*|[a-z0-9]+((_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+|[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$",
         IMAGE_RULE,

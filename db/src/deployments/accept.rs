@@ -2,7 +2,7 @@
 //! When it has committed, the release, the deployment and its wake-up are there, and nothing is
 //! lost from here on.
 
-mod target;
+pub(super) mod target;
 
 use diesel::prelude::*;
 use diesel::sql_types;
@@ -10,23 +10,25 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
 use model::deployment::Kind;
-use model::id::{DeploymentId, ReleaseId};
+use model::id::{DeploymentId, ReleaseId, TokenId};
 use model::platform::Platform;
 use model::policy::access::Action;
 use model::reason::ReasonCode;
 use model::release::RollbackTarget;
 use model::status::Status;
 
-use self::target::target_of;
+use self::target::{Target, target_of};
 use super::DeploymentRow;
 use super::insert::{Attempt, deployment_insert};
 use crate::addresses::addresses_reserve;
 use crate::apps::app_lock;
 use crate::audit::Mutation;
+use crate::failure::Failure;
 use crate::pool::Database;
 use crate::prepared::Prepared;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::AppScope;
+use crate::secrets::pinning::Tries;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,58 +121,116 @@ pub async fn deployment_accept(
     request: &Request,
     answer: impl Fn(DeploymentRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
+    let mut tries = Tries::new();
+    let outcome = loop {
+        let outcome = accept(database, platform, scope, (wanted, &tries), request, &answer).await;
+        if !tries.again(&outcome) {
+            break outcome;
+        }
+    };
+    request.settle(database, outcome).await
+}
+
+async fn accept(
+    database: &Database,
+    platform: &Platform,
+    scope: &AppScope,
+    (wanted, tries): (&DeploymentRequest, &Tries),
+    request: &Request,
+    answer: &(impl Fn(DeploymentRow) -> Result<Answer> + Sync),
+) -> Result<Answered, Failure> {
     let organization = scope.organization.allowing(wanted.action())?;
     let policy = (platform, scope.organization.exceptions());
     let mut connection = database.tenant(organization).await?;
-    let outcome = connection
+    connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
             }
+            tries.hold(connection).await?;
             let id = DeploymentId::new();
             let app = app_lock(connection, scope, wanted.action()).await?;
             request.expected.check(&app)?;
             let superseded = supersede(connection, &app, id).await?;
             let target = target_of(connection, policy, &app, wanted, &superseded).await?;
-            addresses_reserve(connection, &app, target.need).await?;
-            let restart_counter = superseded
-                .iter()
-                .map(|older| older.restart_counter)
-                .fold(app.live_restart_counter, i64::max)
-                + i64::from(wanted.force());
-            let attempt = Attempt {
+            let asked = Asked {
                 id,
                 kind: wanted.kind(),
-                release: target.release,
-                replicas: target.replicas,
-                restart_counter,
                 force: wanted.force(),
-                addresses: target.need.addresses(),
-                spec_version: target.spec_version,
-                requested_by: request.actor.credential.token(),
+                by: request.actor.credential.token(),
             };
-            let deployment = deployment_insert(connection, &app, attempt, "accepted").await?;
-            let mutation = Mutation {
-                organization: Some(app.organization_id),
-                action: wanted.audit_action(),
-                object: app.id.to_string(),
-                before: Some(serde_json::json!({ "replicas": app.replicas })),
-                after: Some(serde_json::json!({
-                    "deployment": id, "release": target.number, "replicas": target.replicas,
-                })),
-                deployment: Some(id),
-            };
-            let row = DeploymentRow { deployment, release: target.number };
+            let row = attempt(connection, &app, &superseded, &target, asked).await?;
+            let mutation = audited(&app, wanted.audit_action(), &row, &target);
             request.finish(connection, mutation, answer(row)?).await
         })
-        .await;
-    drop(connection);
-    request.settle(database, outcome).await
+        .await
+}
+
+/// Who asks for what.
+pub(super) struct Asked {
+    pub(super) id: DeploymentId,
+    pub(super) kind: Kind,
+    pub(super) force: bool,
+    /// `None`: the platform itself.
+    pub(super) by: Option<TokenId>,
+}
+
+/// Writes the deployment of a target, in the place of those that it supersedes.
+pub(super) async fn attempt(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+    superseded: &[Superseded],
+    target: &Target,
+    asked: Asked,
+) -> Result<DeploymentRow, Failure> {
+    addresses_reserve(connection, app, target.need).await?;
+    let restart_counter = superseded
+        .iter()
+        .map(|older| older.restart_counter)
+        .fold(app.live_restart_counter, i64::max)
+        + i64::from(asked.force);
+    let attempt = Attempt {
+        id: asked.id,
+        kind: asked.kind,
+        release: target.release,
+        replicas: target.replicas,
+        restart_counter,
+        force: asked.force,
+        addresses: target.need.addresses(),
+        spec_version: target.spec_version,
+        requested_by: asked.by,
+    };
+    let deployment = deployment_insert(connection, app, attempt, "accepted").await?;
+    Ok(DeploymentRow { deployment, release: target.number })
+}
+
+/// What the audit log keeps of an accepted deployment, the secrets that it mounts included.
+pub(super) fn audited<'a>(
+    app: &App,
+    action: &'a str,
+    row: &DeploymentRow,
+    target: &Target,
+) -> Mutation<'a> {
+    let deployment = row.deployment.id;
+    let mut after = serde_json::json!({
+        "deployment": deployment, "release": target.number, "replicas": target.replicas,
+    });
+    if !target.mounted.is_empty() {
+        after["mounted"] = serde_json::json!(target.mounted);
+    }
+    Mutation {
+        organization: Some(app.organization_id),
+        action,
+        object: app.id.to_string(),
+        before: Some(serde_json::json!({ "replicas": app.replicas })),
+        after: Some(after),
+        deployment: Some(deployment),
+    }
 }
 
 /// An older deployment of the app that the new one takes the place of.
 #[derive(QueryableByName)]
-struct Superseded {
+pub(super) struct Superseded {
     #[diesel(sql_type = sql_types::Uuid)]
     id: DeploymentId,
     #[diesel(sql_type = sql_types::Text)]
@@ -182,7 +242,7 @@ struct Superseded {
 }
 
 /// Ends the queued deployment and asks the driving one to end; both timelines say so.
-async fn supersede(
+pub(super) async fn supersede(
     connection: &mut AsyncPgConnection,
     app: &App,
     by: DeploymentId,
@@ -211,5 +271,17 @@ async fn supersede(
     .bind::<sql_types::Uuid, _>(by)
     .bind::<sql_types::Text, _>(ReasonCode::NewerDeployment)
     .bind::<sql_types::Text, _>(format!("the newer deployment {by} takes over"));
+    Prepared(query).load(connection).await
+}
+
+/// The deployments of the app that would be superseded.
+pub(super) async fn unfinished(
+    connection: &mut AsyncPgConnection,
+    app: &App,
+) -> QueryResult<Vec<Superseded>> {
+    let query = diesel::sql_query(
+        "SELECT id, status, release_id, restart_counter FROM deployments WHERE app_id = $1 AND finished_at IS NULL",
+    )
+    .bind::<sql_types::Uuid, _>(app.id);
     Prepared(query).load(connection).await
 }

@@ -63,6 +63,10 @@ actions! {
     AppManage "app.manage" Manage [Owner Admin Developer] [Admin Operator];
     /// Change what runs of an app: deploy, roll back, scale, restart, stop, start, cancel.
     AppDeploy "app.deploy" Deploy [Owner Admin Developer] [Admin Operator];
+    /// See secrets and configs: names, versions, ages, who needs them. Nobody sees a value.
+    SecretRead "secret.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
+    /// Make secrets and configs, give them new versions, remove them.
+    SecretManage "secret.manage" Manage [Owner Admin Developer] [Admin Operator];
     /// List all organizations.
     OrganizationList "organization.list" Read [] [Admin Operator Viewer];
     /// Make organizations.

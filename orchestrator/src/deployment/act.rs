@@ -14,12 +14,14 @@ use model::{Error, names};
 use super::leased::Leased;
 use super::observation::Observation;
 use super::target::Target;
+use crate::files::FilesError;
 use crate::image::{Resolution, resolve_image};
 use crate::ledger::Ledger;
 use crate::network::NetworkError;
 use crate::render::{self, Rendering};
-use crate::surroundings::{Known, Surroundings, SurroundingsError, surroundings};
+use crate::surroundings::{Known, Mounting, Surroundings, SurroundingsError, surroundings};
 use crate::swarm::{Swarm, SwarmError};
+use crate::vault::{Vault, VaultError};
 
 /// What an act came to.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub(super) struct Actor<S, L> {
     pub(super) swarm: Leased<S>,
     pub(super) known: Arc<Known>,
     pub(super) platform: Arc<Platform>,
+    pub(super) vault: Arc<dyn Vault>,
 }
 
 impl<S: Swarm, L: Ledger> Actor<S, L> {
@@ -86,7 +89,8 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         work: &Work,
         release: &Release,
     ) -> Result<Surroundings, SurroundingsError> {
-        surroundings(&self.swarm, &self.known, &self.platform.name, &work.network, release).await
+        let mounting = Mounting { release, vault: &*self.vault, deployment: work.deployment.id };
+        surroundings(&self.swarm, &self.known, &self.platform.name, &work.network, &mounting).await
     }
 
     /// Gives the service this target's spec: creates it where there is none.
@@ -119,6 +123,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
         let around = match around {
             Ok(around) => around,
             Err(SurroundingsError::Network(error)) => return without_network(work, &error),
+            Err(SurroundingsError::Files(error)) => return without_files(&error),
             Err(SurroundingsError::Swarm(error)) => return later(&error),
         };
         let spec = render::service(&Rendering {
@@ -131,6 +136,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             restart_counter: target.restart_counter,
             network: &around.network,
             probe: around.probe.as_ref(),
+            files: &around.files,
             has_workers: around.has_workers,
             going_back: deployment.status == Status::RollingBack || deployment.kind == Kind::Repair,
         });
@@ -194,6 +200,18 @@ fn later(error: &SwarmError) -> Acted {
     match error {
         SwarmError::OutOfLease => Acted::Done,
         _ => Acted::NotNow(error.to_string()),
+    }
+}
+
+fn without_files(error: &FilesError) -> Acted {
+    match error {
+        FilesError::Swarm(error) => later(error),
+        FilesError::Vault(_, VaultError::Database(_) | VaultError::NotHere(_)) => {
+            Acted::NotNow(error.to_string())
+        }
+        FilesError::Vault(_, VaultError::Lost(_)) | FilesError::Refused(..) => {
+            Acted::Impossible(Reason::new(ReasonCode::SecretUnavailable, error.to_string()))
+        }
     }
 }
 

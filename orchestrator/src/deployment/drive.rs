@@ -27,6 +27,7 @@ use crate::lease::Lease;
 use crate::ledger::Ledger;
 use crate::surroundings::Known;
 use crate::swarm::{Service, Swarm, SwarmError, Task};
+use crate::vault::Vault;
 
 /// First pause after a failure of Postgres or Swarm; it doubles.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -50,12 +51,13 @@ pub struct Driver<S, L> {
     swarm: Arc<S>,
     platform: Arc<Platform>,
     known: Arc<Known>,
+    vault: Arc<dyn Vault>,
 }
 
 impl<S: Swarm, L: Ledger> Driver<S, L> {
     /// One that has made sure of nothing yet.
-    pub fn new(ledger: L, swarm: Arc<S>, platform: Arc<Platform>) -> Self {
-        Self { ledger, swarm, platform, known: Arc::default() }
+    pub fn new(ledger: L, swarm: Arc<S>, platform: Arc<Platform>, vault: Arc<dyn Vault>) -> Self {
+        Self { ledger, swarm, platform, known: Arc::default(), vault }
     }
 
     /// Drives one claim to its end. `claimed_at`: before the claim was sent.
@@ -75,6 +77,7 @@ impl<S: Swarm, L: Ledger> Driver<S, L> {
                 swarm,
                 known: Arc::clone(&self.known),
                 platform: Arc::clone(&self.platform),
+                vault: Arc::clone(&self.vault),
             },
             memory: Memory::default(),
             failures: 0,

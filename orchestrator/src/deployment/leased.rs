@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use futures::Stream;
 
+use model::secret::SecretKind;
+
 use crate::lease::Left;
 use crate::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
+    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult,
+    Task,
 };
 
 /// A swarm under a lease. Reading is free: it is decided upon under the fence.
@@ -103,6 +106,22 @@ impl<S: Swarm> Swarm for Leased<S> {
 
     async fn config_ensure(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
         self.for_a_change()?.config_ensure(spec).await
+    }
+
+    async fn secret(&self, kind: SecretKind, name: &str) -> SwarmResult<Option<String>> {
+        self.swarm.secret(kind, name).await
+    }
+
+    async fn secret_create(&self, spec: &SecretSpec<'_>) -> SwarmResult<String> {
+        self.for_a_change()?.secret_create(spec).await
+    }
+
+    async fn secrets(&self, kind: SecretKind, platform: &str) -> SwarmResult<Vec<ListedSecret>> {
+        self.swarm.secrets(kind, platform).await
+    }
+
+    async fn secret_remove(&self, kind: SecretKind, id: &str) -> SwarmResult<()> {
+        self.for_a_change()?.secret_remove(kind, id).await
     }
 
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {

@@ -19,7 +19,7 @@ use super::pace::{self, Pace, pace as pace_of};
 use super::{Failure, Live};
 use crate::deployment::why_it_ended;
 use crate::render::{self, Rendering};
-use crate::surroundings::{Known, surroundings};
+use crate::surroundings::{Known, Mounting, surroundings};
 use crate::swarm::{Service, Swarm, SwarmError, Task};
 use crate::wakeups::Relay;
 
@@ -153,7 +153,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let platform = &self.platform.name;
         // Nothing is remembered: this is seldom, and nobody would look again where Swarm refuses.
         let known = Known::default();
-        let around = match surroundings(&*self.swarm, &known, platform, &network, &release).await {
+        let mounting = Mounting { release: &release, vault: &*self.vault, deployment };
+        let around = match surroundings(&*self.swarm, &known, platform, &network, &mounting).await {
             Ok(around) => around,
             // One app's trouble: the others are looked at all the same.
             Err(error) => {
@@ -171,6 +172,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             restart_counter: service.restart_counter,
             network: &around.network,
             probe: around.probe.as_ref(),
+            files: &around.files,
             has_workers: around.has_workers,
             // What is written here is the number of replicas, and nothing else.
             going_back: service.pauses_on_failure,

@@ -8,6 +8,7 @@ mod nodes;
 mod on_node;
 mod outgoing;
 mod parts;
+mod secrets;
 mod survey;
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,22 +19,23 @@ use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{LocalNodeState, NodeSpecRoleEnum, SwarmInitRequest};
 use bollard::query_parameters::{
-    EventsOptionsBuilder, InspectNetworkOptionsBuilder, ListConfigsOptionsBuilder,
-    ListNetworksOptionsBuilder, ListNodesOptions, ListNodesOptionsBuilder,
-    ListServicesOptionsBuilder, ListTasksOptionsBuilder, LogsOptionsBuilder,
-    UpdateServiceOptionsBuilder,
+    EventsOptionsBuilder, InspectNetworkOptionsBuilder, ListNetworksOptionsBuilder,
+    ListNodesOptions, ListNodesOptionsBuilder, ListServicesOptionsBuilder, ListTasksOptionsBuilder,
+    LogsOptionsBuilder, UpdateServiceOptionsBuilder,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use model::image::ImageReference;
 use model::names;
+use model::secret::SecretKind;
 use tokio::time::{Instant, timeout};
 
 pub use hosts::Host;
 pub(crate) use images::ImageRemoval;
 
 use super::{
-    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, LocalImage, NetworkSpec,
-    Node, OverlayNetwork, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
+    Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, ListedSecret, LocalImage,
+    NetworkSpec, Node, OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm,
+    SwarmError, SwarmResult, Task,
 };
 
 /// How long the addresses of an app's new tasks are waited for: they are told, and nothing depends on them.
@@ -246,6 +248,22 @@ impl Swarm for DockerSwarm {
         timeout(CALL, self.config_find_or_create(spec)).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
+    async fn secret(&self, kind: SecretKind, name: &str) -> SwarmResult<Option<String>> {
+        self.id_of(kind, name).await
+    }
+
+    async fn secret_create(&self, spec: &SecretSpec<'_>) -> SwarmResult<String> {
+        self.create(spec).await
+    }
+
+    async fn secrets(&self, kind: SecretKind, platform: &str) -> SwarmResult<Vec<ListedSecret>> {
+        self.delivered(kind, platform).await
+    }
+
+    async fn secret_remove(&self, kind: SecretKind, id: &str) -> SwarmResult<()> {
+        self.remove(kind, id).await
+    }
+
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
         let answer = timeout(CALL, self.docker.inspect_registry_image(reference, None)).await;
         Ok(match answer {
@@ -289,31 +307,6 @@ impl Swarm for DockerSwarm {
 }
 
 impl DockerSwarm {
-    async fn config_find_or_create(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
-        if let Some(id) = self.config_id(&spec.name).await? {
-            return Ok(id);
-        }
-        match call(self.docker.create_config(outgoing::config(spec))).await {
-            Ok(created) => Ok(created.id),
-            Err(SwarmError::NameTaken(_)) => self
-                .config_id(&spec.name)
-                .await?
-                .ok_or_else(|| SwarmError::NameTaken(spec.name.clone())),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn config_id(&self, name: &str) -> SwarmResult<Option<String>> {
-        // The name filter matches prefixes: compare.
-        let filter = HashMap::from([("name", vec![name])]);
-        let options = ListConfigsOptionsBuilder::new().filters(&filter).build();
-        let configs = call(self.docker.list_configs(Some(options))).await?;
-        let same = |config: &bollard::models::Config| {
-            config.spec.as_ref().and_then(|spec| spec.name.as_deref()) == Some(name)
-        };
-        Ok(configs.into_iter().find(same).and_then(|config| config.id))
-    }
-
     /// The task's last log lines; none where its node or its container is gone.
     async fn last_lines(&self, task: &Task) -> Vec<String> {
         let options = LogsOptionsBuilder::new()

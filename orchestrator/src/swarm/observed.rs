@@ -247,6 +247,17 @@ pub struct ServiceCount {
     pub running: i32,
 }
 
+/// A secret or a config of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSecret {
+    /// Swarm's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it holds a version of a tenant's.
+    pub is_version: bool,
+}
+
 /// An overlay network of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedNetwork {

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::secret::SecretKind;
 use model::spec::{EndpointMode, RestartCondition, Tmpfs};
 use model::update_policy::{FailureAction, UpdateOrder};
+use secrecy::SecretSlice;
 use serde::Serialize;
 
 /// A service.
@@ -62,7 +64,10 @@ pub struct TaskSpec {
     /// Memory-backed directories.
     pub tmpfs: Vec<Tmpfs>,
     /// Configs mounted as files.
-    pub configs: Vec<MountedConfig>,
+    pub configs: Vec<MountedFile>,
+    /// Secrets mounted as files. Left out where there are none, so that a task without any is the same task to every version of Skep.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<MountedFile>,
     /// Limit, in billionths of a core.
     pub cpu_limit_nanos: i64,
     /// Reserved on the node, in billionths of a core.
@@ -100,10 +105,10 @@ pub struct Healthcheck {
     pub retries: u32,
 }
 
-/// A config mounted as a file.
+/// A config or a secret mounted as a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MountedConfig {
-    /// Swarm's id of the config.
+pub struct MountedFile {
+    /// Swarm's id of it.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -155,6 +160,19 @@ pub struct ConfigSpec<'a> {
     pub name: String,
     /// Its content, below 1,024,000 bytes.
     pub content: &'a [u8],
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A tenant's secret or config.
+#[derive(Debug)]
+pub struct SecretSpec<'a> {
+    /// Which of the two.
+    pub kind: SecretKind,
+    /// Its name, unique in the swarm among its kind.
+    pub name: String,
+    /// Its value: what is written nowhere else.
+    pub value: &'a SecretSlice<u8>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }

@@ -37,6 +37,7 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
     use Door::{Anybody, Person, Secret, Session, To};
     let of = |rest: &str| format!("{ORGANIZATION}{rest}");
     let app = |rest: &str| format!("{APP}{rest}");
+    let secrets = |rest: &str| format!("{}{rest}", APP.replace("/apps/{app}", ""));
     let apps = APP.trim_end_matches("/{app}").to_owned();
     let none = Value::Null;
     let name = json!({ "name": "x" });
@@ -56,6 +57,20 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
             To(ExceptionManage),
             json!({ "exceptions": ["named_nodes"] }),
         ),
+        ("GET", secrets("/secrets"), To(SecretRead), none.clone()),
+        ("POST", secrets("/secrets"), To(SecretManage), json!({ "name": "stolen", "value": "x" })),
+        ("GET", secrets("/secrets/{secret}"), To(SecretRead), none.clone()),
+        ("PATCH", secrets("/secrets/{secret}"), To(SecretManage), json!({ "rotation_days": 9 })),
+        ("DELETE", secrets("/secrets/{secret}"), To(SecretManage), none.clone()),
+        ("GET", secrets("/secrets/{secret}/versions"), To(SecretRead), none.clone()),
+        ("POST", secrets("/secrets/{secret}/versions"), To(SecretManage), json!({ "value": "x" })),
+        ("GET", secrets("/configs"), To(SecretRead), none.clone()),
+        ("POST", secrets("/configs"), To(SecretManage), json!({ "name": "stolen", "value": "x" })),
+        ("GET", secrets("/configs/{config}"), To(SecretRead), none.clone()),
+        ("PATCH", secrets("/configs/{config}"), To(SecretManage), json!({ "rotation_days": 9 })),
+        ("DELETE", secrets("/configs/{config}"), To(SecretManage), none.clone()),
+        ("GET", secrets("/configs/{config}/versions"), To(SecretRead), none.clone()),
+        ("POST", secrets("/configs/{config}/versions"), To(SecretManage), json!({ "value": "x" })),
         ("GET", of("/tokens"), To(TokenRead), none.clone()),
         ("POST", of("/tokens"), To(TokenManage), name.clone()),
         ("GET", of("/tokens/{token}"), To(TokenRead), none.clone()),

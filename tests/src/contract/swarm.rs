@@ -8,6 +8,7 @@ pub mod engine;
 pub mod failures;
 pub mod networks;
 mod scene;
+pub mod secrets;
 pub mod services;
 #[cfg(test)]
 mod simulated;
@@ -116,6 +117,9 @@ macro_rules! swarm_contract {
                 a_task_that_is_replaced_while_it_waits_for_an_address_never_ends,
                 a_network_in_use_stays,
                 a_config_is_made_once;
+            secrets:
+                a_secret_is_made_once_and_listed,
+                a_secret_in_use_stays;
         }
     };
     ($run:path; $($part:ident: $($case:ident),+;)+) => {

@@ -6,9 +6,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::Stream;
+use model::secret::SecretKind;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult, Task, TaskState,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
+    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult,
+    Task, TaskState,
 };
 
 use super::judge::Judge;
@@ -149,6 +151,22 @@ impl<L: StoryLedger> Swarm for FaultySwarm<L> {
 
     async fn config_ensure(&self, spec: &ConfigSpec<'_>) -> SwarmResult<String> {
         self.change(None, self.swarm.config_ensure(spec)).await
+    }
+
+    async fn secret(&self, kind: SecretKind, name: &str) -> SwarmResult<Option<String>> {
+        self.see(self.swarm.secret(kind, name)).await
+    }
+
+    async fn secret_create(&self, spec: &SecretSpec<'_>) -> SwarmResult<String> {
+        self.change(None, self.swarm.secret_create(spec)).await
+    }
+
+    async fn secrets(&self, kind: SecretKind, platform: &str) -> SwarmResult<Vec<ListedSecret>> {
+        self.see(self.swarm.secrets(kind, platform)).await
+    }
+
+    async fn secret_remove(&self, kind: SecretKind, id: &str) -> SwarmResult<()> {
+        self.change(None, self.swarm.secret_remove(kind, id)).await
     }
 
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {

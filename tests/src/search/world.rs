@@ -29,6 +29,7 @@ use super::story_ledger::StoryLedger;
 use super::{Report, cast};
 use crate::twin::clock::Clock;
 use crate::twin::swarm::SimulatedSwarm;
+use crate::twin::vault::MemoryVault;
 
 /// How long things happen and calls fail.
 const STORM: Duration = Duration::from_secs(120);
@@ -173,6 +174,7 @@ impl<L: StoryLedger> World<L> {
                 judge: Arc::clone(&self.judge),
             }),
             platform: Arc::clone(&self.platform),
+            vault: Arc::new(MemoryVault::default()),
             slots: SLOTS,
             relay: self.broker.clone(),
         };

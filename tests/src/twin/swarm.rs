@@ -13,6 +13,7 @@ mod ground;
 mod hands;
 mod network;
 mod rollout;
+mod secrets;
 mod service;
 mod task;
 #[cfg(test)]
@@ -26,11 +27,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use model::names;
+use model::secret::SecretKind;
 use model::update_policy::FailureAction;
 use orchestrator::swarm::{
-    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, LocalImage, NetworkSpec, Node, OverlayNetwork,
-    Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task, TaskState, UpdateState,
-    UpdateStatus,
+    Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
+    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task,
+    TaskState, UpdateState, UpdateStatus,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
@@ -257,6 +259,26 @@ impl Swarm for SimulatedSwarm {
             cluster.note(Call::ConfigCreate, &spec.name, None);
         }
         Ok(id)
+    }
+
+    async fn secret(&self, kind: SecretKind, name: &str) -> SwarmResult<Option<String>> {
+        Ok(self.cluster().ground.secrets.find(kind, name))
+    }
+
+    async fn secret_create(&self, spec: &SecretSpec<'_>) -> SwarmResult<String> {
+        let mut cluster = self.cluster();
+        let number = cluster.ground.number();
+        let id = cluster.ground.secrets.create(number, spec)?;
+        cluster.note(Call::SecretCreate, &spec.name, None);
+        Ok(id)
+    }
+
+    async fn secrets(&self, kind: SecretKind, platform: &str) -> SwarmResult<Vec<ListedSecret>> {
+        Ok(self.cluster().ground.secrets.of_platform(kind, platform))
+    }
+
+    async fn secret_remove(&self, kind: SecretKind, id: &str) -> SwarmResult<()> {
+        self.cluster().secret_remove(kind, id)
     }
 
     async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Integer, Jsonb, SmallInt, Uuid};
+use diesel::sql_types::{Array, Integer, Jsonb, Nullable, SmallInt, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
 use model::capacity::Need;
@@ -12,7 +12,8 @@ use model::platform::Platform;
 use model::policy::{self, Exceptions};
 use model::release::Release;
 use model::schema::{apps, releases};
-use model::spec::{AppSpec, SPEC_VERSION};
+use model::secret::MountedRef;
+use model::spec::AppSpec;
 use model::status::Status;
 use model::stored::Stored;
 
@@ -21,15 +22,18 @@ use crate::failure::Failure;
 use crate::now::now;
 use crate::prepared::Prepared;
 use crate::releases::release_target;
+use crate::secrets::pinning::secrets_pin;
 
 /// What the new deployment makes live.
-pub(super) struct Target {
-    pub(super) release: Option<ReleaseId>,
-    pub(super) number: Option<i32>,
-    pub(super) replicas: i32,
-    pub(super) spec_version: i16,
+pub(in crate::deployments) struct Target {
+    pub(in crate::deployments) release: Option<ReleaseId>,
+    pub(in crate::deployments) number: Option<i32>,
+    pub(in crate::deployments) replicas: i32,
+    pub(in crate::deployments) spec_version: i16,
     /// Addresses of its network that it may need.
-    pub(super) need: Need,
+    pub(in crate::deployments) need: Need,
+    /// The secrets and configs that it mounts, for the audit log: `secrets.db-password v3`.
+    pub(in crate::deployments) mounted: Vec<String>,
 }
 
 pub(super) async fn target_of(
@@ -46,18 +50,9 @@ pub(super) async fn target_of(
                 None => app.spec.0.clone(),
             };
             let frozen = spec.clone().frozen(platform);
-            policy::admit(&frozen, exceptions)?;
-            let release = ReleaseId::new();
-            let need = Need::of(&frozen, app.running_replicas());
-            let number = app.last_release + 1;
-            release_insert(connection, app, (release, number), spec, frozen).await?;
-            Ok(Target {
-                release: Some(release),
-                number: Some(number),
-                replicas: app.running_replicas(),
-                spec_version: SPEC_VERSION,
-                need,
-            })
+            let draft = Some(spec);
+            release_new(connection, exceptions, app, NewRelease { draft, frozen, image: None })
+                .await
         }
         DeploymentRequest::Rollback { target, force } => {
             let release = release_target(connection, app, *target).await?;
@@ -110,37 +105,77 @@ pub(super) async fn target_of(
                 release: release.as_ref().map(|release| release.id),
                 number: release.as_ref().map(|release| release.number),
                 replicas: 0,
-                spec_version: release.map_or(SPEC_VERSION, |release| release.spec_version),
+                spec_version: release.map_or(1, |release| release.spec_version),
                 need: Need::NONE,
+                mounted: Vec::new(),
             })
         }
     }
 }
 
-/// Writes a release, and into the app that it is the last one.
-async fn release_insert(
+/// A release that is to be made.
+pub(in crate::deployments) struct NewRelease {
+    /// What the app's next release will be from now on; `None`: what it was to be.
+    pub(in crate::deployments) draft: Option<AppSpec>,
+    /// What the release has, but for the versions of what it mounts.
+    pub(in crate::deployments) frozen: AppSpec,
+    /// What its image is known to be.
+    pub(in crate::deployments) image: Option<String>,
+}
+
+/// Makes a release, with the secrets and configs that it mounts, to be made live.
+pub(in crate::deployments) async fn release_new(
     connection: &mut AsyncPgConnection,
+    exceptions: Exceptions,
     app: &App,
-    (id, number): (ReleaseId, i32),
-    spec: AppSpec,
-    frozen: AppSpec,
-) -> QueryResult<()> {
+    new: NewRelease,
+) -> Result<Target, Failure> {
+    let NewRelease { draft, mut frozen, image } = new;
+    policy::admit(&frozen, exceptions)?;
+    let versions = secrets_pin(connection, app.environment_id, &mut frozen).await?;
+    let release = ReleaseId::new();
+    let number = app.last_release + 1;
+    let target = Target {
+        release: Some(release),
+        number: Some(number),
+        replicas: app.running_replicas(),
+        spec_version: frozen.version(),
+        need: Need::of(&frozen, app.running_replicas()),
+        mounted: mounted(&frozen),
+    };
+    let draft = draft.unwrap_or_else(|| app.spec.0.clone());
+    let draft_version = draft.version();
     let query = diesel::sql_query(
         "WITH app AS (
-             UPDATE apps SET last_release = $4, spec = $5, updated_at = now() WHERE id = $3
+             UPDATE apps SET last_release = $4, spec = $5, spec_version = $10, updated_at = now() WHERE id = $3
+         ), release AS (
+             INSERT INTO releases (id, organization_id, app_id, number, spec, spec_version, resolved_image)
+             VALUES ($1, $2, $3, $4, $6, $7, $8)
          )
-         INSERT INTO releases (id, organization_id, app_id, number, spec, spec_version)
-         VALUES ($1, $2, $3, $4, $6, $7)",
+         INSERT INTO release_secrets (release_id, secret_version_id, organization_id)
+         SELECT DISTINCT $1, version, $2 FROM unnest($9) AS version",
     )
-    .bind::<Uuid, _>(id)
+    .bind::<Uuid, _>(release)
     .bind::<Uuid, _>(app.organization_id)
     .bind::<Uuid, _>(app.id)
     .bind::<Integer, _>(number)
-    .bind::<Jsonb, _>(Stored(spec))
+    .bind::<Jsonb, _>(Stored(draft))
     .bind::<Jsonb, _>(Stored(frozen))
-    .bind::<SmallInt, _>(SPEC_VERSION);
+    .bind::<SmallInt, _>(target.spec_version)
+    .bind::<Nullable<Text>, _>(image)
+    .bind::<Array<Uuid>, _>(versions)
+    .bind::<SmallInt, _>(draft_version);
     Prepared(query).execute(connection).await?;
-    Ok(())
+    Ok(target)
+}
+
+/// What a spec mounts, for the audit log.
+fn mounted(spec: &AppSpec) -> Vec<String> {
+    let file = |file: MountedRef<'_>| match file.reference.version {
+        Some(version) => format!("{} v{version}", file.field()),
+        None => file.field(),
+    };
+    spec.mounted().map(file).collect()
 }
 
 /// The release that the service runs; refused where nothing was deployed.
@@ -180,12 +215,13 @@ fn target_release(release: &Release, replicas: i32) -> Target {
         replicas,
         spec_version: release.spec_version,
         need: Need::of(&release.spec.0, replicas),
+        mounted: mounted(&release.spec.0),
     }
 }
 
 /// The release that the service runs: the one on its way in (scaling must not undo a deployment
 /// that it supersedes), else the live one.
-async fn running_release(
+pub(in crate::deployments) async fn running_release(
     connection: &mut AsyncPgConnection,
     app: &App,
     superseded: &[Superseded],

@@ -86,6 +86,18 @@ impl Swarm for Counting {
     async fn config_ensure(&self, _: &ConfigSpec<'_>) -> SwarmResult<String> {
         self.change(String::new())
     }
+    async fn secret(&self, _: SecretKind, _: &str) -> SwarmResult<Option<String>> {
+        self.read(None)
+    }
+    async fn secret_create(&self, _: &SecretSpec<'_>) -> SwarmResult<String> {
+        self.change(String::new())
+    }
+    async fn secrets(&self, _: SecretKind, _: &str) -> SwarmResult<Vec<ListedSecret>> {
+        self.read(Vec::new())
+    }
+    async fn secret_remove(&self, _: SecretKind, _: &str) -> SwarmResult<()> {
+        self.change(())
+    }
     async fn image_in_registry(&self, _: &str) -> SwarmResult<ImageLookup> {
         self.read(ImageLookup::NotFound)
     }

@@ -4,23 +4,28 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bollard::models::{
     ConfigSpec as DockerConfigSpec, EndpointSpec, EndpointSpecModeEnum, HealthConfig, Ipam,
     IpamConfig, Limit, Mount, MountTmpfsOptions, MountType, NetworkAttachmentConfig,
-    NetworkCreateRequest, ResourceObject, ServiceSpec as DockerServiceSpec, ServiceSpecMode,
-    ServiceSpecModeReplicated, ServiceSpecRollbackConfig,
-    ServiceSpecRollbackConfigFailureActionEnum, ServiceSpecRollbackConfigOrderEnum,
-    ServiceSpecUpdateConfig, ServiceSpecUpdateConfigFailureActionEnum,
-    ServiceSpecUpdateConfigOrderEnum, TaskSpec as DockerTaskSpec, TaskSpecContainerSpec,
-    TaskSpecContainerSpecConfigs, TaskSpecContainerSpecFile1, TaskSpecContainerSpecPrivileges,
-    TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy,
-    TaskSpecRestartPolicyConditionEnum,
+    NetworkCreateRequest, ResourceObject, SecretSpec as DockerSecretSpec,
+    ServiceSpec as DockerServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated,
+    ServiceSpecRollbackConfig, ServiceSpecRollbackConfigFailureActionEnum,
+    ServiceSpecRollbackConfigOrderEnum, ServiceSpecUpdateConfig,
+    ServiceSpecUpdateConfigFailureActionEnum, ServiceSpecUpdateConfigOrderEnum,
+    TaskSpec as DockerTaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecConfigs,
+    TaskSpecContainerSpecFile, TaskSpecContainerSpecFile1, TaskSpecContainerSpecPrivileges,
+    TaskSpecContainerSpecSecrets, TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources,
+    TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum,
 };
 use model::names;
 use model::spec::{EndpointMode, RestartCondition};
 use model::update_policy::{FailureAction, UpdateOrder};
 
-use crate::swarm::{ConfigSpec, NetworkSpec, RolloutSpec, ServiceSpec, TaskSpec};
+use secrecy::ExposeSecret as _;
+
+use crate::swarm::{ConfigSpec, NetworkSpec, RolloutSpec, SecretSpec, ServiceSpec, TaskSpec};
 
 /// What a container may still do as root: what ordinary images need to start and to drop their
 /// privileges, and nothing that reaches the host.
@@ -110,6 +115,16 @@ fn task(service: &ServiceSpec) -> DockerTaskSpec {
 fn container(spec: &TaskSpec, spec_hash: &str) -> TaskSpecContainerSpec {
     let mut labels = map(&spec.labels);
     labels.insert(names::LABEL_SPEC.into(), spec_hash.into());
+    let secrets = spec.secrets.iter().map(|secret| TaskSpecContainerSpecSecrets {
+        file: Some(TaskSpecContainerSpecFile {
+            name: Some(secret.path.clone()),
+            uid: Some("0".into()),
+            gid: Some("0".into()),
+            mode: Some(secret.mode),
+        }),
+        secret_id: Some(secret.id.clone()),
+        secret_name: Some(secret.name.clone()),
+    });
     let configs = spec.configs.iter().map(|config| TaskSpecContainerSpecConfigs {
         file: Some(TaskSpecContainerSpecFile1 {
             name: Some(config.path.clone()),
@@ -158,6 +173,7 @@ fn container(spec: &TaskSpec, spec_hash: &str) -> TaskSpecContainerSpec {
             start_interval: None,
         }),
         configs: Some(configs.collect()),
+        secrets: (!spec.secrets.is_empty()).then(|| secrets.collect()),
         init: Some(spec.init),
         capability_drop: Some(vec!["ALL".into()]),
         capability_add: Some(CAPABILITIES.iter().map(|name| (*name).to_owned()).collect()),
@@ -225,11 +241,29 @@ pub(super) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
 }
 
 pub(super) fn config(spec: &ConfigSpec<'_>) -> DockerConfigSpec {
-    use base64::Engine as _;
     DockerConfigSpec {
         name: Some(spec.name.clone()),
         labels: Some(map(&spec.labels)),
-        data: Some(base64::engine::general_purpose::STANDARD.encode(spec.content)),
+        data: Some(STANDARD.encode(spec.content)),
+        templating: None,
+    }
+}
+
+pub(super) fn tenants_config(spec: &SecretSpec<'_>) -> DockerConfigSpec {
+    DockerConfigSpec {
+        name: Some(spec.name.clone()),
+        labels: Some(map(&spec.labels)),
+        data: Some(STANDARD.encode(spec.value.expose_secret())),
+        templating: None,
+    }
+}
+
+pub(super) fn secret(spec: &SecretSpec<'_>) -> DockerSecretSpec {
+    DockerSecretSpec {
+        name: Some(spec.name.clone()),
+        labels: Some(map(&spec.labels)),
+        data: Some(STANDARD.encode(spec.value.expose_secret())),
+        driver: None,
         templating: None,
     }
 }

@@ -194,6 +194,7 @@ fn task(image: Image, network: &str) -> TaskSpec {
         init: false,
         tmpfs: Vec::new(),
         configs: Vec::new(),
+        secrets: Vec::new(),
         cpu_limit_nanos: 500_000_000,
         cpu_reserved_nanos: 1_000_000,
         memory_limit_bytes: 64 << 20,

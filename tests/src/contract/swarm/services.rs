@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use orchestrator::swarm::{MountedConfig, Swarm as _, SwarmError, TaskState};
+use orchestrator::swarm::{MountedFile, Swarm as _, SwarmError, TaskState};
 
 use super::scene::{Scene, alive, hash, running};
 use super::{Image, Stage};
@@ -111,7 +111,7 @@ pub async fn a_spec_names_only_what_is_there<S: Stage>(stage: &S) -> Outcome {
     lost.task.network = "nosuchnetwork0000000000000".into();
     lost.spec_hash = hash(&lost.task);
     let mut bare = good.clone();
-    bare.task.configs = vec![MountedConfig {
+    bare.task.configs = vec![MountedFile {
         id: "nosuchconfig00000000000000".into(),
         name: "none".into(),
         path: "/none".into(),

@@ -8,7 +8,7 @@ use model::id::{AppId, DeploymentId, EnvironmentId, ReleaseId};
 use model::policy::Exceptions;
 use model::reason::ReasonCode;
 use model::release::{Release, RollbackTarget};
-use model::spec::{AppSpec, SPEC_VERSION};
+use model::spec::AppSpec;
 use model::status::Status;
 use model::stored::Stored;
 use model::{Error, Result, names, policy};
@@ -50,8 +50,8 @@ impl Rows {
             environment_id: environment,
             slug: slug.to_owned(),
             service_name: names::service_name(slug, id),
+            spec_version: spec.version(),
             spec: Stored(spec),
-            spec_version: SPEC_VERSION,
             replicas,
             last_release: 0,
             live_release_id: None,
@@ -74,8 +74,8 @@ impl Rows {
         let spec = spec.settled(&self.platform);
         policy::admit(&spec, Exceptions::NONE)?;
         countable(replicas)?;
+        app.spec_version = spec.version();
         app.spec = Stored(spec);
-        app.spec_version = SPEC_VERSION;
         app.replicas = replicas;
         app.updated_at = self.now();
         self.apps.insert(app.id, app.clone());
@@ -227,10 +227,11 @@ impl Rows {
             DeploymentRequest::Remove => {
                 app.removal_requested_at = Some(self.now());
                 app.updated_at = self.now();
-                Ok(self.running(app, older)?.map_or(
-                    Target { release: None, replicas: 0, spec_version: SPEC_VERSION },
-                    |release| target_release(release, 0),
-                ))
+                Ok(self
+                    .running(app, older)?
+                    .map_or(Target { release: None, replicas: 0, spec_version: 1 }, |release| {
+                        target_release(release, 0)
+                    }))
             }
         }
     }
@@ -243,8 +244,8 @@ impl Rows {
             organization_id: app.organization_id,
             app_id: app.id,
             number: app.last_release,
+            spec_version: spec.version(),
             spec: Stored(spec),
-            spec_version: SPEC_VERSION,
             resolved_image: None,
             stable_at: None,
             created_at: now,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use model::names;
+use model::secret::SecretKind;
 use orchestrator::swarm::{
     ImageLookup, LocalImage, Node, OverlayNetwork, Resources, ServiceSpec, SwarmError, SwarmResult,
 };
@@ -197,8 +198,14 @@ impl Cluster {
             return Err(SwarmError::Unavailable(format!("network {network} not found")));
         }
         let known = &self.ground.networks;
-        match spec.task.configs.iter().find(|config| !known.has_config(&config.id)) {
-            Some(config) => Err(SwarmError::Refused(format!("config not found: {}", config.name))),
+        let secrets = &self.ground.secrets;
+        let has_config = |id: &str| known.has_config(id) || secrets.has(SecretKind::Config, id);
+        if let Some(config) = spec.task.configs.iter().find(|config| !has_config(&config.id)) {
+            return Err(SwarmError::Refused(format!("config not found: {}", config.name)));
+        }
+        let has_secret = |id: &str| secrets.has(SecretKind::Secret, id);
+        match spec.task.secrets.iter().find(|secret| !has_secret(&secret.id)) {
+            Some(secret) => Err(SwarmError::Refused(format!("secret not found: {}", secret.name))),
             None => Ok(()),
         }
     }
@@ -228,6 +235,24 @@ impl Cluster {
         }
         self.ground.networks.remove(&id);
         self.note(Call::NetworkRemove, &name, None);
+        Ok(())
+    }
+
+    pub(super) fn secret_remove(&mut self, kind: SecretKind, id: &str) -> SwarmResult<()> {
+        let refers = |service: &&Service| {
+            let task = &service.spec.task;
+            let files = match kind {
+                SecretKind::Secret => &task.secrets,
+                SecretKind::Config => &task.configs,
+            };
+            !service.is_removed && files.iter().any(|file| file.id == id)
+        };
+        if let Some(service) = self.services.values().find(refers) {
+            let name = &service.spec.name;
+            return Err(SwarmError::Refused(format!("{kind} {id} is in use by {name}")));
+        }
+        self.ground.secrets.remove(id);
+        self.note(Call::SecretRemove, id, None);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ pub struct Effect {
     pub at: Instant,
     /// What.
     pub call: Call,
-    /// The name of the service, network or config.
+    /// The name of the service, network, config or secret.
     pub name: String,
     /// Of a service: the deployment that its spec names. Of one that was removed: named.
     pub deployment: Option<String>,
@@ -26,4 +26,6 @@ pub enum Call {
     NetworkCreate,
     NetworkRemove,
     ConfigCreate,
+    SecretCreate,
+    SecretRemove,
 }

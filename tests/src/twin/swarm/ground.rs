@@ -9,6 +9,7 @@ use orchestrator::swarm::{Resources, ServiceSpec};
 
 use super::behaviour::Behaviour;
 use super::network::Networks;
+use super::secrets::Secrets;
 
 /// What each node has.
 pub(super) const CAPACITY: Resources =
@@ -71,6 +72,7 @@ pub(super) struct Ground {
     index: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) networks: Networks,
+    pub(super) secrets: Secrets,
     pub(super) behaviours: HashMap<String, Vec<Arc<Behaviour>>>,
     usual: Arc<Behaviour>,
 }
@@ -94,6 +96,7 @@ impl Ground {
             index: 10,
             nodes: (0..=workers).map(node).collect(),
             networks: Networks::default(),
+            secrets: Secrets::default(),
             behaviours: HashMap::new(),
             usual: Arc::new(Behaviour::default()),
         }

@@ -57,6 +57,7 @@ async fn web(swarm: &SimulatedSwarm, replicas: i32) -> ServiceSpec {
         init: false,
         tmpfs: Vec::new(),
         configs: Vec::new(),
+        secrets: Vec::new(),
         cpu_limit_nanos: 0,
         cpu_reserved_nanos: 0,
         memory_limit_bytes: 0,

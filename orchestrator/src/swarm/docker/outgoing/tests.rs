@@ -21,6 +21,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
+use crate::files::Files;
 use crate::probe::MountedProbe;
 use crate::render::{self, Rendering};
 use specs::{change, changed};
@@ -116,6 +117,7 @@ impl Given {
             restart_counter: 0,
             network: NETWORK,
             probe: needs_probe.unwrap_or_default().then_some(&probe),
+            files: &Files::default(),
             has_workers: self.has_workers,
             going_back: false,
         });

@@ -1,0 +1,89 @@
+//! Keeping secrets: values that no release needs are thrown away, in Postgres first and in Swarm after it; owners are told of those that
+//! are too old. Slowly: nothing may depend on when this comes by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Database;
+use db::secrets::keeping::{rotations_tell, swarm_names_unneeded, versions_collect};
+use model::error::chain;
+use model::platform::Platform;
+use model::secret::SecretKind;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::swarm::{Swarm, SwarmError};
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(600);
+/// Most secrets of one transaction, and most names of one statement.
+const BATCH: usize = 200;
+
+/// Postgres's, or the daemon's.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Keeps the secrets of an installation.
+pub struct SecretKeeping<S> {
+    /// Where they are.
+    pub database: Database,
+    /// Where they were delivered.
+    pub swarm: Arc<S>,
+    /// The installation's settings.
+    pub platform: Arc<Platform>,
+}
+
+impl<S: Swarm> SecretKeeping<S> {
+    /// Runs until `stop`: at once, and every ten minutes. Several workers at it do no harm.
+    pub async fn run(self, stop: CancellationToken) {
+        let rounds = async {
+            loop {
+                if let Err(error) = self.round().await {
+                    let error = chain(&*error);
+                    tracing::warn!(
+                        error,
+                        "secrets that nothing needs stay for now; again in a while"
+                    );
+                }
+                sleep(ROUND).await;
+            }
+        };
+        stop.run_until_cancelled(rounds).await;
+    }
+
+    /// One round.
+    pub async fn round(&self) -> Result<(), Failure> {
+        let limit = i64::try_from(BATCH)?;
+        while rotations_tell(&self.database, limit).await? == BATCH {}
+        loop {
+            let collected = versions_collect(&self.database, limit).await?;
+            if collected == 0 {
+                break;
+            }
+            tracing::info!(collected, "values of secrets that no release needs were thrown away");
+        }
+        for kind in SecretKind::ALL {
+            self.sweep(*kind).await?;
+        }
+        Ok(())
+    }
+
+    /// From what Swarm has to what is not needed: nothing has to be remembered of what was removed already.
+    async fn sweep(&self, kind: SecretKind) -> Result<(), Failure> {
+        let there = self.swarm.secrets(kind, &self.platform.name).await?;
+        let names: Vec<String> = there.iter().map(|object| object.name.clone()).collect();
+        for batch in names.chunks(BATCH) {
+            let unneeded = swarm_names_unneeded(&self.database, batch).await?;
+            for object in there.iter().filter(|object| unneeded.contains(&object.name)) {
+                match self.swarm.secret_remove(kind, &object.id).await {
+                    Ok(()) => tracing::info!(%kind, name = object.name, "taken out of the swarm"),
+                    // A service that is about to be replaced, or to go.
+                    Err(SwarmError::Refused(why)) => {
+                        tracing::debug!(%kind, name = object.name, why, "still in use");
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! The vault: where the values of secrets and configs come from, opened. Whoever has one has the private keys; nothing that is opened
+//! here may be written anywhere but into Swarm.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use db::Database;
+use db::secrets::delivery::{MountedVersion, version_named, version_open, versions_mounted};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use model::Error;
+use model::id::{DeploymentId, ReleaseId};
+use model::secret::identity;
+use sealing::{KeyId, Keyring, Sealed, Unopened};
+use secrecy::SecretSlice;
+
+/// A value, and what it is called in Swarm.
+#[derive(Debug)]
+pub struct Opened {
+    /// The name of its object.
+    pub name: String,
+    /// The value.
+    pub value: SecretSlice<u8>,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Postgres failed: it may be tried again.
+    #[error("{}", .0.chain())]
+    Database(#[from] Error),
+    /// This worker cannot, another one may: a sentence.
+    #[error("{0}")]
+    NotHere(String),
+    /// Nobody can: a sentence.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Hands out what releases mount.
+pub trait Vault: Send + Sync + 'static {
+    /// The versions that a release mounts.
+    fn mounted(&self, release: ReleaseId)
+    -> BoxFuture<'_, Result<Vec<MountedVersion>, VaultError>>;
+
+    /// Opens a version's value, to be delivered by this deployment, and writes that down. The name is the same each time.
+    fn open<'a>(
+        &'a self,
+        version: &'a MountedVersion,
+        deployment: DeploymentId,
+    ) -> BoxFuture<'a, Result<Opened, VaultError>>;
+}
+
+/// Reads the keyring, as its file is now; a sentence where that cannot be.
+pub type ReadKeyring = Box<dyn Fn() -> Result<Keyring, String> + Send + Sync>;
+
+/// The vault of an installation: sealed values in Postgres, private keys in this worker's hands.
+#[derive(Clone)]
+pub struct SealedVault {
+    database: Database,
+    keys: Arc<Keys>,
+}
+
+struct Keys {
+    read: Option<ReadKeyring>,
+    ring: RwLock<Option<Keyring>>,
+}
+
+impl SealedVault {
+    /// One whose keyring is read when it is first needed, and again when a value is sealed to a key that is not in it. `None`:
+    /// this worker opens nothing.
+    pub fn new(database: Database, read: Option<ReadKeyring>) -> Self {
+        Self { database, keys: Arc::new(Keys { read, ring: RwLock::default() }) }
+    }
+}
+
+impl Keys {
+    /// Has the keyring do this; it is read anew where it does not know the key.
+    fn with<T>(&self, work: impl Fn(&Keyring) -> Result<T, Unopened>) -> Result<T, VaultError> {
+        let Some(read) = &self.read else {
+            let why =
+                "this worker has no keyring to open values with: set SKEP_SEALING_KEYRING_FILE";
+            return Err(VaultError::NotHere(why.to_owned()));
+        };
+        let known = self.ring.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known.as_ref().map(&work) {
+            Some(Err(Unopened::UnknownKey(_))) | None => {}
+            Some(done) => return done.map_err(lost),
+        }
+        let ring = read().map_err(VaultError::NotHere)?;
+        let done = work(&ring);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(ring);
+        done.map_err(lost)
+    }
+}
+
+fn lost(why: Unopened) -> VaultError {
+    match why {
+        Unopened::UnknownKey(_) => VaultError::NotHere(why.to_string()),
+        Unopened::Broken => VaultError::Lost(why.to_string()),
+    }
+}
+
+impl Vault for SealedVault {
+    fn mounted(
+        &self,
+        release: ReleaseId,
+    ) -> BoxFuture<'_, Result<Vec<MountedVersion>, VaultError>> {
+        async move { Ok(versions_mounted(&self.database, release).await?) }.boxed()
+    }
+
+    fn open<'a>(
+        &'a self,
+        version: &'a MountedVersion,
+        deployment: DeploymentId,
+    ) -> BoxFuture<'a, Result<Opened, VaultError>> {
+        async move {
+            let row = version_open(&self.database, version, deployment).await?;
+            let (Some(key_id), Some(sealed)) = (row.key_id, row.sealed) else {
+                return Err(VaultError::Lost("its value was thrown away".to_owned()));
+            };
+            let identity = identity(version.organization_id, version.secret_id, version.id);
+            let (key, sealed) = (KeyId::from(key_id), Sealed::from(sealed));
+            let (name, value) = self.keys.with(|ring| {
+                let value = ring.open(&key, identity.as_bytes(), &sealed)?;
+                let name = format!("{}-{}", version.kind, ring.name(identity.as_bytes(), &value));
+                Ok((name, value))
+            })?;
+            let name = match &version.swarm_name {
+                Some(name) => name.clone(),
+                None => version_named(&self.database, version.id, &name).await?,
+            };
+            Ok(Opened { name, value })
+        }
+        .boxed()
+    }
+}
