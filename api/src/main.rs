@@ -16,6 +16,10 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> ExitCode {
     let settings = Settings::parse();
     start_log(&settings);
+    if let Err(error) = sealing::memory::keep_to_itself() {
+        tracing::error!(%error, "the kernel would show the memory of this process, which holds secrets: not started");
+        return ExitCode::FAILURE;
+    }
     match run(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -15,6 +15,8 @@ pub enum Failure {
     Postgres(DieselError),
     /// One of these secrets is being given another version: to be tried again when it has it.
     SecretsBusy(Vec<SecretId>),
+    /// The key that a value was sealed to is none any more: to be sealed to the one that took its place.
+    KeyReplaced,
 }
 
 impl From<DieselError> for Failure {
@@ -34,6 +36,10 @@ impl From<Failure> for Error {
         match failure {
             Failure::Refused(error) => error,
             Failure::Postgres(error) => postgres(error),
+            Failure::KeyReplaced => Self::new(
+                ErrorCode::Unavailable,
+                "the key that values are sealed to is being replaced again and again: try again in a moment",
+            ),
             Failure::SecretsBusy(_) => Self::new(
                 ErrorCode::Unavailable,
                 "a secret of the app is being given new versions one after the other: try again in a moment",
@@ -83,6 +89,12 @@ pub(crate) fn pool(error: PoolError) -> Error {
 /// Whether Postgres refused a row for a unique constraint or index of this name.
 pub(crate) fn violates_unique(error: &DieselError, constraint: &str) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
+        if info.constraint_name() == Some(constraint))
+}
+
+/// Whether Postgres refused a row for a foreign key of this name.
+pub(crate) fn violates_foreign_key(error: &DieselError, constraint: &str) -> bool {
+    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info)
         if info.constraint_name() == Some(constraint))
 }
 

@@ -35,6 +35,7 @@ use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{EnvironmentScope, SecretScope, named};
 use crate::segment::Segment;
+use pinning::Tries;
 use sealer::seal;
 use versions::version_insert;
 
@@ -62,14 +63,31 @@ pub async fn secret_create(
     request: &Request,
     answer: impl Fn(SecretRow) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
+    wanted.kind.check_value(wanted.value.expose_secret().len())?;
+    check_rotation(wanted.rotation_days)?;
+    let mut tries = Tries::new();
+    let outcome = loop {
+        let outcome = create(database, scope, wanted, request, &answer).await;
+        if !tries.again(&outcome) {
+            break outcome;
+        }
+    };
+    request.settle(database, outcome).await
+}
+
+async fn create(
+    database: &Database,
+    scope: &EnvironmentScope,
+    wanted: &NewSecret,
+    request: &Request,
+    answer: &(impl Fn(SecretRow) -> Result<Answer> + Sync),
+) -> Result<Answered, Failure> {
     let organization = scope.organization.allowing(Action::SecretManage)?;
     let NewSecret { kind, name, rotation_days, value } = wanted;
-    kind.check_value(value.expose_secret().len())?;
-    check_rotation(*rotation_days)?;
     let (id, version) = (SecretId::new(), SecretVersionId::new());
     let mut connection = database.tenant(organization).await?;
     let sealed = seal(&mut connection, (organization, id, version), value).await?;
-    let outcome = connection
+    connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {
                 return Ok(earlier);
@@ -101,9 +119,7 @@ pub async fn secret_create(
             };
             request.finish(connection, mutation, answer((secret, made))?).await
         })
-        .await;
-    drop(connection);
-    request.settle(database, outcome).await
+        .await
 }
 
 /// The environment's secrets, or its configs, oldest first.

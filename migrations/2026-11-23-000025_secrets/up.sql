@@ -39,8 +39,8 @@ CREATE TABLE secret_versions (
     CHECK ((sealed IS NULL) = (collected_at IS NOT NULL)),
     CHECK ((sealed IS NULL) = (key_id IS NULL))
 );
--- What a rotation of keys goes through, and what a collection does.
-CREATE INDEX secret_versions_sealed ON secret_versions (key_id, id) WHERE sealed IS NOT NULL;
+-- Of each key: what is sealed to it.
+CREATE INDEX secret_versions_key ON secret_versions (key_id) WHERE key_id IS NOT NULL;
 CREATE INDEX secret_versions_of_organization ON secret_versions (organization_id);
 
 -- Which versions a release mounts.

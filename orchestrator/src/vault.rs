@@ -1,6 +1,8 @@
 //! The vault: where the values of secrets and configs come from, opened. Whoever has one has the private keys; nothing that is opened
 //! here may be written anywhere but into Swarm.
 
+pub mod rotation;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use db::Database;

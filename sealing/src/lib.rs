@@ -5,6 +5,7 @@
 //! to another row, it does not open. Nothing here reads files, talks to Postgres or logs.
 
 mod keyring;
+pub mod memory;
 mod seal;
 
 pub use keyring::{InvalidKeyring, Keyring, PrivateKey};

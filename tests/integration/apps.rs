@@ -27,7 +27,7 @@ fn has_the_defaults_of_the_product() -> Outcome {
         assert_eq!(
             app["spec"],
             json!({
-                "image": "demo:v1", "env": {}, "extra_ports": [], "cpu": 0.5, "memory": 512, "disk": 1,
+                "image": "demo:v1", "env": {}, "secrets": [], "configs": [], "extra_ports": [], "cpu": 0.5, "memory": 512, "disk": 1,
                 "update_policy": {
                     "preset": "safe", "parallelism": 1, "delay": 10, "monitor": 15,
                     "max_failure_ratio": 0.3, "order": "start-first", "failure_action": "rollback",

@@ -25,6 +25,7 @@ mod idempotency;
 mod invitations;
 mod isolation;
 mod isolation_checks;
+mod keyring;
 mod ledger;
 mod ledger_contract;
 mod live;

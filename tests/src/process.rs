@@ -42,6 +42,8 @@ pub struct ProcessSettings {
     pub hosts: Vec<String>,
     /// The keyring of a worker.
     pub keyring: PathBuf,
+    /// What it says in its log.
+    pub log: &'static str,
     /// Where it tells metrics, where it does.
     pub metrics: Option<SocketAddr>,
 }
@@ -58,7 +60,7 @@ impl Process {
                 // Those that a test asks for, and no others.
                 .env("SKEP_ISOLATION_CHECK_HOURS", "0")
                 .args(settings.hosts.iter().map(|host| format!("--hosts={host}")))
-                .env("SKEP_LOG", "info,orchestrator=debug");
+                .env("SKEP_LOG", settings.log);
         })
     }
 
@@ -68,7 +70,7 @@ impl Process {
             command
                 .env_remove("DOCKER_HOST")
                 .env("SKEP_LISTEN", "127.0.0.1:0")
-                .env("SKEP_LOG", "info");
+                .env("SKEP_LOG", settings.log);
         })?;
         let url = wait_for("an API that listens", LISTENING, async || {
             let told = |line: String| {
@@ -128,6 +130,16 @@ impl Process {
             Ok(status) => bail!("it ended with {status:?}"),
             Err(_) => bail!("it did not stop within {} s", HAND_OVER.as_secs()),
         }
+    }
+
+    /// Its process id; `None`: it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How it ends, within 20 s.
+    pub async fn ended(&mut self) -> Result<std::process::ExitStatus> {
+        Ok(timeout(HAND_OVER, self.child.wait()).await.context("it goes on")??)
     }
 
     /// Whether it runs.

@@ -137,6 +137,12 @@ impl Skep {
         Process::api(&self.process_settings(self.database.api_url()?)).await
     }
 
+    /// The same, saying as much as this in its log.
+    pub async fn start_api_process_saying(&self, log: &'static str) -> Result<(Process, String)> {
+        let settings = self.process_settings(self.database.api_url()?);
+        Process::api(&ProcessSettings { log, ..settings }).await
+    }
+
     /// Starts a worker that reaches these daemons of other nodes too.
     pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
         let hosts = hosts.iter().map(ToString::to_string).collect();
@@ -164,6 +170,7 @@ impl Skep {
             hosts: Vec::new(),
             keyring: self.keyring.file().to_owned(),
             metrics: None,
+            log: "info,orchestrator=debug",
         }
     }
 

@@ -23,6 +23,7 @@ mod retention;
 mod rollback;
 mod scaling;
 mod scheduling;
+mod secret_scan;
 mod secrets;
 mod stopping;
 mod superseding;

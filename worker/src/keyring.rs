@@ -1,5 +1,7 @@
 //! The file that the private keys are in: made by a bootstrap, read by every worker.
 
+pub(crate) mod commands;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

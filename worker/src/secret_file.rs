@@ -19,3 +19,17 @@ pub(crate) fn write(file: &Path, secret: &SecretString) -> anyhow::Result<()> {
     writeln!(opened, "{}", secret.expose_secret())?;
     Ok(())
 }
+
+/// Puts this in the place of what the file has, at once and whole.
+pub(crate) fn replace(file: &Path, secret: &SecretString) -> anyhow::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let context = || format!("cannot write {}", new.display());
+    let mut options = OpenOptions::new();
+    let mut opened =
+        options.write(true).create_new(true).mode(0o600).open(new).with_context(context)?;
+    opened.write_all(secret.expose_secret().as_bytes()).with_context(context)?;
+    opened.sync_all().with_context(context)?;
+    std::fs::rename(new, file).with_context(|| format!("cannot replace {}", file.display()))
+}

@@ -66,9 +66,56 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Make roles, database, schema, settings and the first operator token; safe to repeat
     Bootstrap(Box<Bootstrap>),
+    /// The keys that tenants' values are sealed to
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyringCommand {
+    /// Show each key, whether it is in the file, and how many values are sealed to it
+    List(KeyringList),
+    /// Put a new key before those of the file; nothing is sealed to it before a rotation
+    Add(KeyringAdd),
+    /// Seal new values to the file's first key, and every old one anew, while everything serves; safe to repeat
+    Rotate(KeyringRotate),
+}
+
+#[derive(Args)]
+pub(crate) struct KeyringFile {
+    /// The keyring
+    #[arg(long, env = "SKEP_SEALING_KEYRING_FILE")]
+    pub(crate) sealing_keyring_file: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct KeyringList {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringFile,
+    /// Database URL, as the role skep_worker
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretString,
+    /// One JSON object for each key, in the place of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct KeyringAdd {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringFile,
+}
+
+#[derive(Args)]
+pub(crate) struct KeyringRotate {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringFile,
+    /// Database URL, as the role skep_worker
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretString,
 }
 
 #[derive(Subcommand)]

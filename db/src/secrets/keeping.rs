@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::audit::{AuditEntry, AuditResult};
 use model::id::{AuditId, OrganizationId, SecretId, SecretVersionId};
@@ -173,18 +173,35 @@ pub struct SealedVersion {
     pub sealed: Vec<u8>,
 }
 
-/// At most `limit` values that are sealed to another key than this one.
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// How many versions have a value.
+pub async fn versions_sealed(database: &Database) -> Result<u64> {
+    let mut connection = database.connection().await?;
+    let counted = "SELECT count(*) AS count FROM secret_versions WHERE sealed IS NOT NULL";
+    let Count { count } =
+        diesel::sql_query(counted).get_result(&mut connection).await.map_err(failure::postgres)?;
+    Ok(count.unsigned_abs())
+}
+
+/// At most `limit` values that are sealed to another key than this one, in the order of their ids, from after this one on.
 pub async fn versions_sealed_otherwise(
     database: &Database,
     key_id: &str,
+    after: Option<SecretVersionId>,
     limit: i64,
 ) -> Result<Vec<SealedVersion>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
         "SELECT id, secret_id, organization_id, key_id, sealed FROM secret_versions
-         WHERE sealed IS NOT NULL AND key_id IN (SELECT id FROM sealing_keys WHERE id <> $1) LIMIT $2",
+         WHERE sealed IS NOT NULL AND key_id <> $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3",
     )
     .bind::<Text, _>(key_id)
+    .bind::<Nullable<Uuid>, _>(after)
     .bind::<BigInt, _>(limit)
     .load(&mut connection)
     .await

@@ -99,6 +99,7 @@ impl Tries {
                 self.busy.extend(busy);
                 true
             }
+            Err(Failure::KeyReplaced) => self.left > 0,
             _ => false,
         }
     }

@@ -18,7 +18,7 @@ use super::{audited, secret_find};
 use crate::audit::Mutation;
 use crate::deployments::DeploymentRow;
 use crate::deployments::refresh::{Refreshed, deployments_refresh};
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, violates_foreign_key};
 use crate::now::now;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
@@ -174,7 +174,7 @@ pub(super) async fn version_insert(
     secret: &Secret,
     (id, number): (SecretVersionId, i32),
     sealed: &SealedValue,
-) -> QueryResult<SecretVersion> {
+) -> Result<SecretVersion, Failure> {
     diesel::insert_into(secret_versions::table)
         .values((
             secret_versions::id.eq(id),
@@ -188,6 +188,13 @@ pub(super) async fn version_insert(
         .returning(SecretVersion::as_returning())
         .get_result(connection)
         .await
+        .map_err(|error| {
+            if violates_foreign_key(&error, "secret_versions_key_id_fkey") {
+                Failure::KeyReplaced
+            } else {
+                Failure::Postgres(error)
+            }
+        })
 }
 
 /// Waits for its turn among those who give secrets of the environment new versions; it ends with the transaction.
