@@ -9,7 +9,10 @@ command_test() {
   set_up_unlock
   # Tests mostly wait for windows and probes to pass: more of them at once than there are processors.
   export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
-  test_workspaces "$@" 2>&1 | test_report
+  local ended=0
+  test_workspaces "$@" 2>&1 | test_report || ended=$?
+  planted_scan
+  return "$ended"
 }
 
 # The probes and the sample app are workspaces of their own. Every binary runs even when one fails, or the counts would hide

@@ -103,9 +103,13 @@ pub struct KnownKey {
 pub async fn sealing_keys_list(database: &Database, known: &[String]) -> Result<Vec<KnownKey>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
-        "SELECT id, coalesce(k.is_current, false) AS is_current,
-             (SELECT count(*) FROM secret_versions v WHERE v.key_id = id) AS values
-         FROM unnest($1) AS known (id) FULL JOIN sealing_keys k USING (id) ORDER BY is_current DESC, id",
+        "SELECT keys.id, keys.is_current,
+             (SELECT count(*) FROM secret_versions v WHERE v.key_id = keys.id) AS values
+         FROM (
+             SELECT coalesce(k.id, known.id) AS id, coalesce(k.is_current, false) AS is_current
+             FROM unnest($1) AS known (id) FULL JOIN sealing_keys k ON k.id = known.id
+         ) AS keys
+         ORDER BY keys.is_current DESC, keys.id",
     )
     .bind::<Array<Text>, _>(known)
     .load(&mut connection)

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -55,11 +56,14 @@ fn a_key_is_replaced_while_everything_serves() -> Outcome {
             let (acme, over) = (acme.clone(), Arc::clone(&over));
             callers.spawn(async move {
                 let mut made = 0_u32;
+                // As many as the versions of a secret may be, and no more.
+                let mut pace = tokio::time::interval(Duration::from_millis(20));
                 while !over.load(Ordering::Relaxed) {
                     let versions = acme.path(&format!("secrets/key-{}/versions", made % 40));
                     let body = json!({ "value": format!("{caller}-{made}") });
                     acme.client.post(&versions, &body).await?.expect(201)?;
                     made += 1;
+                    pace.tick().await;
                 }
                 anyhow::Ok(made)
             });

@@ -87,8 +87,11 @@ async fn tell_the_story(skep: &Skep, acme: &Tenant) -> Outcome {
     acme.wait_for(&first, "succeeded", "live").await?;
     // A second version, while its worker is killed.
     let body = json!({ "value": PLANTED[1] });
-    let made =
-        acme.client.post(&acme.path("secrets/password/versions"), &body).await?.expect(201)?;
+    let made = acme
+        .client
+        .post_once(&acme.path("secrets/password/versions"), &body, "key")
+        .await?
+        .expect(201)?;
     skep.workers().await[0].kill().await?;
     skep.start_worker().await?;
     let path = format!("apps/web/deployments/{}", text(&made, "/deployments/0/deployment")?);
@@ -122,8 +125,10 @@ fn planted_values_are_found_nowhere() -> Outcome {
         scan.look("docker inspect service", &service.to_string());
         for task in engine.all_tasks_of(&id).await? {
             scan.look("docker inspect task", &task.to_string());
-            if let Some(container) =
-                task.pointer("/Status/ContainerStatus/ContainerID").and_then(Value::as_str)
+            if let Some(container) = task
+                .pointer("/Status/ContainerStatus/ContainerID")
+                .and_then(Value::as_str)
+                .filter(|id| !id.is_empty())
                 && let Some(found) = engine.find(&format!("/containers/{container}/json")).await?
             {
                 scan.look("docker inspect container", &found.to_string());
