@@ -8,7 +8,7 @@ operator_token_file="$dev_dir/operator-token"
 sealing_keyring_file="$dev_dir/sealing-keyring"
 
 # What may run as a process of ours, in the order in which it is ended.
-processes=(fuzz api worker registry node rig1 rig2 rig3 vm docker rabbitmq epmd postgres)
+processes=(fuzz api worker registry private-registry node rig1 rig2 rig3 vm docker rabbitmq epmd postgres)
 
 # Fails when no instance is recorded; names and directories are set all the same.
 instance_load() {

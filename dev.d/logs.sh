@@ -5,8 +5,8 @@ command_logs() {
   for name in "$@"; do
     case $name in
       -f) follow=yes ;;
-      api | worker | postgres | rabbitmq | docker | registry | node | vm) names+=("$name") ;;
-      *) fail "logs: $name is none of api, worker, postgres, rabbitmq, docker, registry, node, vm" ;;
+      api | worker | postgres | rabbitmq | docker | registry | private-registry | node | vm) names+=("$name") ;;
+      *) fail "logs: $name is none of api, worker, postgres, rabbitmq, docker, registry, private-registry, node, vm" ;;
     esac
   done
   if ((${#names[@]} == 0)); then names=(api worker); fi

@@ -43,6 +43,7 @@ instance_export() {
   if own_docker; then
     SKEP_DEV_SECOND_DOCKER_HOST=unix://$(node_socket)
     SKEP_DEV_RIG_SOCKETS=$run_dir
-    export SKEP_DEV_NETNS=$netns SKEP_DEV_REGISTRY=$registry_address SKEP_DEV_SECOND_DOCKER_HOST SKEP_DEV_RIG_SOCKETS
+    export SKEP_DEV_NETNS=$netns SKEP_DEV_REGISTRY=$registry_address SKEP_DEV_PRIVATE_REGISTRY=$private_registry_address \
+      SKEP_DEV_PRIVATE_REGISTRY_LOGIN=$private_registry_login SKEP_DEV_SECOND_DOCKER_HOST SKEP_DEV_RIG_SOCKETS
   fi
 }

@@ -12,6 +12,7 @@ command_status() {
   status_line node "$(node_socket)"
   status_line vm "$(vm_socket 1) and the next"
   status_line registry "$registry_address of dockerd's network ($netns)"
+  status_line private-registry "$private_registry_address of dockerd's network ($netns)"
   status_line api "$(api_url)"
   status_line worker ''
 }

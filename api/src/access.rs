@@ -19,14 +19,15 @@ use std::sync::Arc;
 
 use db::credentials::Holder;
 use db::scope::forbidden;
-use db::{Actor, Credential, Expected, IdempotencyKey};
+use db::{Actor, Credential, Expected, IdempotencyKey, Segment};
 use model::Error;
 use model::error::ErrorCode;
 use model::id::{
-    DeploymentId, InvitationId, IsolationCheckId, MemberId, ReservedRangeId, SubnetPoolId, TokenId,
-    UserId,
+    DeploymentId, InvitationId, IsolationCheckId, MemberId, RegistryCredentialId, ReservedRangeId,
+    SubnetPoolId, TokenId, UserId,
 };
 use model::policy::access::Permissions;
+use model::registry_credential::registry_name;
 use model::token::TokenKind;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::auth::{Bearer, BearerAuthorization as _};
@@ -179,6 +180,26 @@ impl Named for SubnetPoolId {
 
 impl Named for ReservedRangeId {
     const WHAT: &'static str = "reserved range";
+}
+
+/// A credential for a registry, by the registry's host or by its id.
+pub(crate) struct Registry(pub(crate) Segment<RegistryCredentialId>);
+
+impl FromStr for Registry {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match Segment::from(text) {
+            Segment::Id(id) => Ok(Self(Segment::Id(id))),
+            Segment::Slug(host) => {
+                registry_name(&host).map(|name| Self(Segment::Slug(name.to_owned()))).ok_or(())
+            }
+        }
+    }
+}
+
+impl Named for Registry {
+    const WHAT: &'static str = "registry credential";
 }
 
 /// A release's number.

@@ -17,6 +17,7 @@ pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod password_resets;
 pub(crate) mod platform;
+pub(crate) mod registry_credentials;
 pub(crate) mod releases;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
@@ -42,6 +43,7 @@ use members::Members;
 use organizations::Organizations;
 use password_resets::PasswordResets;
 use platform::PlatformEndpoints;
+use registry_credentials::RegistryCredentials;
 use releases::Releases;
 use secrets::Secrets;
 use sessions::Sessions;
@@ -57,7 +59,7 @@ pub(crate) type Endpoints = (
     PersonalTokens,
     PlatformTokens,
     Environments,
-    (Secrets, Configs),
+    (Secrets, Configs, RegistryCredentials),
     Apps,
     AppHealth,
     Deployments,
@@ -85,6 +87,8 @@ enum Tag {
     Environments,
     /// Values that reach apps as files: sealed when they come in, versioned, and shown to nobody again.
     Secrets,
+    /// What an organization shows image registries, so that nobody runs its private images but itself.
+    Registries,
     /// The deployable workloads. Creating or patching an app changes nothing that runs: a
     /// deployment does.
     Apps,
@@ -124,7 +128,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         PersonalTokens,
         PlatformTokens,
         Environments,
-        (Secrets, Configs),
+        (Secrets, Configs, RegistryCredentials),
         Apps,
         AppHealth,
         Deployments,

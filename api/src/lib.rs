@@ -46,7 +46,7 @@ use db::migrations::schema_check;
 use db::platform::platform_get;
 use poem::endpoint::make_sync;
 use poem::{Endpoint, EndpointExt as _, Response, Route, get};
-use queue::{DeadLetters, Relay};
+use queue::{Asker, DeadLetters, Relay};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,7 @@ pub async fn serve(
     let state = State {
         platform,
         database_health: DatabaseHealth::default(),
+        asker: Asker::start(settings.amqp_url.clone(), &settings.queue_prefix, background.clone()),
         dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),
         relay: Relay::start(
             database.clone(),

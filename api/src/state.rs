@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use db::Database;
 use model::platform::Platform;
-use queue::{DeadLetters, RelayHandle};
+use queue::{Asker, DeadLetters, RelayHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) session_lifetime: TimeDelta,
     /// Wakes the relay after an accept.
     pub(crate) relay: RelayHandle,
+    /// Asks workers.
+    pub(crate) asker: Asker,
     /// What no worker could decode.
     pub(crate) dead_letters: DeadLetters,
     /// Deployments that change.

@@ -4,7 +4,6 @@
 pub mod delivery;
 pub mod keeping;
 pub(crate) mod pinning;
-mod sealer;
 mod uses;
 mod versions;
 
@@ -16,7 +15,7 @@ use model::id::{EnvironmentId, SecretId, SecretVersionId};
 use model::policy::access::Action;
 use model::schema::{environments, secret_versions, secrets};
 use model::secret::{
-    MAX_ROTATION_DAYS, MAX_SECRETS, Secret, SecretKind, SecretName, SecretVersion,
+    MAX_ROTATION_DAYS, MAX_SECRETS, Secret, SecretKind, SecretName, SecretVersion, identity,
 };
 use model::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -34,9 +33,9 @@ use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::{EnvironmentScope, SecretScope, named};
+use crate::sealer::seal;
 use crate::segment::Segment;
 use pinning::Tries;
-use sealer::seal;
 use versions::version_insert;
 
 /// A secret with its newest version.
@@ -86,7 +85,7 @@ async fn create(
     let NewSecret { kind, name, rotation_days, value } = wanted;
     let (id, version) = (SecretId::new(), SecretVersionId::new());
     let mut connection = database.tenant(organization).await?;
-    let sealed = seal(&mut connection, (organization, id, version), value).await?;
+    let sealed = seal(&mut connection, &identity(organization, id, version), value).await?;
     connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {

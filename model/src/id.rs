@@ -176,6 +176,10 @@ typed_id!(
     SecretVersionId, "ver"
 );
 typed_id!(
+    /// A credential for an image registry.
+    RegistryCredentialId, "cred"
+);
+typed_id!(
     /// A running worker process, as the holder of leases.
     WorkerId, "wrk"
 );

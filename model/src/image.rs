@@ -23,6 +23,7 @@ pub struct ImageReference {
     text: String,
     registry: String,
     repository: String,
+    tag: Option<String>,
     digest: Option<String>,
 }
 
@@ -55,6 +56,7 @@ impl ImageReference {
             text: text.to_owned(),
             registry: registry.to_owned(),
             repository: if is_official { format!("library/{path}") } else { path.to_owned() },
+            tag: tag.map(str::to_owned),
             digest: digest.map(str::to_owned),
         })
     }
@@ -69,9 +71,22 @@ impl ImageReference {
         self.digest.as_deref()
     }
 
+    /// The registry that it is in: a host, with a port where it has one.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
     /// Whether both name an image of the same repository of the same registry.
     pub fn is_of_the_repository_of(&self, other: &Self) -> bool {
         (&self.registry, &self.repository) == (&other.registry, &other.repository)
+    }
+
+    /// Whether `name`, which a node gave an image (`repository:tag`), is what this reference says. A node finds images by more than
+    /// their names: `sha256:…` is a name and a tag here, and the id of anybody's image there.
+    pub fn is_named(&self, name: &str) -> bool {
+        Self::parse(name).is_some_and(|named| {
+            self.digest.is_none() && self.is_of_the_repository_of(&named) && self.tag == named.tag
+        })
     }
 
     /// This image at `digest` (`sha256:…`), without a tag: `registry/repository@sha256:…`.
@@ -86,7 +101,7 @@ fn names_a_registry(host: &str) -> bool {
 }
 
 /// `host` or `host:port`.
-fn is_registry(text: &str) -> bool {
+pub(crate) fn is_registry(text: &str) -> bool {
     let (host, port) = text.split_once(':').unwrap_or((text, "0"));
     let is_label = |label: &str| {
         let is_within = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -126,6 +141,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_id_is_no_name() {
+        let id = format!("sha256:{}", "a".repeat(64));
+        let read = ImageReference::parse(&id).unwrap();
+        assert!(!read.is_named("127.0.0.1:5000/acme/private:v1") && read.is_named(&id));
+        let local = ImageReference::parse("skep-demo:v1").unwrap();
+        assert!(local.is_named("skep-demo:v1") && local.is_named("docker.io/library/skep-demo:v1"));
+        assert!(!local.is_named("skep-demo:v2") && !local.is_named("other/skep-demo:v1"));
+    }
 
     #[test]
     fn a_repository_is_the_same_however_it_is_written() {

@@ -30,7 +30,9 @@ pub mod organization;
 pub mod password;
 pub mod platform;
 pub mod policy;
+pub mod question;
 pub mod reason;
+pub mod registry_credential;
 pub mod release;
 #[allow(missing_docs, clippy::all)]
 pub mod schema;

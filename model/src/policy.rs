@@ -52,6 +52,8 @@ pub fn check(spec: &AppSpec, exceptions: Exceptions) -> Vec<Violation> {
     let mut found = Findings(Vec::new());
     if ImageReference::parse(&spec.image).is_none() {
         found.add("image", IMAGE_RULE);
+    } else if spec.image.starts_with("sha256:") {
+        found.add("image", "a reference to a repository, and no image's id");
     }
     found.words("command", spec.command.as_deref());
     found.words("args", spec.args.as_deref());

@@ -262,6 +262,42 @@ table! {
 }
 
 table! {
+    registry_credentials (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        registry -> Text,
+        kind -> Text,
+        username -> Nullable<Text>,
+        version -> Int4,
+        key_id -> Text,
+        sealed -> Bytea,
+        issued_key_id -> Nullable<Text>,
+        issued_sealed -> Nullable<Bytea>,
+        expires_at -> Nullable<Timestamptz>,
+        checked_at -> Nullable<Timestamptz>,
+        check_status -> Nullable<Text>,
+        check_answer -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    registry_candidates (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        registry -> Text,
+        kind -> Text,
+        username -> Nullable<Text>,
+        key_id -> Text,
+        sealed -> Bytea,
+        expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
     swarm_seen (id) {
         id -> Int2,
         nodes -> Int4,
@@ -535,6 +571,8 @@ allow_tables_to_appear_in_same_query!(
     secret_versions,
     release_secrets,
     sealing_keys,
+    registry_credentials,
+    registry_candidates,
     outbox,
     idempotency_keys,
     erased_images,

@@ -4,7 +4,7 @@
 use model::image::ImageReference;
 use model::reason::{Reason, ReasonCode};
 
-use crate::swarm::{ImageLookup, Swarm, SwarmResult};
+use crate::swarm::{ImageLookup, RegistryLogin, Swarm, SwarmResult};
 
 /// What became of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(crate) async fn resolve_image(
     swarm: &impl Swarm,
     reference: &str,
     local_images: bool,
+    login: Option<&RegistryLogin>,
 ) -> SwarmResult<Resolution> {
     let Some(image) = ImageReference::parse(reference) else {
         return Ok(Resolution::Refused(Reason::new(
@@ -36,7 +37,7 @@ pub(crate) async fn resolve_image(
     {
         return Ok(Resolution::Resolved(local.id));
     }
-    Ok(match swarm.image_in_registry(image.as_str()).await? {
+    Ok(match swarm.image_in_registry(image.as_str(), login).await? {
         ImageLookup::Digest(digest) => Resolution::Resolved(image.at_digest(&digest)),
         ImageLookup::NotFound => Resolution::Refused(Reason::new(
             ReasonCode::ImageNotFound,
@@ -44,10 +45,19 @@ pub(crate) async fn resolve_image(
         )),
         ImageLookup::Forbidden => Resolution::Refused(Reason::new(
             ReasonCode::ImageForbidden,
-            format!(
-                "the registry does not hand out {reference}: it does not exist there, or needs \
-                 credentials"
-            ),
+            match login {
+                None => format!(
+                    "the registry does not hand out {reference}: it does not exist there, or needs \
+                     credentials, and the organization has none for {}",
+                    image.registry()
+                ),
+                Some(login) => format!(
+                    "the registry does not hand out {reference} to the organization's credential for \
+                     {} ({}): it does not exist there, or may not be read with it",
+                    image.registry(),
+                    login.username.as_deref().unwrap_or("a token"),
+                ),
+            },
         )),
         ImageLookup::Unavailable(answer) => Resolution::Unanswered(answer),
     })

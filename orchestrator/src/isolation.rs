@@ -331,6 +331,7 @@ impl Services<'_> {
             update: rollout.clone(),
             rollback: rollout,
             endpoint_mode: EndpointMode::Dnsrr,
+            login: None,
         };
         self.checks.swarm.service_create(&spec).await?;
         Ok(())

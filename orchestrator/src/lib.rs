@@ -2,6 +2,7 @@
 //! watches over what is live then. Knows no HTTP; drives through [`ledger`] and [`wakeups`], behind which are
 //! Postgres and the broker; knows Docker only under [`swarm`].
 
+pub mod answers;
 pub mod audit_chain;
 pub mod deployment;
 mod drift_report;
@@ -27,6 +28,7 @@ pub mod swarm;
 pub mod vault;
 pub mod wakeups;
 
+pub use answers::Answers;
 pub use audit_chain::AuditChain;
 pub use endings::Endings;
 pub use isolation::IsolationChecks;

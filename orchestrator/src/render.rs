@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::files::Files;
 use crate::probe::MountedProbe;
-use crate::swarm::{Healthcheck, MountedFile, Resources, RolloutSpec, ServiceSpec, TaskSpec};
+use crate::swarm::{
+    Healthcheck, MountedFile, RegistryLogin, Resources, RolloutSpec, ServiceSpec, TaskSpec,
+};
 
 /// Most processes and threads of a replica. A fork bomb ends here and not with the node.
 const PIDS_LIMIT: i64 = 1024;
@@ -40,6 +42,8 @@ pub(crate) struct Rendering<'a> {
     pub(crate) probe: Option<&'a MountedProbe>,
     /// The secrets and configs that the release mounts.
     pub(crate) files: &'a Files,
+    /// What the image's registry is shown.
+    pub(crate) login: Option<&'a RegistryLogin>,
     /// Whether the swarm has workers, so that tenants stay off its managers.
     pub(crate) has_workers: bool,
     /// Whether this brings an old release back, or what was live before somebody else changed it. Swarm
@@ -66,6 +70,7 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
         update: update(policy, rendering.going_back),
         rollback: rollback(policy),
         endpoint_mode: spec.endpoint_mode.unwrap_or(rendering.platform.endpoint_mode),
+        login: rendering.login.cloned(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
+use db::registry_credentials::candidates_purge;
 use db::secrets::keeping::{rotations_tell, swarm_names_unneeded, versions_collect};
 use model::error::chain;
 use model::platform::Platform;
@@ -52,6 +53,7 @@ impl<S: Swarm> SecretKeeping<S> {
 
     /// One round.
     pub async fn round(&self) -> Result<(), Failure> {
+        candidates_purge(&self.database).await?;
         let limit = i64::try_from(BATCH)?;
         while rotations_tell(&self.database, limit).await? == BATCH {}
         loop {

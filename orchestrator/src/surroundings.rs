@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::id::{DeploymentId, NetworkId, SecretVersionId};
+use model::image::ImageReference;
 use model::network::Network;
 use model::release::Release;
 
 use crate::files::{Files, FilesError, ensure_files};
 use crate::network::{NetworkError, ensure_network};
 use crate::probe::{MountedProbe, ensure_probe};
-use crate::swarm::{Swarm, SwarmError};
-use crate::vault::Vault;
+use crate::swarm::{RegistryLogin, Swarm, SwarmError};
+use crate::vault::{Vault, VaultError};
 
 /// What a service is rendered with, beside its own rows.
 pub(crate) struct Surroundings {
@@ -22,6 +23,8 @@ pub(crate) struct Surroundings {
     pub(crate) probe: Option<MountedProbe>,
     /// The secrets and configs that it mounts.
     pub(crate) files: Files,
+    /// What the image's registry is shown.
+    pub(crate) login: Option<RegistryLogin>,
     pub(crate) has_workers: bool,
     /// Whether some of it was not asked for now. Where Swarm does not take the spec, that may be why.
     pub(crate) is_remembered: bool,
@@ -86,6 +89,9 @@ pub(crate) enum SurroundingsError {
     /// The environment's network cannot be had.
     #[error(transparent)]
     Network(NetworkError),
+    /// What its registry is to be shown cannot be had.
+    #[error("the credential for the image's registry: {0}")]
+    Login(VaultError),
     /// What it mounts cannot be had.
     #[error(transparent)]
     Files(FilesError),
@@ -99,6 +105,18 @@ pub(crate) struct Mounting<'a> {
     pub(crate) release: &'a Release,
     pub(crate) vault: &'a dyn Vault,
     pub(crate) deployment: DeploymentId,
+}
+
+/// What nodes show the registry of the release's image. A local image has none.
+async fn login_for(
+    vault: &dyn Vault,
+    release: &Release,
+) -> Result<Option<RegistryLogin>, VaultError> {
+    let image = release.resolved_image.as_deref().and_then(ImageReference::parse);
+    match image {
+        Some(image) => vault.login(release.organization_id, image.registry()).await,
+        None => Ok(None),
+    }
 }
 
 /// Makes sure of what a release's service refers to.
@@ -142,12 +160,14 @@ pub(crate) async fn surroundings(
         }
     };
     let files = ensure_files(swarm, vault, known, platform, release, deployment);
-    let (ensured, probe, files, has_workers) =
-        tokio::join!(ensured, probe, files, swarm.has_workers());
+    let login = login_for(vault, release);
+    let (ensured, probe, files, login, has_workers) =
+        tokio::join!(ensured, probe, files, login, swarm.has_workers());
     Ok(Surroundings {
         network: ensured.map_err(SurroundingsError::Network)?,
         probe: probe?,
         files: files.map_err(SurroundingsError::Files)?,
+        login: login.map_err(SurroundingsError::Login)?,
         has_workers: has_workers?,
         is_remembered,
     })

@@ -27,8 +27,8 @@ pub use observed::{
     ServiceCount, Task, TaskState, UpdateState, UpdateStatus,
 };
 pub use spec::{
-    ConfigSpec, Healthcheck, MountedFile, NetworkSpec, RolloutSpec, SecretSpec, ServiceSpec,
-    TaskSpec,
+    ConfigSpec, Healthcheck, MountedFile, NetworkSpec, RegistryLogin, RolloutSpec, SecretSpec,
+    ServiceSpec, TaskSpec,
 };
 
 /// The longest that one call may take. A worker begins none that changes something with less of its
@@ -171,10 +171,11 @@ pub trait Swarm: Send + Sync + 'static {
         id: &str,
     ) -> impl Future<Output = SwarmResult<()>> + Send;
 
-    /// Asks the registry which digest a reference stands for.
+    /// Asks the registry which digest a reference stands for, for who shows it this.
     fn image_in_registry(
         &self,
         reference: &str,
+        login: Option<&RegistryLogin>,
     ) -> impl Future<Output = SwarmResult<ImageLookup>> + Send;
 
     /// An image that the daemon has itself.

@@ -6,14 +6,18 @@ pub mod rotation;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use db::Database;
+use db::registry_credentials::{SealedCredential, credential_for};
 use db::secrets::delivery::{MountedVersion, version_named, version_open, versions_mounted};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::Error;
-use model::id::{DeploymentId, ReleaseId};
+use model::id::{DeploymentId, OrganizationId, ReleaseId};
+use model::registry_credential;
 use model::secret::identity;
 use sealing::{KeyId, Keyring, Sealed, Unopened};
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+use crate::swarm::RegistryLogin;
 
 /// A value, and what it is called in Swarm.
 #[derive(Debug)]
@@ -44,6 +48,13 @@ pub trait Vault: Send + Sync + 'static {
     fn mounted(&self, release: ReleaseId)
     -> BoxFuture<'_, Result<Vec<MountedVersion>, VaultError>>;
 
+    /// What an organization shows a registry; `None`: nothing.
+    fn login<'a>(
+        &'a self,
+        organization: OrganizationId,
+        registry: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RegistryLogin>, VaultError>>;
+
     /// Opens a version's value, to be delivered by this deployment, and writes that down. The name is the same each time.
     fn open<'a>(
         &'a self,
@@ -72,6 +83,27 @@ impl SealedVault {
     /// this worker opens nothing.
     pub fn new(database: Database, read: Option<ReadKeyring>) -> Self {
         Self { database, keys: Arc::new(Keys { read, ring: RwLock::default() }) }
+    }
+}
+
+impl SealedVault {
+    /// A credential as a registry is shown it.
+    pub(crate) fn open_credential(
+        &self,
+        row: SealedCredential,
+    ) -> Result<RegistryLogin, VaultError> {
+        let identity = registry_credential::identity(row.organization_id, &row.registry);
+        let (key, sealed) = (KeyId::from(row.key_id), Sealed::from(row.sealed));
+        let secret = self.keys.with(|ring| ring.open(&key, identity.as_bytes(), &sealed))?;
+        let text = String::from_utf8(secret.expose_secret().to_vec());
+        let secret = text.map_err(|_| VaultError::Lost("it is no text".to_owned()))?.into();
+        Ok(RegistryLogin {
+            credential: row.id,
+            version: row.version,
+            registry: row.registry,
+            username: row.username,
+            secret,
+        })
     }
 }
 
@@ -108,6 +140,18 @@ impl Vault for SealedVault {
         release: ReleaseId,
     ) -> BoxFuture<'_, Result<Vec<MountedVersion>, VaultError>> {
         async move { Ok(versions_mounted(&self.database, release).await?) }.boxed()
+    }
+
+    fn login<'a>(
+        &'a self,
+        organization: OrganizationId,
+        registry: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RegistryLogin>, VaultError>> {
+        async move {
+            let found = credential_for(&self.database, organization, registry).await?;
+            found.map(|sealed| self.open_credential(sealed)).transpose()
+        }
+        .boxed()
     }
 
     fn open<'a>(

@@ -5,6 +5,7 @@
 //! to receive late. No secret travels here.
 
 mod address;
+pub mod asks;
 mod backoff;
 pub mod consumer;
 pub mod dead;
@@ -13,6 +14,7 @@ pub mod relay;
 mod topology;
 
 pub use address::check;
+pub use asks::{Asker, Unanswered};
 pub use consumer::{Consumer, Wakeup};
 pub use dead::DeadLetters;
 pub use relay::{Relay, RelayHandle};

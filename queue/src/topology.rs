@@ -24,11 +24,17 @@ pub(crate) struct Topology {
     pub(crate) deployments: String,
     /// Messages that nobody could decode.
     pub(crate) dead: String,
+    /// Questions to workers; there while one listens.
+    pub(crate) asks: String,
 }
 
 impl Topology {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self { deployments: format!("{prefix}.deployments.v2"), dead: format!("{prefix}.dead.v3") }
+        Self {
+            deployments: format!("{prefix}.deployments.v2"),
+            dead: format!("{prefix}.dead.v3"),
+            asks: format!("{prefix}.asks.v1"),
+        }
     }
 
     /// Declares both queues; harmless when they are there.

@@ -8,7 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use model::id::IsolationCheckId;
+use model::id::{IsolationCheckId, OrganizationId, RegistryCredentialId};
 use model::member::Role;
 use model::policy::access::{Action, Permissions};
 use model::token::{TokenKind, TokenScope};
@@ -59,12 +59,21 @@ impl Things {
         let value = json!({ "name": "thing", "value": "x" });
         let secret = tenant.client.post(&tenant.path("secrets"), &value).await?.expect(201)?;
         let config = tenant.client.post(&tenant.path("configs"), &value).await?.expect(201)?;
+        let registry = RegistryCredentialId::new();
+        let insert = format!(
+            "INSERT INTO registry_credentials (id, organization_id, registry, kind, username, key_id, sealed)
+             SELECT '{}', '{}', 'registry.test', 'basic', 'x', id, 'x' FROM sealing_keys WHERE is_current",
+            registry.as_uuid(),
+            text(&tenant.organization, "/id")?.parse::<OrganizationId>()?.as_uuid()
+        );
+        sql::execute(skep.database.owner(), &insert).await?;
         let pools = skep.operator.get("/v1/admin/subnet-pools").await?.expect(200)?;
         Ok(Self(vec![
             ("organization", text(&tenant.organization, "/id")?.to_owned()),
             ("environment", text(&environment, "/id")?.to_owned()),
             ("app", text(&app, "/id")?.to_owned()),
             ("secret", text(&secret, "/id")?.to_owned()),
+            ("registry", registry.to_string()),
             ("config", text(&config, "/id")?.to_owned()),
             ("deployment", text(&deployment, "/id")?.to_owned()),
             ("token", text(&token, "/id")?.to_owned()),

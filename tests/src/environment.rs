@@ -19,6 +19,8 @@ pub struct Environment {
     pub rig_sockets: Option<String>,
     /// The registry's address as dockerd sees it; `None` with a dockerd of the caller's.
     pub registry: Option<String>,
+    /// That of the one that asks who is there, and whom it knows (`user:password`).
+    pub private_registry: Option<(String, String)>,
 }
 
 /// The environment of this run.
@@ -33,11 +35,22 @@ pub fn environment() -> &'static Environment {
         second_docker_host: variable("SKEP_DEV_SECOND_DOCKER_HOST"),
         rig_sockets: variable("SKEP_DEV_RIG_SOCKETS"),
         registry: variable("SKEP_DEV_REGISTRY"),
+        private_registry: variable("SKEP_DEV_PRIVATE_REGISTRY")
+            .zip(variable("SKEP_DEV_PRIVATE_REGISTRY_LOGIN")),
     });
     &ENVIRONMENT
 }
 
 impl Environment {
+    /// The registry that asks who is there: its address, a user and a password.
+    pub fn private_registry(&self) -> Result<(&str, &str, &str)> {
+        let missing = "no registry with accounts: SKEP_DEV_PRIVATE_REGISTRY is not set. ./dev test \
+             starts one, unless SKEP_DEV_DOCKER_HOST names a dockerd of yours";
+        let (address, login) = self.private_registry.as_ref().context(missing)?;
+        let (user, password) = login.split_once(':').context("a login is user:password")?;
+        Ok((address, user, password))
+    }
+
     /// The registry; an error that says how to get one.
     pub fn registry(&self) -> Result<&str> {
         let missing = "no registry to push to: SKEP_DEV_REGISTRY is not set. ./dev test starts one, \

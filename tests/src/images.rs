@@ -2,6 +2,7 @@
 //! in the registry, and on the node as a pull by digest leaves them.
 
 use anyhow::{Context as _, Result, ensure};
+use bollard::auth::DockerCredentials;
 use bollard::body_full;
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder,
@@ -16,12 +17,23 @@ use crate::docker::Engine;
 pub struct Repository {
     engine: Engine,
     name: String,
+    login: Option<DockerCredentials>,
 }
 
 impl Repository {
     /// `name`: with the registry's address.
     pub const fn new(engine: Engine, name: String) -> Self {
-        Self { engine, name }
+        Self { engine, name, login: None }
+    }
+
+    /// One of the registry that asks who is there.
+    pub fn with_login(self, user: &str, password: &str) -> Self {
+        let login = DockerCredentials {
+            username: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..DockerCredentials::default()
+        };
+        Self { login: Some(login), ..self }
     }
 
     /// Makes an image of so many random bytes and pushes it; the node does not keep it. What a release of
@@ -40,7 +52,8 @@ impl Repository {
 
     async fn push_away(&self, tag: &str) -> Result<String> {
         let options = PushImageOptionsBuilder::new().tag(tag).build();
-        let progress = self.engine.client().push_image(&self.name, Some(options), None);
+        let progress =
+            self.engine.client().push_image(&self.name, Some(options), self.login.clone());
         for step in progress.try_collect::<Vec<_>>().await? {
             ensure!(step.error_detail.is_none(), "{step:?}");
         }

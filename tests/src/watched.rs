@@ -106,7 +106,7 @@ impl Watched {
     }
 
     async fn behave(&self) -> Outcome {
-        let found = self.swarm.image_in_registry(IMAGE).await?;
+        let found = self.swarm.image_in_registry(IMAGE, None).await?;
         let ImageLookup::Digest(digest) = found else { bail!("{found:?}") };
         let soon = Behaviour::healthy(Duration::from_millis(100));
         let never = Duration::from_secs(24 * 3600);

@@ -18,6 +18,7 @@ mod live_status;
 mod other_nodes;
 mod pulls;
 mod recovery;
+mod registries;
 mod removal;
 mod retention;
 mod rollback;

@@ -17,6 +17,7 @@ use tests::{Outcome, Skep, Tenant, run, sql, wait_until};
 
 /// The values that are planted.
 const PLANTED: &[&str] = &[
+    "planted-registry-password-6b21f0",
     "planted-secret-90f3c1",
     "planted-second-version-77ab20",
     "planted-config-5ce811",
@@ -64,32 +65,39 @@ async fn tell_the_story(skep: &Skep, acme: &Tenant) -> Outcome {
         let body = json!({ "name": name, "value": value });
         acme.client.post(&acme.path(kind), &body).await?.expect(201)
     };
-    make("secrets", "password", PLANTED[0]).await?;
-    make("configs", "page", PLANTED[2]).await?;
+    make("secrets", "db-password", PLANTED[1]).await?;
+    make("configs", "page", PLANTED[3]).await?;
     // Refused, in every way in which one that has a value can be.
     for body in [
-        json!({ "name": "password", "value": PLANTED[3] }),
-        json!({ "name": "no name", "value": PLANTED[3] }),
-        json!({ "name": "large", "value": PLANTED[3].repeat(30_000) }),
-        json!({ "name": "twice", "value": PLANTED[3], "value_base64": PLANTED[3] }),
-        json!({ "name": "encoded", "value_base64": PLANTED[3] }),
-        json!({ "name": PLANTED[3].repeat(4), "value": { "nested": PLANTED[3] } }),
+        json!({ "name": "db-password", "value": PLANTED[4] }),
+        json!({ "name": "no name", "value": PLANTED[4] }),
+        json!({ "name": "large", "value": PLANTED[4].repeat(30_000) }),
+        json!({ "name": "twice", "value": PLANTED[4], "value_base64": PLANTED[4] }),
+        json!({ "name": "encoded", "value_base64": PLANTED[4] }),
+        json!({ "name": PLANTED[4].repeat(4), "value": { "nested": PLANTED[4] } }),
     ] {
         let answer = acme.client.post(&acme.path("secrets"), &body).await?;
         ensure!([400, 409].contains(&answer.status), "{body}");
     }
     let mut spec = web("v1");
-    spec["secrets"] = json!([{ "name": "password" }]);
+    spec["secrets"] = json!([{ "name": "db-password" }]);
     spec["configs"] = json!([{ "name": "page", "path": "/srv/page" }]);
     acme.create_app("web", spec).await?;
     let first = acme.deploy("web", json!({})).await?;
     skep.start_worker().await?;
     acme.wait_for(&first, "succeeded", "live").await?;
+    // A registry that is not there: what it is to be shown is kept all the same.
+    let body = json!({ "kind": "basic", "username": "acme", "secret": PLANTED[0] });
+    let path = format!("{}/registry-credentials/127.0.0.1:1", acme.home());
+    let saved = acme.client.put(&path, &body).await?.expect(200)?;
+    ensure!(saved["check"]["status"] == "unreachable", "{saved}");
+    let told = acme.client.get(&path).await?.expect(200)?.to_string();
+    ensure!(!told.contains(PLANTED[0]), "{told}");
     // A second version, while its worker is killed.
-    let body = json!({ "value": PLANTED[1] });
+    let body = json!({ "value": PLANTED[2] });
     let made = acme
         .client
-        .post_once(&acme.path("secrets/password/versions"), &body, "key")
+        .post_once(&acme.path("secrets/db-password/versions"), &body, "key")
         .await?
         .expect(201)?;
     skep.workers().await[0].kill().await?;
@@ -182,7 +190,7 @@ fn planted_values_are_found_nowhere() -> Outcome {
         for config in engine.labelled("configs", &label).await? {
             control.look("docker inspect config", &config.to_string());
         }
-        ensure!(control.0["docker inspect config"].1 == [PLANTED[2]], "the search is blind");
+        ensure!(control.0["docker inspect config"].1 == [PLANTED[3]], "the search is blind");
         Ok(())
     })
 }

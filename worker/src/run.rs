@@ -8,7 +8,7 @@ use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::{
-    AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
+    Answers, AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
     Retirements, Runner, SealedVault, SecretKeeping, Vault,
 };
 use queue::{Consumer, Relay};
@@ -43,13 +43,17 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         &settings.queue_prefix,
         relay_stop.clone(),
     );
+    let questions = settings.amqp_url.clone();
     let wakeups =
         Consumer::start(settings.amqp_url, &settings.queue_prefix, settings.slots, stop.clone());
     let worker = WorkerId::new();
-    let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(
-        database.clone(),
-        keyring::reader(settings.sealing_keyring_file),
-    ));
+    let vault = SealedVault::new(database.clone(), keyring::reader(settings.sealing_keyring_file));
+    let answers = Arc::new(Answers {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        vault: vault.clone(),
+    });
+    let vault: Arc<dyn Vault> = Arc::new(vault);
     let runner = Runner {
         worker,
         ledger: database.clone(),
@@ -110,6 +114,14 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(node_audit.run(stop.clone()));
     tokio::spawn(isolation_checks.run(stop.clone()));
     tokio::spawn(secret_keeping.run(stop.clone()));
+    let (prefix, answering) = (settings.queue_prefix.clone(), stop.clone());
+    tokio::spawn(async move {
+        let reply = move |question| {
+            let answers = Arc::clone(&answers);
+            async move { answers.reply(question).await }
+        };
+        queue::asks::answer(questions, &prefix, answering, reply).await;
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -17,6 +17,11 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("environment", "string", "Slug or id (`env_…`) of the environment."),
     ("app", "string", "Slug or id (`app_…`) of the app."),
     ("secret", "string", "Name or id (`sec_…`) of the secret."),
+    (
+        "registry",
+        "string",
+        "Host of the registry, as images name it (`ghcr.io`, `docker.io`), or id (`cred_…`) of the credential.",
+    ),
     ("config", "string", "Name or id (`sec_…`) of the config."),
     ("deployment", "string", "Id (`dep_…`) of the deployment."),
     ("token", "string", "Id (`tok_…`) of the token."),

@@ -49,6 +49,7 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
         "one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGKILL",
     ),
     (r"^[A-Za-z0-9._:-]*$", "1 to 64 of a-z, A-Z, 0-9, . _ - :"),
+    (r"^[^\x00-\x1f\x7f:]*$", "a text of 1 to 255 characters without : and control characters"),
     // Control characters would break logs, terminals and (NUL) Postgres.
     (r"^[^\x00-\x1f\x7f]*$", "a text of 1 to 200 characters without control characters"),
     ("^(live|draft|[1-9][0-9]{0,9})$", "live, draft, or the number of a release"),

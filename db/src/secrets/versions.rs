@@ -8,12 +8,11 @@ use model::id::{EnvironmentId, SecretVersionId};
 use model::platform::Platform;
 use model::policy::access::Action;
 use model::schema::{secret_versions, secrets};
-use model::secret::{Secret, SecretKind, SecretVersion};
+use model::secret::{Secret, SecretKind, SecretVersion, identity};
 use model::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::pinning::Tries;
-use super::sealer::{SealedValue, seal};
 use super::{audited, secret_find};
 use crate::audit::Mutation;
 use crate::deployments::DeploymentRow;
@@ -24,6 +23,7 @@ use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
 use crate::scope::SecretScope;
+use crate::sealer::{SealedValue, seal};
 
 /// Most versions of a secret that have a value. Those that nothing needs lose theirs an hour after a newer one was made.
 const MAX_VERSIONS: i64 = 100;
@@ -97,7 +97,8 @@ async fn version_create(
     let mut connection = database.tenant(organization).await?;
     let (secret, _) = secret_find(&mut connection, scope, kind, Action::SecretManage).await?;
     let id = SecretVersionId::new();
-    let sealed = seal(&mut connection, (organization, secret.id, id), &wanted.value).await?;
+    let sealed =
+        seal(&mut connection, &identity(organization, secret.id, id), &wanted.value).await?;
     connection
         .transaction(async |connection| {
             if let Some(earlier) = request.begin(connection).await? {

@@ -67,6 +67,10 @@ actions! {
     SecretRead "secret.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
     /// Make secrets and configs, give them new versions, remove them.
     SecretManage "secret.manage" Manage [Owner Admin Developer] [Admin Operator];
+    /// See the organization's credentials for image registries: whose, and how they do; nobody sees a password.
+    RegistryCredentialRead "registry_credential.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
+    /// Make, replace and remove credentials for image registries.
+    RegistryCredentialManage "registry_credential.manage" Manage [Owner Admin] [Admin Operator];
     /// List all organizations.
     OrganizationList "organization.list" Read [] [Admin Operator Viewer];
     /// Make organizations.

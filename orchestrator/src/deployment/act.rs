@@ -5,6 +5,7 @@ use std::sync::Arc;
 use db::work::Work;
 use model::deployment::{Deployment, Kind};
 use model::id::ReleaseId;
+use model::image::ImageReference;
 use model::platform::Platform;
 use model::reason::{Reason, ReasonCode};
 use model::release::Release;
@@ -56,7 +57,16 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
     pub(super) async fn resolve(&self, work: &mut Work) -> Result<Acted, Error> {
         let Some(release) = &work.release else { return Ok(Acted::Done) };
         let reference = &release.spec.0.image;
-        match resolve_image(&self.swarm, reference, self.platform.local_images).await {
+        let registry = ImageReference::parse(reference).map(|image| image.registry().to_owned());
+        let login = match registry {
+            Some(registry) => match self.vault.login(release.organization_id, &registry).await {
+                Ok(login) => login,
+                Err(error) => return Ok(without_login(&error)),
+            },
+            None => None,
+        };
+        let local_images = self.platform.local_images;
+        match resolve_image(&self.swarm, reference, local_images, login.as_ref()).await {
             Ok(Resolution::Resolved(image)) => {
                 work.release = Some(self.ledger.resolve(release.id, &image).await?);
                 Ok(Acted::Done)
@@ -124,6 +134,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             Ok(around) => around,
             Err(SurroundingsError::Network(error)) => return without_network(work, &error),
             Err(SurroundingsError::Files(error)) => return without_files(&error),
+            Err(SurroundingsError::Login(error)) => return without_login(&error),
             Err(SurroundingsError::Swarm(error)) => return later(&error),
         };
         let spec = render::service(&Rendering {
@@ -137,6 +148,7 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             network: &around.network,
             probe: around.probe.as_ref(),
             files: &around.files,
+            login: around.login.as_ref(),
             has_workers: around.has_workers,
             going_back: deployment.status == Status::RollingBack || deployment.kind == Kind::Repair,
         });
@@ -200,6 +212,14 @@ fn later(error: &SwarmError) -> Acted {
     match error {
         SwarmError::OutOfLease => Acted::Done,
         _ => Acted::NotNow(error.to_string()),
+    }
+}
+
+fn without_login(error: &VaultError) -> Acted {
+    let sentence = format!("the organization's credential for the image's registry: {error}");
+    match error {
+        VaultError::Database(_) | VaultError::NotHere(_) => Acted::NotNow(sentence),
+        VaultError::Lost(_) => Acted::Impossible(Reason::new(ReasonCode::ImageForbidden, sentence)),
     }
 }
 

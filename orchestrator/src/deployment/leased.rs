@@ -13,8 +13,8 @@ use model::secret::SecretKind;
 use crate::lease::Left;
 use crate::swarm::{
     Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
-    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult,
-    Task,
+    OverlayNetwork, RegistryLogin, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm,
+    SwarmError, SwarmResult, Task,
 };
 
 /// A swarm under a lease. Reading is free: it is decided upon under the fence.
@@ -124,8 +124,12 @@ impl<S: Swarm> Swarm for Leased<S> {
         self.for_a_change()?.secret_remove(kind, id).await
     }
 
-    async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
-        self.swarm.image_in_registry(reference).await
+    async fn image_in_registry(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> SwarmResult<ImageLookup> {
+        self.swarm.image_in_registry(reference, login).await
     }
 
     async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<LocalImage>> {

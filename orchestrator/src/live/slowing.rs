@@ -173,6 +173,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             network: &around.network,
             probe: around.probe.as_ref(),
             files: &around.files,
+            login: around.login.as_ref(),
             has_workers: around.has_workers,
             // What is written here is the number of replicas, and nothing else.
             going_back: service.pauses_on_failure,

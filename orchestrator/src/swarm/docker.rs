@@ -4,6 +4,7 @@
 mod hosts;
 mod images;
 mod incoming;
+mod login;
 mod nodes;
 mod on_node;
 mod outgoing;
@@ -34,8 +35,8 @@ pub(crate) use images::ImageRemoval;
 
 use super::{
     Autopsy, CALL, ConfigSpec, ImageLookup, LOG_LINES, ListedNetwork, ListedSecret, LocalImage,
-    NetworkSpec, Node, OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm,
-    SwarmError, SwarmResult, Task,
+    NetworkSpec, Node, OverlayNetwork, RegistryLogin, SecretSpec, Service, ServiceCount,
+    ServiceSpec, Swarm, SwarmError, SwarmResult, Task,
 };
 
 /// How long the addresses of an app's new tasks are waited for: they are told, and nothing depends on them.
@@ -147,11 +148,14 @@ impl Swarm for DockerSwarm {
     }
 
     async fn service_create(&self, spec: &ServiceSpec) -> SwarmResult<()> {
-        call(self.docker.create_service(outgoing::service(spec), None)).await.map_err(|error| {
-            match error {
-                SwarmError::NameTaken(_) => SwarmError::NameTaken(spec.name.clone()),
-                other => other,
-            }
+        call(
+            self.docker
+                .create_service(outgoing::service(spec), spec.login.as_ref().map(outgoing::login)),
+        )
+        .await
+        .map_err(|error| match error {
+            SwarmError::NameTaken(_) => SwarmError::NameTaken(spec.name.clone()),
+            other => other,
         })?;
         Ok(())
     }
@@ -161,7 +165,8 @@ impl Swarm for DockerSwarm {
         let version = i32::try_from(version)
             .map_err(|_| SwarmError::Refused(format!("version {version} exceeds bollard's i32")))?;
         let options = UpdateServiceOptionsBuilder::new().version(version).build();
-        call(self.docker.update_service(id, outgoing::service(spec), options, None)).await?;
+        let login = spec.login.as_ref().map(outgoing::login);
+        call(self.docker.update_service(id, outgoing::service(spec), options, login)).await?;
         Ok(())
     }
 
@@ -264,8 +269,13 @@ impl Swarm for DockerSwarm {
         self.remove(kind, id).await
     }
 
-    async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
-        let answer = timeout(CALL, self.docker.inspect_registry_image(reference, None)).await;
+    async fn image_in_registry(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> SwarmResult<ImageLookup> {
+        let login = login.map(outgoing::login);
+        let answer = timeout(CALL, self.docker.inspect_registry_image(reference, login)).await;
         Ok(match answer {
             Ok(Ok(found)) => match found.descriptor.digest {
                 Some(digest) => ImageLookup::Digest(digest),
@@ -289,9 +299,12 @@ impl Swarm for DockerSwarm {
                 .zip(wanted.as_ref())
                 .is_some_and(|(digest, wanted)| digest.is_of_the_repository_of(wanted))
         };
+        let is_this = |name: &String| wanted.as_ref().is_some_and(|wanted| wanted.is_named(name));
         Ok(found.and_then(|image| {
             let in_registry = image.repo_digests.unwrap_or_default().iter().any(of_repository);
-            Some(LocalImage { id: image.id?, in_registry })
+            // Found by its id, say: then it is somebody's, and not what the reference names.
+            let is_named = in_registry || image.repo_tags.unwrap_or_default().iter().any(is_this);
+            is_named.then_some(LocalImage { id: image.id?, in_registry })
         }))
     }
 

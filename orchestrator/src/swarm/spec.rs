@@ -3,12 +3,14 @@
 //! can ask for one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
+use model::id::RegistryCredentialId;
 use model::secret::SecretKind;
 use model::spec::{EndpointMode, RestartCondition, Tmpfs};
 use model::update_policy::{FailureAction, UpdateOrder};
-use secrecy::SecretSlice;
+use secrecy::{SecretSlice, SecretString};
 use serde::Serialize;
 
 /// A service.
@@ -32,6 +34,35 @@ pub struct ServiceSpec {
     pub rollback: RolloutSpec,
     /// How its name resolves.
     pub endpoint_mode: EndpointMode,
+    /// What nodes show the image's registry. No part of what makes a task: with another one, none is replaced.
+    pub login: Option<RegistryLogin>,
+}
+
+/// What a registry is shown.
+#[derive(Clone)]
+pub struct RegistryLogin {
+    /// Of which credential.
+    pub credential: RegistryCredentialId,
+    /// Of which version of it.
+    pub version: i32,
+    /// Which registry.
+    pub registry: String,
+    /// Who logs in; `None`: the secret is an identity token.
+    pub username: Option<String>,
+    /// A password or a token.
+    pub secret: SecretString,
+}
+
+impl PartialEq for RegistryLogin {
+    fn eq(&self, other: &Self) -> bool {
+        (self.credential, self.version) == (other.credential, other.version)
+    }
+}
+
+impl fmt::Debug for RegistryLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegistryLogin({} v{})", self.credential, self.version)
+    }
 }
 
 /// Everything that, changed, means new tasks.

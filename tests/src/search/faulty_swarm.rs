@@ -9,8 +9,8 @@ use futures::Stream;
 use model::secret::SecretKind;
 use orchestrator::swarm::{
     Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
-    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmError, SwarmResult,
-    Task, TaskState,
+    OverlayNetwork, RegistryLogin, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm,
+    SwarmError, SwarmResult, Task, TaskState,
 };
 
 use super::judge::Judge;
@@ -169,8 +169,12 @@ impl<L: StoryLedger> Swarm for FaultySwarm<L> {
         self.change(None, self.swarm.secret_remove(kind, id)).await
     }
 
-    async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
-        self.see(self.swarm.image_in_registry(reference)).await
+    async fn image_in_registry(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> SwarmResult<ImageLookup> {
+        self.see(self.swarm.image_in_registry(reference, login)).await
     }
 
     async fn image_on_node(&self, reference: &str) -> SwarmResult<Option<LocalImage>> {

@@ -31,8 +31,8 @@ use model::secret::SecretKind;
 use model::update_policy::FailureAction;
 use orchestrator::swarm::{
     Autopsy, ConfigSpec, ImageLookup, ListedNetwork, ListedSecret, LocalImage, NetworkSpec, Node,
-    OverlayNetwork, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm, SwarmResult, Task,
-    TaskState, UpdateState, UpdateStatus,
+    OverlayNetwork, RegistryLogin, SecretSpec, Service, ServiceCount, ServiceSpec, Swarm,
+    SwarmResult, Task, TaskState, UpdateState, UpdateStatus,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
@@ -281,7 +281,11 @@ impl Swarm for SimulatedSwarm {
         self.cluster().secret_remove(kind, id)
     }
 
-    async fn image_in_registry(&self, reference: &str) -> SwarmResult<ImageLookup> {
+    async fn image_in_registry(
+        &self,
+        reference: &str,
+        _: Option<&RegistryLogin>,
+    ) -> SwarmResult<ImageLookup> {
         let mut cluster = self.cluster();
         if let Some(answer) = cluster.registry.get(reference) {
             return Ok(answer.clone());

@@ -3,8 +3,9 @@
 use db::secrets::delivery::MountedVersion;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use model::id::{DeploymentId, ReleaseId};
+use model::id::{DeploymentId, OrganizationId, ReleaseId};
 use orchestrator::Vault;
+use orchestrator::swarm::RegistryLogin;
 use orchestrator::vault::{Opened, VaultError};
 
 /// The same versions for every release: each has the value of its name.
@@ -17,6 +18,14 @@ pub struct MemoryVault {
 impl Vault for MemoryVault {
     fn mounted(&self, _: ReleaseId) -> BoxFuture<'_, Result<Vec<MountedVersion>, VaultError>> {
         async { Ok(self.versions.clone()) }.boxed()
+    }
+
+    fn login<'a>(
+        &'a self,
+        _: OrganizationId,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RegistryLogin>, VaultError>> {
+        async { Ok(None) }.boxed()
     }
 
     fn open<'a>(

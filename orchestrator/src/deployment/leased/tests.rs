@@ -98,7 +98,11 @@ impl Swarm for Counting {
     async fn secret_remove(&self, _: SecretKind, _: &str) -> SwarmResult<()> {
         self.change(())
     }
-    async fn image_in_registry(&self, _: &str) -> SwarmResult<ImageLookup> {
+    async fn image_in_registry(
+        &self,
+        _: &str,
+        _: Option<&RegistryLogin>,
+    ) -> SwarmResult<ImageLookup> {
         self.read(ImageLookup::NotFound)
     }
     async fn image_on_node(&self, _: &str) -> SwarmResult<Option<LocalImage>> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, Node as DockerNode, NodeState};
@@ -42,6 +43,11 @@ impl Host {
             )));
         }
         Ok(Self { address: address.to_owned(), node: Mutex::default() })
+    }
+
+    /// Path of its socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.address.trim_start_matches("unix://").into()
     }
 
     /// A client of it. Made when it is needed: a socket that is brought from another machine comes and goes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bollard::auth::DockerCredentials;
 use bollard::models::{
     ConfigSpec as DockerConfigSpec, EndpointSpec, EndpointSpecModeEnum, HealthConfig, Ipam,
     IpamConfig, Limit, Mount, MountTmpfsOptions, MountType, NetworkAttachmentConfig,
@@ -25,7 +26,9 @@ use model::update_policy::{FailureAction, UpdateOrder};
 
 use secrecy::ExposeSecret as _;
 
-use crate::swarm::{ConfigSpec, NetworkSpec, RolloutSpec, SecretSpec, ServiceSpec, TaskSpec};
+use crate::swarm::{
+    ConfigSpec, NetworkSpec, RegistryLogin, RolloutSpec, SecretSpec, ServiceSpec, TaskSpec,
+};
 
 /// What a container may still do as root: what ordinary images need to start and to drop their
 /// privileges, and nothing that reaches the host.
@@ -237,6 +240,29 @@ pub(super) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
         options: Some(options),
         labels: Some(map(&spec.labels)),
         ..NetworkCreateRequest::default()
+    }
+}
+
+/// What Docker shows a registry. Without one it shows nothing: a daemon keeps no logins of its own.
+pub(super) fn login(login: &RegistryLogin) -> DockerCredentials {
+    let secret = Some(login.secret.expose_secret().to_owned());
+    let serveraddress = Some(match login.registry.as_str() {
+        // Docker's name for its own.
+        "docker.io" => "https://index.docker.io/v1/".to_owned(),
+        other => other.to_owned(),
+    });
+    match &login.username {
+        Some(username) => DockerCredentials {
+            username: Some(username.clone()),
+            password: secret,
+            serveraddress,
+            ..DockerCredentials::default()
+        },
+        None => DockerCredentials {
+            identitytoken: secret,
+            serveraddress,
+            ..DockerCredentials::default()
+        },
     }
 }
 

@@ -79,6 +79,7 @@ async fn web(swarm: &SimulatedSwarm, replicas: i32) -> ServiceSpec {
         update: rollout.clone(),
         rollback: rollout,
         endpoint_mode: EndpointMode::Dnsrr,
+        login: None,
     }
 }
 
@@ -177,9 +178,9 @@ async fn effects_are_those_of_the_api() {
 async fn a_registry_answers_what_it_was_told() {
     let swarm = swarm(1, 1).await;
     swarm.register("web:gone", ImageLookup::NotFound);
-    assert_eq!(swarm.image_in_registry("web:gone").await.unwrap(), ImageLookup::NotFound);
-    let digest = swarm.image_in_registry("web:v1").await.unwrap();
+    assert_eq!(swarm.image_in_registry("web:gone", None).await.unwrap(), ImageLookup::NotFound);
+    let digest = swarm.image_in_registry("web:v1", None).await.unwrap();
     assert!(matches!(&digest, ImageLookup::Digest(_)));
-    assert_eq!(swarm.image_in_registry("web:v1").await.unwrap(), digest);
-    assert_ne!(swarm.image_in_registry("web:v2").await.unwrap(), digest);
+    assert_eq!(swarm.image_in_registry("web:v1", None).await.unwrap(), digest);
+    assert_ne!(swarm.image_in_registry("web:v2", None).await.unwrap(), digest);
 }

@@ -118,6 +118,7 @@ impl Given {
             network: NETWORK,
             probe: needs_probe.unwrap_or_default().then_some(&probe),
             files: &Files::default(),
+            login: None,
             has_workers: self.has_workers,
             going_back: false,
         });

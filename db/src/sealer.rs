@@ -3,9 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::error::ErrorCode;
-use model::id::{OrganizationId, SecretId, SecretVersionId};
 use model::schema::sealing_keys;
-use model::secret::identity;
 use model::{Error, Result};
 use sealing::PublicKey;
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -13,16 +11,16 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use crate::failure;
 
 /// A value as it is stored.
-pub(super) struct SealedValue {
-    pub(super) key_id: String,
-    pub(super) bytes: i32,
-    pub(super) sealed: Vec<u8>,
+pub(crate) struct SealedValue {
+    pub(crate) key_id: String,
+    pub(crate) bytes: i32,
+    pub(crate) sealed: Vec<u8>,
 }
 
-/// Seals a value as that of this row, to the key that values are sealed to now.
-pub(super) async fn seal(
+/// Seals a value as that of the row of this identity, to the key that values are sealed to now.
+pub(crate) async fn seal(
     connection: &mut AsyncPgConnection,
-    (organization, secret, version): (OrganizationId, SecretId, SecretVersionId),
+    identity: &str,
     value: &SecretSlice<u8>,
 ) -> Result<SealedValue> {
     let key: Option<(String, Vec<u8>)> = sealing_keys::table
@@ -37,7 +35,6 @@ pub(super) async fn seal(
         return Err(Error::new(ErrorCode::Unavailable, message));
     };
     let value = value.expose_secret();
-    let identity = identity(organization, secret, version);
     // Here and not on a thread of its own: a megabyte takes a millisecond or two.
     let sealed = PublicKey::from_bytes(&bytes)
         .and_then(|key| key.seal(identity.as_bytes(), value))

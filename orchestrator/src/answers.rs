@@ -1,0 +1,45 @@
+//! Answers to what APIs ask workers. Nothing here changes anything.
+
+use std::sync::Arc;
+
+use db::Database;
+use db::registry_credentials::credential_sealed;
+use model::id::RegistryCredentialId;
+use model::question::{CredentialCheck, Question, Reply};
+
+use crate::swarm::DockerSwarm;
+use crate::vault::SealedVault;
+
+/// What a worker answers with.
+pub struct Answers {
+    /// Where what is asked about is written.
+    pub database: Database,
+    /// What is asked.
+    pub swarm: Arc<DockerSwarm>,
+    /// What credentials are opened with.
+    pub vault: SealedVault,
+}
+
+impl Answers {
+    /// The answer to a question.
+    pub async fn reply(&self, question: Question) -> Reply {
+        match question {
+            Question::CheckCredential { credential } => {
+                match self.check_credential(credential).await {
+                    Ok(check) => Reply::CredentialChecked { check },
+                    Err(why) => {
+                        tracing::warn!(%credential, why, "a credential could not be checked");
+                        Reply::Failed { why }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn check_credential(&self, id: RegistryCredentialId) -> Result<CredentialCheck, String> {
+        let row = credential_sealed(&self.database, id).await.map_err(|error| error.chain())?;
+        let row = row.ok_or("there is no such credential")?;
+        let login = self.vault.open_credential(row).map_err(|error| error.to_string())?;
+        self.swarm.login_check(&login).await.map_err(|error| error.to_string())
+    }
+}
