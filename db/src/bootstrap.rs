@@ -95,7 +95,8 @@ pub async fn bootstrap_sealing_key(
 ) -> Result<String> {
     let mut connection = connect(owner).await?;
     let unused = "DELETE FROM sealing_keys k WHERE k.is_current AND k.id <> ALL ($1)
-        AND NOT EXISTS (SELECT FROM secret_versions v WHERE v.key_id = k.id)";
+        AND NOT EXISTS (SELECT FROM secret_versions v WHERE v.key_id = k.id)
+        AND NOT EXISTS (SELECT FROM registry_credentials c WHERE k.id IN (c.key_id, c.issued_key_id))";
     diesel::sql_query(unused)
         .bind::<Array<Text>, _>(known)
         .execute(&mut connection)

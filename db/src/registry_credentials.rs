@@ -1,5 +1,7 @@
 //! Credentials for image registries. A secret comes in as a candidate, sealed; it becomes the organization's when its registry was asked.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text, Uuid};
@@ -325,4 +327,65 @@ pub async fn candidates_purge(database: &Database) -> Result<usize> {
     .execute(&mut connection)
     .await
     .map_err(failure::postgres)
+}
+
+/// At most `limit` credentials that are sealed to another key than this one, in the order of their ids, from after this one on.
+pub async fn credentials_sealed_otherwise(
+    database: &Database,
+    key_id: &str,
+    after: Option<RegistryCredentialId>,
+    limit: i64,
+) -> Result<Vec<SealedCredential>> {
+    let mut connection = database.connection().await?;
+    diesel::sql_query(
+        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed
+         FROM registry_credentials WHERE key_id <> $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3",
+    )
+    .bind::<Text, _>(key_id)
+    .bind::<Nullable<Uuid>, _>(after)
+    .bind::<diesel::sql_types::BigInt, _>(limit)
+    .load(&mut connection)
+    .await
+    .map_err(failure::postgres)
+}
+
+/// Puts a secret that is sealed to `key_id` in the place of the same one that was sealed to another. False: it was replaced, or
+/// sealed anew already.
+pub async fn credential_resealed(
+    database: &Database,
+    before: &SealedCredential,
+    key_id: &str,
+    sealed: &[u8],
+) -> Result<bool> {
+    let mut connection = database.connection().await?;
+    let changed = diesel::update(
+        registry_credentials::table
+            .find(before.id)
+            .filter(registry_credentials::key_id.eq(&before.key_id))
+            .filter(registry_credentials::version.eq(before.version)),
+    )
+    .set((
+        registry_credentials::key_id.eq(key_id),
+        registry_credentials::sealed.eq(sealed),
+        registry_credentials::updated_at.eq(crate::now::now()),
+    ))
+    .execute(&mut connection)
+    .await
+    .map_err(failure::postgres)?;
+    Ok(changed == 1)
+}
+
+/// The versions that these credentials have now; what was removed is not among them. For workers.
+pub async fn credential_versions(
+    database: &Database,
+    ids: &[RegistryCredentialId],
+) -> Result<HashMap<RegistryCredentialId, i32>> {
+    let mut connection = database.connection().await?;
+    let found: Vec<(RegistryCredentialId, i32)> = registry_credentials::table
+        .filter(registry_credentials::id.eq_any(ids))
+        .select((registry_credentials::id, registry_credentials::version))
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)?;
+    Ok(found.into_iter().collect())
 }

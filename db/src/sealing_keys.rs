@@ -73,7 +73,9 @@ pub async fn sealing_keys_forget(database: &Database) -> Result<Vec<String>> {
                 .await?;
             let forgotten: Vec<Forgotten> = diesel::sql_query(
                 "DELETE FROM sealing_keys k
-                 WHERE k.id = ANY ($1) AND NOT EXISTS (SELECT FROM secret_versions v WHERE v.key_id = k.id)
+                 WHERE k.id = ANY ($1)
+                     AND NOT EXISTS (SELECT FROM secret_versions v WHERE v.key_id = k.id)
+                     AND NOT EXISTS (SELECT FROM registry_credentials c WHERE k.id IN (c.key_id, c.issued_key_id))
                  RETURNING id",
             )
             .bind::<Array<Text>, _>(old)
@@ -104,7 +106,8 @@ pub async fn sealing_keys_list(database: &Database, known: &[String]) -> Result<
     let mut connection = database.connection().await?;
     diesel::sql_query(
         "SELECT keys.id, keys.is_current,
-             (SELECT count(*) FROM secret_versions v WHERE v.key_id = keys.id) AS values
+             (SELECT count(*) FROM secret_versions v WHERE v.key_id = keys.id)
+                 + (SELECT count(*) FROM registry_credentials c WHERE c.key_id = keys.id) AS values
          FROM (
              SELECT coalesce(k.id, known.id) AS id, coalesce(k.is_current, false) AS is_current
              FROM unnest($1) AS known (id) FULL JOIN sealing_keys k ON k.id = known.id

@@ -24,6 +24,8 @@ pub const LABEL_DEPLOYMENT: &str = "skep.deployment";
 pub const LABEL_CHECKS: &str = "skep.checks";
 /// Service label of a probe: its isolation check.
 pub const LABEL_CHECK: &str = "skep.check";
+/// Service label: the credential that its image's registry is shown, and its version (`cred_…/3`). Changing it replaces no task.
+pub const LABEL_REGISTRY_LOGIN: &str = "skep.registry-login";
 /// Label of a secret or a config: the version that it holds.
 pub const LABEL_SECRET_VERSION: &str = "skep.secret-version";
 /// Container label: hash of what makes a task.

@@ -11,6 +11,7 @@
 
 mod difference;
 mod hands;
+mod logins;
 mod memory;
 mod pace;
 mod quarantine;
@@ -150,6 +151,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let services: HashMap<AppId, &ServiceCount> =
             listed.iter().filter_map(|one| Some((app_of(one)?, one))).collect();
         self.follow_nodes(memory, &services).await;
+        self.keep_logins(&services).await?;
         let mut due = memory.due(&services, now);
         let unchanged = memory.unchanged(&services, now);
         let others = app_status_confirm(&self.database, &unchanged, now, FRESH).await?;

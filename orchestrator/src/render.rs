@@ -60,6 +60,10 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
     let mut labels = owner_labels(rendering);
     labels.insert(names::LABEL_RELEASE.into(), rendering.release.id.to_string());
     labels.insert(names::LABEL_DEPLOYMENT.into(), rendering.deployment.to_string());
+    if let Some(login) = rendering.login {
+        let carried = format!("{}/{}", login.credential, login.version);
+        labels.insert(names::LABEL_REGISTRY_LOGIN.into(), carried);
+    }
     ServiceSpec {
         name: rendering.app.service_name.clone(),
         labels,

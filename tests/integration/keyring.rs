@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use model::id::OrganizationId;
+use model::registry_credential::identity;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tests::answer::text;
 use tests::process::program;
 use tests::{Outcome, Skep, run, sql};
 use tokio::process::Command;
@@ -42,9 +45,24 @@ fn a_key_is_replaced_while_everything_serves() -> Outcome {
                 json!({ "name": format!("key-{number}"), "value": format!("value-{number}") });
             acme.client.post(&acme.path("secrets"), &body).await?.expect(201)?;
         }
+        // And a credential for a registry, as a worker has found it good.
+        let file = std::fs::read_to_string(skep.keyring.file())?;
+        let ring = sealing::Keyring::of_file(&file.into())?;
+        let organization = text(&acme.organization, "/id")?.parse::<OrganizationId>()?;
+        let of_registry = identity(organization, "registry.test");
+        let sealed =
+            ring.current().seal(of_registry.as_bytes(), b"password").context("it is sealed")?;
+        let insert = format!(
+            "INSERT INTO registry_credentials (id, organization_id, registry, kind, username, key_id, sealed)
+             VALUES (gen_random_uuid(), '{}', 'registry.test', 'basic', 'x', '{}', '\\x{}')",
+            organization.as_uuid(),
+            ring.current().id(),
+            hex::encode(sealed.as_bytes())
+        );
+        sql::execute(skep.database.owner(), &insert).await?;
         let before = keys(skep).await?;
         ensure!(
-            before.len() == 1 && before[0]["values"] == 40 && before[0]["sealed_to"] == true,
+            before.len() == 1 && before[0]["values"] == 41 && before[0]["sealed_to"] == true,
             "{before:?}"
         );
         let old = before[0]["key"].clone();
@@ -85,7 +103,7 @@ fn a_key_is_replaced_while_everything_serves() -> Outcome {
         let after = keys(skep).await?;
         let sealed_to: Vec<&Value> = after.iter().filter(|key| key["values"] != 0).collect();
         ensure!(sealed_to.len() == 1 && sealed_to[0]["sealed_to"] == true, "{after:?}");
-        ensure!(sealed_to[0]["values"] == 40 + made, "{after:?}");
+        ensure!(sealed_to[0]["values"] == 41 + made, "{after:?}");
         ensure!(after.iter().any(|key| key["key"] == old && key["in_file"] == true), "{after:?}");
         let left = sql::count(skep.database.owner(), "sealing_keys").await?;
         ensure!(left == 1, "the old keys are forgotten");

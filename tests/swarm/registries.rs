@@ -9,7 +9,7 @@ use tests::docker::Engine;
 use tests::environment::environment;
 use tests::images::Repository;
 use tests::specs::{image, web};
-use tests::{Outcome, Tenant, run, wait_until};
+use tests::{Outcome, Tenant, run, sql, wait_until};
 
 async fn set(tenant: &Tenant, registry: &str, body: Value) -> anyhow::Result<tests::Answer> {
     tenant.client.put(&format!("{}/registry-credentials/{registry}", tenant.home()), &body).await
@@ -95,7 +95,20 @@ fn only_who_may_read_an_image_runs_it_cached_or_not() -> Outcome {
         let running = engine.running_ids(&id).await?;
         let saved = set(&acme, registry, right).await?.expect(200)?;
         ensure!(saved["version"] == 2, "{saved}");
+        // The service carries it soon, for nodes that have to pull.
+        let newest = format!("{}/2", text(&saved, "/id")?);
+        wait_until("the service to carry the new one", Duration::from_secs(60), async || {
+            let service = engine.service_of(&id).await?.context("it is there")?;
+            Ok(service["Spec"]["Labels"]["skep.registry-login"] == newest.as_str())
+        })
+        .await?;
+        wait_until("it to be taken for ours", Duration::from_secs(60), async || {
+            Ok(acme.app("early").await?["status"]["health"] == "healthy")
+        })
+        .await?;
         ensure!(engine.running_ids(&id).await? == running, "no task was replaced");
+        let drift = sql::count(skep.database.owner(), "drift").await?;
+        ensure!(drift == 0, "what the platform wrote is no drift");
         // Without a credential what runs goes on, and nothing new begins.
         let credential = format!("{path}/{registry}");
         acme.client.delete(&credential).await?.expect(204)?;

@@ -179,10 +179,11 @@ struct Count {
     count: i64,
 }
 
-/// How many versions have a value.
-pub async fn versions_sealed(database: &Database) -> Result<u64> {
+/// How many values are sealed.
+pub async fn values_sealed(database: &Database) -> Result<u64> {
     let mut connection = database.connection().await?;
-    let counted = "SELECT count(*) AS count FROM secret_versions WHERE sealed IS NOT NULL";
+    let counted = "SELECT (SELECT count(*) FROM secret_versions WHERE sealed IS NOT NULL)
+        + (SELECT count(*) FROM registry_credentials) AS count";
     let Count { count } =
         diesel::sql_query(counted).get_result(&mut connection).await.map_err(failure::postgres)?;
     Ok(count.unsigned_abs())

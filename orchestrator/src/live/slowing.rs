@@ -103,7 +103,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             (_, before) => (before, service.replicas),
         };
         let is_written =
-            replicas != service.replicas && self.rescale(app, service, writer, replicas).await?;
+            replicas != service.replicas && self.rewrite(app, service, writer, replicas).await?;
         let replicas = if is_written { replicas } else { service.replicas };
         let described = crash_loop.as_ref().and_then(|known| told(known, replicas));
         Ok(Kept { crashes: described.or(crashes), crash_loop, is_written })
@@ -137,9 +137,9 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         Ok(begun)
     }
 
-    /// Gives the service another number of replicas and leaves everything else as it is. False: it was not
-    /// written.
-    async fn rescale(
+    /// Gives the service this number of replicas, and what its image's registry is shown today, and leaves everything else as it is.
+    /// False: it was not written.
+    pub(super) async fn rewrite(
         &self,
         app: &LiveApp,
         service: &Service,
@@ -158,7 +158,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             Ok(around) => around,
             // One app's trouble: the others are looked at all the same.
             Err(error) => {
-                tracing::warn!(app = %app.id, %error, "not rescaled; tried again");
+                tracing::warn!(app = %app.id, %error, "not written; tried again");
                 return Ok(false);
             }
         };
@@ -175,7 +175,7 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             files: &around.files,
             login: around.login.as_ref(),
             has_workers: around.has_workers,
-            // What is written here is the number of replicas, and nothing else.
+            // What is written here is the number of replicas and a login, and nothing else.
             going_back: service.pauses_on_failure,
         });
         // Another worker version, probe or setting would replace the tasks that run well. That is for a
@@ -192,13 +192,13 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             // Somebody else was faster.
             Err(SwarmError::OutOfSequence | SwarmError::NotFound(_)) => return Ok(false),
             Err(error) => {
-                tracing::warn!(app = %app.id, %error, "not rescaled; tried again");
+                tracing::warn!(app = %app.id, %error, "not written; tried again");
                 return Ok(false);
             }
         }
-        tracing::info!(app = %app.id, replicas, "rescaled");
+        tracing::info!(app = %app.id, replicas, "written outside of a deployment");
         if let Some(written) = self.swarm.service(&app.service_name).await?
-            && is_rescaled(service, &written, replicas)
+            && is_rewritten(service, &written, replicas)
         {
             let now = written.fingerprint();
             live_version_set(&self.database, app.id, app.version, &now).await?;
@@ -207,10 +207,15 @@ impl<S: Swarm, R: Relay> Live<S, R> {
     }
 }
 
-/// Whether nothing but the number of replicas was changed: somebody else may have written it since.
-fn is_rescaled(before: &Service, written: &Service, replicas: i32) -> bool {
+/// Whether nothing but the number of replicas and the login was changed: somebody else may have written it since.
+fn is_rewritten(before: &Service, written: &Service, replicas: i32) -> bool {
     let rest = |service: &Service| {
-        (service.fingerprint().parts, service.image.clone(), service.restart_counter)
+        let mut labels = service.labels.clone();
+        labels.remove(names::LABEL_REGISTRY_LOGIN);
+        let mut parts = service.fingerprint().parts;
+        // Compared above, but for the one that may differ.
+        parts.remove("Labels");
+        (labels, parts, service.image.clone(), service.restart_counter)
     };
     written.replicas == replicas && rest(written) == rest(before)
 }

@@ -2,13 +2,10 @@
 //! value is opened and sealed anew. It can be interrupted anywhere and begun again.
 
 use db::Database;
+use db::registry_credentials::{credential_resealed, credentials_sealed_otherwise};
 use db::sealing_keys::{sealing_key_replace, sealing_keys_forget};
-use db::secrets::keeping::{
-    SealedVersion, version_resealed, versions_sealed, versions_sealed_otherwise,
-};
-use model::id::SecretVersionId;
-use model::secret::identity;
-use model::{Error, Result};
+use db::secrets::keeping::{values_sealed, version_resealed, versions_sealed_otherwise};
+use model::{Error, Result, registry_credential, secret};
 use sealing::{KeyId, Keyring, Sealed, Unopened};
 use secrecy::ExposeSecret as _;
 
@@ -24,8 +21,8 @@ pub struct Rotated {
     pub resealed: u64,
     /// Keys that nothing is sealed to any more.
     pub forgotten: Vec<String>,
-    /// Values that no key of the keyring opens: they stay as they are.
-    pub unopened: Vec<(SecretVersionId, Unopened)>,
+    /// Values that no key of the keyring opens, by the ids of their rows: they stay as they are.
+    pub unopened: Vec<(String, Unopened)>,
 }
 
 /// Seals everything to the keyring's first key. `progress` is told how many values are done, and how many there are.
@@ -37,13 +34,16 @@ pub async fn rotate(
     let key = ring.current();
     let id = key.id();
     sealing_key_replace(database, id.as_str(), &key.to_bytes()).await?;
-    let total = versions_sealed(database).await?;
+    let total = values_sealed(database).await?;
     let mut rotated =
         Rotated { key: id.clone(), resealed: 0, forgotten: Vec::new(), unopened: Vec::new() };
     // What was about to be sealed to the old key when the new one came shows in the next pass.
     loop {
-        let pass = reseal(database, ring, &mut rotated, |done| progress(done, total)).await?;
-        if pass == 0 {
+        let before = rotated.resealed;
+        rotated.unopened.clear();
+        reseal_versions(database, ring, &mut rotated, |done| progress(done, total)).await?;
+        reseal_credentials(database, ring, &mut rotated).await?;
+        if rotated.resealed == before {
             break;
         }
     }
@@ -51,40 +51,69 @@ pub async fn rotate(
     Ok(rotated)
 }
 
-/// One pass over what is sealed to other keys; how many values it sealed anew.
-async fn reseal(
+/// One pass over the versions of secrets that are sealed to other keys.
+async fn reseal_versions(
     database: &Database,
     ring: &Keyring,
     rotated: &mut Rotated,
     mut progress: impl FnMut(u64),
-) -> Result<u64> {
-    rotated.unopened.clear();
-    let before = rotated.resealed;
+) -> Result<()> {
+    let id = rotated.key.to_string();
     let mut after = None;
     loop {
-        let id = rotated.key.as_str();
-        let batch = versions_sealed_otherwise(database, id, after, BATCH).await?;
-        let Some(last) = batch.last() else { break };
+        let batch = versions_sealed_otherwise(database, &id, after, BATCH).await?;
+        let Some(last) = batch.last() else { return Ok(()) };
         after = Some(last.id);
         for version in &batch {
-            match anew(ring, version)? {
+            let identity = secret::identity(version.organization_id, version.secret_id, version.id);
+            match anew(ring, &version.key_id, &identity, &version.sealed)? {
                 Ok(sealed) => {
                     let is_done =
-                        version_resealed(database, version, id, sealed.as_bytes()).await?;
+                        version_resealed(database, version, &id, sealed.as_bytes()).await?;
                     rotated.resealed += u64::from(is_done);
                 }
-                Err(why) => rotated.unopened.push((version.id, why)),
+                Err(why) => rotated.unopened.push((version.id.to_string(), why)),
             }
         }
         progress(rotated.resealed);
     }
-    Ok(rotated.resealed - before)
 }
 
-fn anew(ring: &Keyring, version: &SealedVersion) -> Result<Result<Sealed, Unopened>> {
-    let identity = identity(version.organization_id, version.secret_id, version.id);
-    let key = KeyId::from(version.key_id.clone());
-    let value = match ring.open(&key, identity.as_bytes(), &Sealed::from(version.sealed.clone())) {
+/// One pass over the credentials for registries that are.
+async fn reseal_credentials(
+    database: &Database,
+    ring: &Keyring,
+    rotated: &mut Rotated,
+) -> Result<()> {
+    let id = rotated.key.to_string();
+    let mut after = None;
+    loop {
+        let batch = credentials_sealed_otherwise(database, &id, after, BATCH).await?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        after = Some(last.id);
+        for row in &batch {
+            let identity = registry_credential::identity(row.organization_id, &row.registry);
+            match anew(ring, &row.key_id, &identity, &row.sealed)? {
+                Ok(sealed) => {
+                    let is_done =
+                        credential_resealed(database, row, &id, sealed.as_bytes()).await?;
+                    rotated.resealed += u64::from(is_done);
+                }
+                Err(why) => rotated.unopened.push((row.id.to_string(), why)),
+            }
+        }
+    }
+}
+
+/// What is sealed, sealed to the keyring's first key; or why it cannot be opened.
+fn anew(
+    ring: &Keyring,
+    key_id: &str,
+    identity: &str,
+    sealed: &[u8],
+) -> Result<Result<Sealed, Unopened>> {
+    let key = KeyId::from(key_id.to_owned());
+    let value = match ring.open(&key, identity.as_bytes(), &Sealed::from(sealed.to_vec())) {
         Ok(value) => value,
         Err(why) => return Ok(Err(why)),
     };
