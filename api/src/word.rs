@@ -50,7 +50,7 @@ words! {
     model::secret::SecretKind, "SecretKind", "What a value is to its app: a file below `/run/secrets`, in memory (`secret`), or a file at a \
         path of its choice (`config`).";
     model::registry_credential::CredentialKind, "CredentialKind", "What kind of credential it is: a user name and a password \
-        (`basic`), or an identity token (`token`).";
+        (`basic`), an identity token (`token`), or what the platform's refresh command makes passwords of that end soon (`short_lived`).";
     model::registry_credential::CredentialStatus, "CredentialStatus", "What a registry said of a credential.";
     model::network::NetworkAccess, "NetworkAccess", "What the containers on a network reach beside each other: \
         the world outside through their node (`egress`), or nothing (`internal`).";

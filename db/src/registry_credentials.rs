@@ -278,6 +278,15 @@ pub struct SealedCredential {
     /// The sealed secret.
     #[diesel(sql_type = diesel::sql_types::Binary)]
     pub sealed: Vec<u8>,
+    /// What the refresh command gave is sealed to this.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub issued_key_id: Option<String>,
+    /// What it gave, sealed.
+    #[diesel(sql_type = Nullable<diesel::sql_types::Binary>)]
+    pub issued_sealed: Option<Vec<u8>>,
+    /// When that ends.
+    #[diesel(sql_type = Nullable<diesel::sql_types::Timestamptz>)]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// A candidate, or a credential, of this id. For workers.
@@ -287,9 +296,12 @@ pub async fn credential_sealed(
 ) -> Result<Option<SealedCredential>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
-        "SELECT id, organization_id, registry, kind, username, 0 AS version, key_id, sealed FROM registry_candidates WHERE id = $1
+        "SELECT id, organization_id, registry, kind, username, 0 AS version, key_id, sealed,
+             NULL::text AS issued_key_id, NULL::bytea AS issued_sealed, NULL::timestamptz AS expires_at
+         FROM registry_candidates WHERE id = $1
          UNION ALL
-         SELECT id, organization_id, registry, kind, username, version, key_id, sealed FROM registry_credentials WHERE id = $1
+         SELECT id, organization_id, registry, kind, username, version, key_id, sealed, issued_key_id, issued_sealed, expires_at
+         FROM registry_credentials WHERE id = $1
          LIMIT 1",
     )
     .bind::<Uuid, _>(id)
@@ -307,7 +319,7 @@ pub async fn credential_for(
 ) -> Result<Option<SealedCredential>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
-        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed
+        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed, issued_key_id, issued_sealed, expires_at
          FROM registry_credentials WHERE organization_id = $1 AND registry = $2",
     )
     .bind::<Uuid, _>(organization)
@@ -338,7 +350,7 @@ pub async fn credentials_sealed_otherwise(
 ) -> Result<Vec<SealedCredential>> {
     let mut connection = database.connection().await?;
     diesel::sql_query(
-        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed
+        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed, issued_key_id, issued_sealed, expires_at
          FROM registry_credentials WHERE key_id <> $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3",
     )
     .bind::<Text, _>(key_id)
@@ -367,6 +379,9 @@ pub async fn credential_resealed(
     .set((
         registry_credentials::key_id.eq(key_id),
         registry_credentials::sealed.eq(sealed),
+        // Made anew when it is needed.
+        registry_credentials::issued_key_id.eq(None::<String>),
+        registry_credentials::issued_sealed.eq(None::<Vec<u8>>),
         registry_credentials::updated_at.eq(crate::now::now()),
     ))
     .execute(&mut connection)
@@ -388,4 +403,48 @@ pub async fn credential_versions(
         .await
         .map_err(failure::postgres)?;
     Ok(found.into_iter().collect())
+}
+
+/// Keeps what the refresh command has made of a credential, sealed. Answers its version; `None`: the credential was replaced meanwhile.
+pub async fn credential_issued(
+    database: &Database,
+    before: &SealedCredential,
+    issued: &SecretSlice<u8>,
+    expires_at: DateTime<Utc>,
+) -> Result<Option<i32>> {
+    let mut connection = database.connection().await?;
+    let identity = identity(before.organization_id, &before.registry);
+    let sealed = seal(&mut connection, &identity, issued).await?;
+    diesel::update(
+        registry_credentials::table
+            .find(before.id)
+            .filter(registry_credentials::version.eq(before.version)),
+    )
+    .set((
+        registry_credentials::version.eq(registry_credentials::version + 1),
+        registry_credentials::issued_key_id.eq(&sealed.key_id),
+        registry_credentials::issued_sealed.eq(&sealed.sealed),
+        registry_credentials::expires_at.eq(expires_at),
+        registry_credentials::updated_at.eq(crate::now::now()),
+    ))
+    .returning(registry_credentials::version)
+    .get_result(&mut connection)
+    .await
+    .optional()
+    .map_err(failure::postgres)
+}
+
+/// At most `limit` short-lived credentials of which nothing is made that lasts for another ten minutes. For workers.
+pub async fn credentials_ending(database: &Database, limit: i64) -> Result<Vec<SealedCredential>> {
+    let mut connection = database.connection().await?;
+    diesel::sql_query(
+        "SELECT id, organization_id, registry, kind, username, version, key_id, sealed, issued_key_id, issued_sealed, expires_at
+         FROM registry_credentials
+         WHERE kind = 'short_lived' AND (issued_sealed IS NULL OR expires_at < now() + interval '10 minutes')
+         ORDER BY random() LIMIT $1",
+    )
+    .bind::<diesel::sql_types::BigInt, _>(limit)
+    .load(&mut connection)
+    .await
+    .map_err(failure::postgres)
 }

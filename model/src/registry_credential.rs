@@ -25,6 +25,8 @@ text_enum! {
         Basic => "basic",
         /// An identity token, which the registry changes for what it likes.
         Token => "token",
+        /// What the platform's refresh command makes a user name and a password of, again and again.
+        ShortLived => "short_lived",
     }
 }
 

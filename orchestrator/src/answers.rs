@@ -6,9 +6,10 @@ use db::Database;
 use db::registry_credentials::credential_sealed;
 use model::id::RegistryCredentialId;
 use model::question::{CredentialCheck, Question, Reply};
+use model::registry_credential::CredentialKind;
 
 use crate::swarm::DockerSwarm;
-use crate::vault::SealedVault;
+use crate::vault::{SealedVault, VaultError};
 
 /// What a worker answers with.
 pub struct Answers {
@@ -39,7 +40,15 @@ impl Answers {
     async fn check_credential(&self, id: RegistryCredentialId) -> Result<CredentialCheck, String> {
         let row = credential_sealed(&self.database, id).await.map_err(|error| error.chain())?;
         let row = row.ok_or("there is no such credential")?;
-        let login = self.vault.open_credential(row).map_err(|error| error.to_string())?;
+        let is_short_lived = row.kind == CredentialKind::ShortLived;
+        let login = match self.vault.open_credential(row).await {
+            Ok(login) => login,
+            // Of what its owner gave, no login can be made.
+            Err(VaultError::NotHere(answer)) if is_short_lived => {
+                return Ok(CredentialCheck::Refused { answer });
+            }
+            Err(error) => return Err(error.to_string()),
+        };
         self.swarm.login_check(&login).await.map_err(|error| error.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
-use db::registry_credentials::candidates_purge;
+use db::registry_credentials::{candidates_purge, credentials_ending};
 use db::secrets::keeping::{rotations_tell, swarm_names_unneeded, versions_collect};
 use model::error::chain;
 use model::platform::Platform;
@@ -14,11 +14,15 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::swarm::{Swarm, SwarmError};
+use crate::vault::SealedVault;
 
 /// Between two rounds.
-const ROUND: Duration = Duration::from_secs(600);
+const ROUND: Duration = Duration::from_secs(120);
 /// Most secrets of one transaction, and most names of one statement.
 const BATCH: usize = 200;
+
+/// Most short-lived logins that are made in a round.
+const LOGINS: i64 = 50;
 
 /// Postgres's, or the daemon's.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -31,13 +35,16 @@ pub struct SecretKeeping<S> {
     pub swarm: Arc<S>,
     /// The installation's settings.
     pub platform: Arc<Platform>,
+    /// What makes short-lived logins.
+    pub vault: SealedVault,
 }
 
 impl<S: Swarm> SecretKeeping<S> {
-    /// Runs until `stop`: at once, and every ten minutes. Several workers at it do no harm.
+    /// Runs until `stop`: at once, and every two minutes. Several workers at it do no harm.
     pub async fn run(self, stop: CancellationToken) {
         let rounds = async {
             loop {
+                self.keep_alive().await;
                 if let Err(error) = self.round().await {
                     let error = chain(&*error);
                     tracing::warn!(
@@ -49,6 +56,23 @@ impl<S: Swarm> SecretKeeping<S> {
             }
         };
         stop.run_until_cancelled(rounds).await;
+    }
+
+    /// Makes short-lived logins before those that there are end. One organization's trouble is not the others'.
+    async fn keep_alive(&self) {
+        let ending = match credentials_ending(&self.database, LOGINS).await {
+            Ok(ending) => ending,
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "which logins for registries end soon is not known");
+                return;
+            }
+        };
+        for row in ending {
+            let (id, registry) = (row.id, row.registry.clone());
+            if let Err(error) = self.vault.issue(row).await {
+                tracing::warn!(credential = %id, registry, %error, "no new login was made; tried again");
+            }
+        }
     }
 
     /// One round.

@@ -1,23 +1,31 @@
 //! The vault: where the values of secrets and configs come from, opened. Whoever has one has the private keys; nothing that is opened
 //! here may be written anywhere but into Swarm.
 
+pub mod issuing;
 pub mod rotation;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chrono::{TimeDelta, Utc};
 use db::Database;
-use db::registry_credentials::{SealedCredential, credential_for};
+use db::registry_credentials::{SealedCredential, credential_for, credential_issued};
 use db::secrets::delivery::{MountedVersion, version_named, version_open, versions_mounted};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::Error;
 use model::id::{DeploymentId, OrganizationId, ReleaseId};
-use model::registry_credential;
+use model::registry_credential::{self, CredentialKind};
 use model::secret::identity;
 use sealing::{KeyId, Keyring, Sealed, Unopened};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use serde::{Deserialize, Serialize};
+
+use self::issuing::Issuer;
 
 use crate::swarm::RegistryLogin;
+
+/// A short-lived login is made anew with less than this left: a pull may take as long.
+const LEAST_LIFE: TimeDelta = TimeDelta::minutes(5);
 
 /// A value, and what it is called in Swarm.
 #[derive(Debug)]
@@ -71,6 +79,7 @@ pub type ReadKeyring = Box<dyn Fn() -> Result<Keyring, String> + Send + Sync>;
 pub struct SealedVault {
     database: Database,
     keys: Arc<Keys>,
+    issuer: Option<Issuer>,
 }
 
 struct Keys {
@@ -81,22 +90,28 @@ struct Keys {
 impl SealedVault {
     /// One whose keyring is read when it is first needed, and again when a value is sealed to a key that is not in it. `None`:
     /// this worker opens nothing.
-    pub fn new(database: Database, read: Option<ReadKeyring>) -> Self {
-        Self { database, keys: Arc::new(Keys { read, ring: RwLock::default() }) }
+    pub fn new(database: Database, read: Option<ReadKeyring>, issuer: Option<Issuer>) -> Self {
+        Self { database, keys: Arc::new(Keys { read, ring: RwLock::default() }), issuer }
     }
+}
+
+/// What the refresh command has made, as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct IssuedForm {
+    username: String,
+    secret: String,
 }
 
 impl SealedVault {
     /// A credential as a registry is shown it.
-    pub(crate) fn open_credential(
+    pub(crate) async fn open_credential(
         &self,
         row: SealedCredential,
     ) -> Result<RegistryLogin, VaultError> {
-        let identity = registry_credential::identity(row.organization_id, &row.registry);
-        let (key, sealed) = (KeyId::from(row.key_id), Sealed::from(row.sealed));
-        let secret = self.keys.with(|ring| ring.open(&key, identity.as_bytes(), &sealed))?;
-        let text = String::from_utf8(secret.expose_secret().to_vec());
-        let secret = text.map_err(|_| VaultError::Lost("it is no text".to_owned()))?.into();
+        if row.kind == CredentialKind::ShortLived {
+            return self.open_short_lived(row).await;
+        }
+        let secret = self.open_text(&row, &row.key_id, &row.sealed)?;
         Ok(RegistryLogin {
             credential: row.id,
             version: row.version,
@@ -104,6 +119,66 @@ impl SealedVault {
             username: row.username,
             secret,
         })
+    }
+
+    /// What was made of it, where that lasts for another while; else what the refresh command makes of it now.
+    async fn open_short_lived(&self, row: SealedCredential) -> Result<RegistryLogin, VaultError> {
+        let lasts = row.expires_at.is_some_and(|end| end > Utc::now() + LEAST_LIFE);
+        if let (true, Some(key_id), Some(sealed)) = (lasts, &row.issued_key_id, &row.issued_sealed)
+        {
+            let issued = self.open_text(&row, key_id, sealed)?;
+            let IssuedForm { username, secret } = serde_json::from_str(issued.expose_secret())
+                .map_err(|_| VaultError::Lost("what was made of it cannot be read".to_owned()))?;
+            return Ok(RegistryLogin {
+                credential: row.id,
+                version: row.version,
+                registry: row.registry,
+                username: Some(username),
+                secret: secret.into(),
+            });
+        }
+        self.issue(row).await
+    }
+
+    /// Has the refresh command make a login, and keeps it.
+    pub(crate) async fn issue(&self, row: SealedCredential) -> Result<RegistryLogin, VaultError> {
+        let Some(issuer) = &self.issuer else {
+            let why = "this platform has no refresh command for short-lived credentials (SKEP_REGISTRY_REFRESH_COMMAND)";
+            return Err(VaultError::NotHere(why.to_owned()));
+        };
+        let secret = self.open_text(&row, &row.key_id, &row.sealed)?;
+        let issued = issuer.issue(&row.registry, row.username.as_deref(), &secret).await;
+        let issued = issued.map_err(VaultError::NotHere)?;
+        let form = IssuedForm {
+            username: issued.username.clone(),
+            secret: issued.secret.expose_secret().to_owned(),
+        };
+        let json = serde_json::to_vec(&form).map_err(Error::internal)?;
+        // A candidate is nobody's yet: what is made of it is for one look.
+        let version = match row.version {
+            0 => None,
+            _ => credential_issued(&self.database, &row, &json.into(), issued.expires_at).await?,
+        };
+        Ok(RegistryLogin {
+            credential: row.id,
+            version: version.unwrap_or(row.version),
+            registry: row.registry,
+            username: Some(issued.username),
+            secret: issued.secret,
+        })
+    }
+
+    fn open_text(
+        &self,
+        row: &SealedCredential,
+        key_id: &str,
+        sealed: &[u8],
+    ) -> Result<SecretString, VaultError> {
+        let identity = registry_credential::identity(row.organization_id, &row.registry);
+        let (key, sealed) = (KeyId::from(key_id.to_owned()), Sealed::from(sealed.to_vec()));
+        let secret = self.keys.with(|ring| ring.open(&key, identity.as_bytes(), &sealed))?;
+        let text = String::from_utf8(secret.expose_secret().to_vec());
+        Ok(text.map_err(|_| VaultError::Lost("it is no text".to_owned()))?.into())
     }
 }
 
@@ -149,7 +224,10 @@ impl Vault for SealedVault {
     ) -> BoxFuture<'a, Result<Option<RegistryLogin>, VaultError>> {
         async move {
             let found = credential_for(&self.database, organization, registry).await?;
-            found.map(|sealed| self.open_credential(sealed)).transpose()
+            match found {
+                Some(row) => Ok(Some(self.open_credential(row).await?)),
+                None => Ok(None),
+            }
         }
         .boxed()
     }

@@ -86,8 +86,7 @@ fn every_post_is_done_once() -> Outcome {
             assert_eq!(again.body, first.body, "{template}");
             // Without a body there is no other request to this path.
             if !body.is_null() {
-                let other = other(&template, &body);
-                let other = post(client, &path, &other, " ").await?;
+                let other = post(client, &path, &other(&template, &body), " ").await?;
                 other.problem(422, "idempotency_key_reused")?;
                 assert_eq!(written(skep).await?, after, "{template}");
             }
@@ -108,11 +107,10 @@ fn every_post_is_done_once() -> Outcome {
 /// A body that is to be told from this one. A value that is to be sealed is not compared, so something else has to differ.
 fn other(template: &str, body: &Value) -> Value {
     let mut other = body.clone();
-    if body.get("value").is_some() {
-        match template.ends_with("/versions") {
-            true => other["deploy"] = false.into(),
-            false => other["rotation_days"] = 1.into(),
-        }
+    match (body.get("value").is_some(), template.ends_with("/versions")) {
+        (true, true) => other["deploy"] = false.into(),
+        (true, false) => other["rotation_days"] = 1.into(),
+        (false, _) => {}
     }
     other
 }

@@ -17,6 +17,8 @@ use crate::wait::wait_for;
 
 /// Log lines that are kept of a process.
 const KEPT_LINES: usize = 2_000;
+/// What makes short-lived logins for the registry that asks who is there.
+const REFRESH_COMMAND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/registry-refresh.sh");
 /// How long a worker may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(20);
 /// How long an API may take to listen.
@@ -57,6 +59,7 @@ impl Process {
                 .env_remove("DOCKER_SWARM_ADVERTISE_ADDR")
                 .env("DOCKER_HOST", &settings.docker_host)
                 .env("SKEP_SEALING_KEYRING_FILE", &settings.keyring)
+                .env("SKEP_REGISTRY_REFRESH_COMMAND", REFRESH_COMMAND)
                 // Those that a test asks for, and no others.
                 .env("SKEP_ISOLATION_CHECK_HOURS", "0")
                 .args(settings.hosts.iter().map(|host| format!("--hosts={host}")))

@@ -145,3 +145,61 @@ fn a_registry_that_is_not_reached_and_a_worker_that_is_not_there_are_told() -> O
         Ok(())
     })
 }
+
+/// Of what its owner gives the operator's program makes a login, again and again; of the wrong thing it makes none, and says so.
+#[test]
+fn a_short_lived_login_is_made_before_it_is_needed() -> Outcome {
+    run(async |skep| {
+        let (registry, user, password) = environment().private_registry()?;
+        let engine = Engine::connect()?;
+        let name = format!("{registry}/{}/short", skep.platform());
+        let repository = Repository::new(engine.clone(), name.clone()).with_login(user, password);
+        repository.push_copy(&image("v1"), "v1").await?;
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("first", web("v1")).await?;
+        acme.deploy_live("first", json!({})).await?;
+        let wrong = json!({ "kind": "short_lived", "secret": "planted-nonsense" });
+        let problem = set(&acme, registry, wrong).await?.problem(400, "invalid")?;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        ensure!(
+            detail.contains("the word is not right") && !detail.contains("nonsense"),
+            "{problem}"
+        );
+        let right = json!({ "kind": "short_lived", "secret": "planted-open-sesame" });
+        let saved = set(&acme, registry, right).await?.expect(200)?;
+        ensure!(saved["check"]["status"] == "accepted", "{saved}");
+
+        let mut spec = web("v1");
+        spec["image"] = format!("{name}:v1").into();
+        acme.create_app("web", spec).await?;
+        acme.deploy_live("web", json!({})).await?;
+        let path = format!("{}/registry-credentials/{registry}", acme.home());
+        let made = acme.client.get(&path).await?.expect(200)?;
+        ensure!(made["expires_at"].is_string() && made["version"] == 2, "{made}");
+        // What was made lasts for an hour: nothing is made anew.
+        acme.to("restart", "web").await?;
+        ensure!(acme.client.get(&path).await?.expect(200)?["version"] == 2);
+
+        // About to end, it is made anew by whoever keeps house, and services get it without a new task.
+        let id = text(&acme.app("web").await?, "/id")?.to_owned();
+        let deployments = list(
+            &acme.client.get(&acme.path("apps/web/deployments")).await?.expect(200)?,
+            "/items",
+        )?
+        .to_vec();
+        acme.wait_for_end(&deployments[0]).await?;
+        let running = engine.running_ids(&id).await?;
+        let ends = "UPDATE registry_credentials SET expires_at = now() + interval '6 minutes'";
+        sql::execute(skep.database.owner(), ends).await?;
+        skep.start_worker().await?;
+        wait_until("the service to carry the new one", Duration::from_secs(60), async || {
+            let service = engine.service_of(&id).await?.context("it is there")?;
+            let label = service["Spec"]["Labels"]["skep.registry-login"].as_str();
+            Ok(label.is_some_and(|label| label.ends_with("/3")))
+        })
+        .await?;
+        ensure!(engine.running_ids(&id).await? == running, "no task was replaced");
+        Ok(())
+    })
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use db::Database;
 use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
+use orchestrator::vault::issuing::Issuer;
 use orchestrator::{
     Answers, AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
     Retirements, Runner, SealedVault, SecretKeeping, Vault,
@@ -47,12 +48,15 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     let wakeups =
         Consumer::start(settings.amqp_url, &settings.queue_prefix, settings.slots, stop.clone());
     let worker = WorkerId::new();
-    let vault = SealedVault::new(database.clone(), keyring::reader(settings.sealing_keyring_file));
+    let issuer = settings.registry_refresh_command.map(Issuer);
+    let vault =
+        SealedVault::new(database.clone(), keyring::reader(settings.sealing_keyring_file), issuer);
     let answers = Arc::new(Answers {
         database: database.clone(),
         swarm: Arc::clone(&swarm),
         vault: vault.clone(),
     });
+    let secrets = vault.clone();
     let vault: Arc<dyn Vault> = Arc::new(vault);
     let runner = Runner {
         worker,
@@ -99,6 +103,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         database: database.clone(),
         swarm: Arc::clone(&swarm),
         platform: Arc::clone(&platform),
+        vault: secrets,
     };
     let live = Live { database, swarm, platform, vault, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");

@@ -169,6 +169,10 @@ pub(crate) struct Run {
     /// The keyring that tenants' values are opened with, as the bootstrap made it
     #[arg(long, env = "SKEP_SEALING_KEYRING_FILE")]
     pub(crate) sealing_keyring_file: Option<PathBuf>,
+    /// Program that makes logins for registries of short-lived credentials: JSON on standard input and output, see
+    /// docs/registries.md
+    #[arg(long, env = "SKEP_REGISTRY_REFRESH_COMMAND")]
+    pub(crate) registry_refresh_command: Option<PathBuf>,
     /// Hours between two isolation checks of environments that are chosen by chance; 0: none but those that operators ask
     /// for
     #[arg(long, env = "SKEP_ISOLATION_CHECK_HOURS", default_value_t = 24,

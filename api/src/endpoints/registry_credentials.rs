@@ -42,12 +42,12 @@ pub(crate) struct RegistryCredentials;
 pub(crate) struct RegistryCredentialSet {
     /// What kind it is.
     kind: Word<CredentialKind>,
-    /// Who logs in: of `basic` only.
+    /// Who logs in: of `basic`, and of `short_lived` where the refresh command wants one.
     #[oai(validator(min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f:]*$"))]
     username: Option<String>,
-    /// The password, or the token. Nobody is shown it again.
+    /// The password, the token, or what the refresh command is given. Nobody is shown it again.
     secret: SecretText<1, MAX_SECRET>,
-    /// When it ends, where that is known: told, and nothing more.
+    /// When it ends, where that is known: told, and nothing more. Of `short_lived` the refresh command says it.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -62,6 +62,7 @@ impl Validate for RegistryCredentialSet {
             (CredentialKind::Basic, None) => broken("is required: a password is somebody's"),
             (CredentialKind::Token, Some(_)) => broken("not with a token: it says whose it is"),
             (CredentialKind::Basic, Some(_)) | (CredentialKind::Token, None) => Ok(()),
+            (CredentialKind::ShortLived, _) => Ok(()),
         }
     }
 }
@@ -80,7 +81,7 @@ pub(crate) struct RegistryCredentialObject {
     username: Option<String>,
     /// Raised with each secret that takes the place of the one before.
     version: i32,
-    /// When it ends; `null`: not known.
+    /// When it, or what was made of it last, ends; `null`: not known.
     expires_at: Option<DateTime<Utc>>,
     /// What the registry said of it when it was set.
     check: RegistryCheck,
