@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::Database;
-use db::registry_credentials::credential_sealed;
+use db::registry_credentials::opening::credential_sealed;
 use model::id::RegistryCredentialId;
 use model::question::{CredentialCheck, Question, Reply};
 use model::registry_credential::CredentialKind;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
-use db::registry_credentials::{candidates_purge, credentials_ending};
+use db::registry_credentials::opening::{candidates_purge, credentials_ending};
 use db::secrets::keeping::{rotations_tell, swarm_names_unneeded, versions_collect};
 use model::error::chain;
 use model::platform::Platform;

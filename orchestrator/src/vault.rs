@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{TimeDelta, Utc};
 use db::Database;
-use db::registry_credentials::{SealedCredential, credential_for, credential_issued};
+use db::registry_credentials::opening::{SealedCredential, credential_for, credential_issued};
 use db::secrets::delivery::{MountedVersion, version_named, version_open, versions_mounted};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use db::live::{LiveApp, live_apps};
-use db::registry_credentials::credential_versions;
+use db::registry_credentials::opening::credential_versions;
 use model::id::{AppId, DeploymentId, RegistryCredentialId};
 use model::names;
 use model::status::Status;

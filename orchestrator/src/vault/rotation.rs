@@ -2,7 +2,7 @@
 //! value is opened and sealed anew. It can be interrupted anywhere and begun again.
 
 use db::Database;
-use db::registry_credentials::{credential_resealed, credentials_sealed_otherwise};
+use db::registry_credentials::opening::{credential_resealed, credentials_sealed_otherwise};
 use db::sealing_keys::{sealing_key_replace, sealing_keys_forget};
 use db::secrets::keeping::{values_sealed, version_resealed, versions_sealed_otherwise};
 use model::{Error, Result, registry_credential, secret};
