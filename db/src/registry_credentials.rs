@@ -17,7 +17,8 @@ use model::{Error, Result};
 use secrecy::SecretSlice;
 
 use crate::audit::{Mutation, audit_insert};
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, violates_foreign_key};
+use crate::organizations::organization_lock;
 use crate::page::{Page, PageRequest};
 use crate::pool::Database;
 use crate::requests::Request;
@@ -57,7 +58,7 @@ pub async fn registry_candidate_create(
 ) -> Result<RegistryCredentialId> {
     let organization = scope.allowing(Action::RegistryCredentialManage)?;
     let mut connection = database.tenant(organization).await?;
-    few_enough(&mut connection, organization, &wanted.registry).await?;
+    few_candidates(&mut connection, organization).await?;
     let identity = identity(organization, &wanted.registry);
     let sealed = seal(&mut connection, &identity, &wanted.secret).await?;
     let id = RegistryCredentialId::new();
@@ -88,7 +89,7 @@ struct Taken {
 pub async fn registry_candidate_take(
     database: &Database,
     scope: OrgScope,
-    candidate: RegistryCredentialId,
+    (candidate, registry): (RegistryCredentialId, &str),
     checked: &Checked,
     request: &Request,
 ) -> Result<RegistryCredential> {
@@ -96,6 +97,9 @@ pub async fn registry_candidate_take(
     let mut connection = database.tenant(organization).await?;
     Ok(connection
         .transaction(async |connection| {
+            // Two at once count one after the other.
+            organization_lock(connection, organization).await?;
+            few_enough(connection, organization, registry).await?;
             let taken = "SELECT registry_candidate_take($1, $2, $3, $4) AS id";
             let Taken { id } = diesel::sql_query(taken)
                 .bind::<Uuid, _>(candidate)
@@ -103,7 +107,15 @@ pub async fn registry_candidate_take(
                 .bind::<Text, _>(checked.status)
                 .bind::<Nullable<Text>, _>(&checked.answer)
                 .get_result(connection)
-                .await?;
+                .await
+                .map_err(|error| {
+                    // Replaced while the registry was asked.
+                    if violates_foreign_key(&error, "registry_credentials_key_id_fkey") {
+                        Failure::KeyReplaced
+                    } else {
+                        Failure::Postgres(error)
+                    }
+                })?;
             let id = id.ok_or_else(|| Error::not_found("registry credential"))?;
             let made: RegistryCredential = registry_credentials::table
                 .find(id)
@@ -218,6 +230,24 @@ async fn find(
         }
     };
     found.optional().map_err(failure::postgres)
+}
+
+/// Each is a question to a registry that is under way, or was given up within the hour.
+async fn few_candidates(
+    connection: &mut AsyncPgConnection,
+    organization: OrganizationId,
+) -> Result<()> {
+    let there: i64 = registry_candidates::table
+        .filter(registry_candidates::organization_id.eq(organization))
+        .count()
+        .get_result(connection)
+        .await
+        .map_err(failure::postgres)?;
+    if there < MAX_CREDENTIALS {
+        return Ok(());
+    }
+    let message = format!("{there} credentials are being checked: try again in a while");
+    Err(Error::new(ErrorCode::TooMany, message))
 }
 
 async fn few_enough(

@@ -87,6 +87,18 @@ pub async fn sealing_keys_forget(database: &Database) -> Result<Vec<String>> {
     Ok(forgotten.into_iter().map(|key| key.id).collect())
 }
 
+/// The keys that something is sealed to, or may be, beside the one that values are sealed to now.
+pub async fn sealing_keys_old(database: &Database) -> Result<Vec<String>> {
+    let mut connection = database.connection().await?;
+    sealing_keys::table
+        .filter(sealing_keys::is_current.eq(false))
+        .order(sealing_keys::id)
+        .select(sealing_keys::id)
+        .load(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}
+
 /// A key, as this installation and a keyring know it.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct KnownKey {
@@ -107,7 +119,7 @@ pub async fn sealing_keys_list(database: &Database, known: &[String]) -> Result<
     diesel::sql_query(
         "SELECT keys.id, keys.is_current,
              (SELECT count(*) FROM secret_versions v WHERE v.key_id = keys.id)
-                 + (SELECT count(*) FROM registry_credentials c WHERE c.key_id = keys.id) AS values
+                 + (SELECT count(*) FROM registry_credentials c WHERE keys.id IN (c.key_id, c.issued_key_id)) AS values
          FROM (
              SELECT coalesce(k.id, known.id) AS id, coalesce(k.is_current, false) AS is_current
              FROM unnest($1) AS known (id) FULL JOIN sealing_keys k ON k.id = known.id

@@ -36,7 +36,7 @@ use crate::scope::{EnvironmentScope, SecretScope, named};
 use crate::sealer::seal;
 use crate::segment::Segment;
 use pinning::Tries;
-use versions::version_insert;
+use versions::{environment_turn, version_insert};
 
 /// A secret with its newest version.
 pub type SecretRow = (Secret, SecretVersion);
@@ -93,6 +93,8 @@ async fn create(
             }
             let environment =
                 environment_hold(connection, organization, &scope.environment).await?;
+            // Two at once count one after the other.
+            environment_turn(connection, environment.id).await?;
             few_enough(connection, environment.id, *kind).await?;
             let secret = diesel::insert_into(secrets::table)
                 .values((

@@ -6,7 +6,6 @@ use db::Database;
 use db::registry_credentials::opening::credential_sealed;
 use model::id::RegistryCredentialId;
 use model::question::{CredentialCheck, Question, Reply};
-use model::registry_credential::CredentialKind;
 
 use crate::swarm::DockerSwarm;
 use crate::vault::{SealedVault, VaultError};
@@ -40,14 +39,17 @@ impl Answers {
     async fn check_credential(&self, id: RegistryCredentialId) -> Result<CredentialCheck, String> {
         let row = credential_sealed(&self.database, id).await.map_err(|error| error.chain())?;
         let row = row.ok_or("there is no such credential")?;
-        let is_short_lived = row.kind == CredentialKind::ShortLived;
         let login = match self.vault.open_credential(row).await {
             Ok(login) => login,
             // Of what its owner gave, no login can be made.
-            Err(VaultError::NotHere(answer)) if is_short_lived => {
+            Err(VaultError::NotMade(answer)) => {
                 return Ok(CredentialCheck::Refused { answer });
             }
-            Err(error) => return Err(error.to_string()),
+            // Which file it is in is not for tenants.
+            Err(error) => {
+                tracing::warn!(credential = %id, %error, "a credential cannot be opened here");
+                return Err("this worker cannot open it; its operator's log says why".to_owned());
+            }
         };
         self.swarm.login_check(&login).await.map_err(|error| error.to_string())
     }

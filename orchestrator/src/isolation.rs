@@ -331,7 +331,7 @@ impl Services<'_> {
             update: rollout.clone(),
             rollback: rollout,
             endpoint_mode: EndpointMode::Dnsrr,
-            login: None,
+            login: crate::swarm::Login::Nothing,
         };
         self.checks.swarm.service_create(&spec).await?;
         Ok(())

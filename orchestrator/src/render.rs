@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::files::Files;
 use crate::probe::MountedProbe;
 use crate::swarm::{
-    Healthcheck, MountedFile, RegistryLogin, Resources, RolloutSpec, ServiceSpec, TaskSpec,
+    Healthcheck, Login, MountedFile, Resources, RolloutSpec, ServiceSpec, TaskSpec,
 };
 
 /// Most processes and threads of a replica. A fork bomb ends here and not with the node.
@@ -43,7 +43,9 @@ pub(crate) struct Rendering<'a> {
     /// The secrets and configs that the release mounts.
     pub(crate) files: &'a Files,
     /// What the image's registry is shown.
-    pub(crate) login: Option<&'a RegistryLogin>,
+    pub(crate) login: &'a Login,
+    /// What the service says that it carries of that.
+    pub(crate) carried: Option<&'a str>,
     /// Whether the swarm has workers, so that tenants stay off its managers.
     pub(crate) has_workers: bool,
     /// Whether this brings an old release back, or what was live before somebody else changed it. Swarm
@@ -60,10 +62,12 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
     let mut labels = owner_labels(rendering);
     labels.insert(names::LABEL_RELEASE.into(), rendering.release.id.to_string());
     labels.insert(names::LABEL_DEPLOYMENT.into(), rendering.deployment.to_string());
-    if let Some(login) = rendering.login {
-        let carried = format!("{}/{}", login.credential, login.version);
-        labels.insert(names::LABEL_REGISTRY_LOGIN.into(), carried);
-    }
+    let carried = match rendering.login {
+        Login::Show(login) => Some(format!("{}/{}", login.credential, login.version)),
+        Login::AsBefore => rendering.carried.map(str::to_owned),
+        Login::Nothing => None,
+    };
+    labels.extend(carried.map(|carried| (names::LABEL_REGISTRY_LOGIN.into(), carried)));
     ServiceSpec {
         name: rendering.app.service_name.clone(),
         labels,
@@ -74,7 +78,7 @@ pub(crate) fn service(rendering: &Rendering<'_>) -> ServiceSpec {
         update: update(policy, rendering.going_back),
         rollback: rollback(policy),
         endpoint_mode: spec.endpoint_mode.unwrap_or(rendering.platform.endpoint_mode),
-        login: rendering.login.cloned(),
+        login: rendering.login.clone(),
     }
 }
 

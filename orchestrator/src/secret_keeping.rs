@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Database;
-use db::registry_credentials::opening::{candidates_purge, credentials_ending};
+use db::registry_credentials::opening::{SealedCredential, candidates_purge, credentials_ending};
 use db::secrets::keeping::{rotations_tell, swarm_names_unneeded, versions_collect};
+use futures::{StreamExt as _, stream};
 use model::error::chain;
 use model::platform::Platform;
 use model::secret::SecretKind;
@@ -17,7 +18,11 @@ use crate::swarm::{Swarm, SwarmError};
 use crate::vault::SealedVault;
 
 /// Between two rounds.
-const ROUND: Duration = Duration::from_secs(120);
+const ROUND: Duration = Duration::from_secs(600);
+/// Between two looks for logins that are about to end.
+const LOGIN_ROUND: Duration = Duration::from_secs(60);
+/// Logins that are made at once.
+const LOGINS_AT_ONCE: usize = 8;
 /// Most secrets of one transaction, and most names of one statement.
 const BATCH: usize = 200;
 
@@ -40,11 +45,10 @@ pub struct SecretKeeping<S> {
 }
 
 impl<S: Swarm> SecretKeeping<S> {
-    /// Runs until `stop`: at once, and every two minutes. Several workers at it do no harm.
+    /// Runs until `stop`: at once, and every ten minutes; short-lived logins every minute. Several workers at it do no harm.
     pub async fn run(self, stop: CancellationToken) {
         let rounds = async {
             loop {
-                self.keep_alive().await;
                 if let Err(error) = self.round().await {
                     let error = chain(&*error);
                     tracing::warn!(
@@ -55,7 +59,14 @@ impl<S: Swarm> SecretKeeping<S> {
                 sleep(ROUND).await;
             }
         };
-        stop.run_until_cancelled(rounds).await;
+        let logins = async {
+            loop {
+                self.keep_alive().await;
+                sleep(LOGIN_ROUND).await;
+            }
+        };
+        let both = async { tokio::join!(rounds, logins) };
+        stop.run_until_cancelled(both).await;
     }
 
     /// Makes short-lived logins before those that there are end. One organization's trouble is not the others'.
@@ -67,12 +78,13 @@ impl<S: Swarm> SecretKeeping<S> {
                 return;
             }
         };
-        for row in ending {
+        let make = async |row: SealedCredential| {
             let (id, registry) = (row.id, row.registry.clone());
             if let Err(error) = self.vault.issue(row).await {
                 tracing::warn!(credential = %id, registry, %error, "no new login was made; tried again");
             }
-        }
+        };
+        stream::iter(ending).map(make).buffer_unordered(LOGINS_AT_ONCE).collect::<()>().await;
     }
 
     /// One round.

@@ -12,7 +12,7 @@ use model::release::Release;
 use crate::files::{Files, FilesError, ensure_files};
 use crate::network::{NetworkError, ensure_network};
 use crate::probe::{MountedProbe, ensure_probe};
-use crate::swarm::{RegistryLogin, Swarm, SwarmError};
+use crate::swarm::{Login, RegistryLogin, Swarm, SwarmError};
 use crate::vault::{Vault, VaultError};
 
 /// What a service is rendered with, beside its own rows.
@@ -24,7 +24,7 @@ pub(crate) struct Surroundings {
     /// The secrets and configs that it mounts.
     pub(crate) files: Files,
     /// What the image's registry is shown.
-    pub(crate) login: Option<RegistryLogin>,
+    pub(crate) login: Result<Option<RegistryLogin>, VaultError>,
     pub(crate) has_workers: bool,
     /// Whether some of it was not asked for now. Where Swarm does not take the spec, that may be why.
     pub(crate) is_remembered: bool,
@@ -83,15 +83,28 @@ impl Known {
     }
 }
 
+impl Surroundings {
+    /// What nodes show the image's registry. Where that cannot be had now, a service that is there keeps what it has: to go back, to stop
+    /// and to slow down must not depend on a registry.
+    pub(crate) fn login(&self, is_there: bool) -> Result<Login, &VaultError> {
+        match &self.login {
+            Ok(Some(login)) => Ok(Login::Show(login.clone())),
+            Ok(None) => Ok(Login::Nothing),
+            Err(error) if is_there => {
+                tracing::warn!(%error, "the service keeps the registry's login that it has");
+                Ok(Login::AsBefore)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SurroundingsError {
     /// The environment's network cannot be had.
     #[error(transparent)]
     Network(NetworkError),
-    /// What its registry is to be shown cannot be had.
-    #[error("the credential for the image's registry: {0}")]
-    Login(VaultError),
     /// What it mounts cannot be had.
     #[error(transparent)]
     Files(FilesError),
@@ -167,7 +180,7 @@ pub(crate) async fn surroundings(
         network: ensured.map_err(SurroundingsError::Network)?,
         probe: probe?,
         files: files.map_err(SurroundingsError::Files)?,
-        login: login.map_err(SurroundingsError::Login)?,
+        login,
         has_workers: has_workers?,
         is_remembered,
     })

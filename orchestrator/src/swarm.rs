@@ -27,8 +27,8 @@ pub use observed::{
     ServiceCount, Task, TaskState, UpdateState, UpdateStatus,
 };
 pub use spec::{
-    ConfigSpec, Healthcheck, MountedFile, NetworkSpec, RegistryLogin, RolloutSpec, SecretSpec,
-    ServiceSpec, TaskSpec,
+    ConfigSpec, Healthcheck, Login, MountedFile, NetworkSpec, RegistryLogin, RolloutSpec,
+    SecretSpec, ServiceSpec, TaskSpec,
 };
 
 /// The longest that one call may take. A worker begins none that changes something with less of its

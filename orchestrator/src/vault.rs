@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{TimeDelta, Utc};
 use db::Database;
 use db::registry_credentials::opening::{SealedCredential, credential_for, credential_issued};
-use db::secrets::delivery::{MountedVersion, version_named, version_open, versions_mounted};
+use db::secrets::delivery::{
+    MountedVersion, version_named, version_opened, version_sealed, versions_mounted,
+};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::Error;
@@ -45,6 +47,9 @@ pub enum VaultError {
     /// This worker cannot, another one may: a sentence.
     #[error("{0}")]
     NotHere(String),
+    /// The refresh command makes no login of it: a sentence for who gave it.
+    #[error("{0}")]
+    NotMade(String),
     /// Nobody can: a sentence.
     #[error("{0}")]
     Lost(String),
@@ -144,11 +149,18 @@ impl SealedVault {
     pub(crate) async fn issue(&self, row: SealedCredential) -> Result<RegistryLogin, VaultError> {
         let Some(issuer) = &self.issuer else {
             let why = "this platform has no refresh command for short-lived credentials (SKEP_REGISTRY_REFRESH_COMMAND)";
-            return Err(VaultError::NotHere(why.to_owned()));
+            return Err(VaultError::NotMade(why.to_owned()));
         };
         let secret = self.open_text(&row, &row.key_id, &row.sealed)?;
         let issued = issuer.issue(&row.registry, row.username.as_deref(), &secret).await;
-        let issued = issued.map_err(VaultError::NotHere)?;
+        let issued = issued.map_err(VaultError::NotMade)?;
+        if issued.expires_at < Utc::now() + LEAST_LIFE {
+            let why = format!(
+                "the refresh command made a login that ends within {} minutes: too short for a pull",
+                LEAST_LIFE.num_minutes()
+            );
+            return Err(VaultError::NotMade(why));
+        }
         let form = IssuedForm {
             username: issued.username.clone(),
             secret: issued.secret.expose_secret().to_owned(),
@@ -238,7 +250,7 @@ impl Vault for SealedVault {
         deployment: DeploymentId,
     ) -> BoxFuture<'a, Result<Opened, VaultError>> {
         async move {
-            let row = version_open(&self.database, version, deployment).await?;
+            let row = version_sealed(&self.database, version.id).await?;
             let (Some(key_id), Some(sealed)) = (row.key_id, row.sealed) else {
                 return Err(VaultError::Lost("its value was thrown away".to_owned()));
             };
@@ -249,6 +261,7 @@ impl Vault for SealedVault {
                 let name = format!("{}-{}", version.kind, ring.name(identity.as_bytes(), &value));
                 Ok((name, value))
             })?;
+            version_opened(&self.database, version, deployment).await?;
             let name = match &version.swarm_name {
                 Some(name) => name.clone(),
                 None => version_named(&self.database, version.id, &name).await?,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation};
@@ -160,7 +160,16 @@ async fn put(
     let Ok(question) = serde_json::to_value(&open.question) else { return Ok(()) };
     let asked = Asked { version: QUESTION_VERSION, question };
     let payload = serde_json::to_vec(&asked).unwrap_or_default();
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), open.answer);
+    {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who waited too long is forgotten.
+        waiting.retain(|_, asker| !asker.is_closed());
+        if waiting.len() >= AT_ONCE {
+            drop(open.answer.send(Err(Unanswered::TooMany)));
+            return Ok(());
+        }
+        waiting.insert(id.clone(), open.answer);
+    }
     let properties = BasicProperties::default()
         .with_reply_to(REPLY_TO.into())
         .with_correlation_id(id.as_str().into())
@@ -187,8 +196,6 @@ fn answered(delivery: &Delivery, waiting: &Waiting) {
     let id = delivery.properties.correlation_id().as_ref().map(ToString::to_string);
     let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let asker = id.and_then(|id| waiting.remove(&id));
-    // Who waited too long is forgotten here, too.
-    waiting.retain(|_, asker| !asker.is_closed());
     let reply = serde_json::from_slice(&delivery.data).unwrap_or(Reply::Unknown);
     if let Some(asker) = asker {
         drop(asker.send(Ok(reply)));
@@ -235,8 +242,8 @@ where
         link.channel.queue_declare(queue.clone(), while_listened_to, FieldTable::default()).await?;
         let most = u16::try_from(AT_ONCE).unwrap_or(u16::MAX);
         link.channel.basic_qos(most, BasicQosOptions::default()).await?;
-        let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        Ok(link.channel.basic_consume(queue, "".into(), no_ack, FieldTable::default()).await?)
+        let options = BasicConsumeOptions::default();
+        Ok(link.channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?)
     })
     .await?;
     backoff.reset();
@@ -244,6 +251,8 @@ where
     while let Some(question) = questions.next().await {
         let question = question?;
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        // What waits for a slot is the broker's still: another worker may have one, and it ends with whoever asked.
+        question.acker.ack(BasicAckOptions::default()).await?;
         let (link, reply) = (Arc::clone(&link), reply.clone());
         tokio::spawn(async move {
             give(&link, &question, reply).await;

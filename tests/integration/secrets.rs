@@ -116,7 +116,7 @@ fn what_is_wrong_with_a_value_is_told_without_it() -> Outcome {
         }
         let config = json!({ "name": "a", "value": "x".repeat(1_024_000) });
         acme.client.post(&acme.path("configs"), &config).await?.problem(400, "invalid")?;
-        let huge = json!({ "name": "a", "value": "x".repeat(1_600_000) });
+        let huge = json!({ "name": "a", "value": "x".repeat(2_200_000) });
         acme.client.post(&secrets, &huge).await?.problem(413, "too_large")?;
         let most = json!({ "name": "a", "value": "x".repeat(511_999) });
         acme.client.post(&secrets, &most).await?.expect(201)?;

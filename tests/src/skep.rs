@@ -143,6 +143,15 @@ impl Skep {
         Process::api(&ProcessSettings { log, ..settings }).await
     }
 
+    /// Starts a worker that says as much as this in its log.
+    pub async fn start_worker_saying(&self, log: &'static str) -> Result<()> {
+        self.driven.store(true, Ordering::Relaxed);
+        let settings = self.process_settings(self.database.worker_url()?);
+        let worker = Process::worker(&ProcessSettings { log, ..settings })?;
+        self.workers.lock().await.push(worker);
+        Ok(())
+    }
+
     /// Starts a worker that reaches these daemons of other nodes too.
     pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
         let hosts = hosts.iter().map(ToString::to_string).collect();

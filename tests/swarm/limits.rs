@@ -74,8 +74,9 @@ fn a_network_that_overlaps_a_foreign_one_is_told() -> Outcome {
             labels: Some([("skep.platform".into(), skep.platform())].into()),
             ..NetworkCreateRequest::default()
         };
-        engine.client().create_network(request).await?;
+        // Before that: a worker that finds the foreign one keeps all of its range from whoever comes after.
         let acme = skep.tenant("acme").await?;
+        engine.client().create_network(request).await?;
         acme.create_app("web", web("v1")).await?;
         let bad = acme.deploy("web", json!({})).await?;
         let ended = acme.wait_for(&bad, "failed", "network_unavailable").await?;

@@ -84,7 +84,7 @@ async fn tell_the_story(skep: &Skep, acme: &Tenant) -> Outcome {
     spec["configs"] = json!([{ "name": "page", "path": "/srv/page" }]);
     acme.create_app("web", spec).await?;
     let first = acme.deploy("web", json!({})).await?;
-    skep.start_worker().await?;
+    skep.start_worker_saying("trace").await?;
     acme.wait_for(&first, "succeeded", "live").await?;
     // A registry that is not there: what it is to be shown is kept all the same.
     let body = json!({ "kind": "basic", "username": "acme", "secret": PLANTED[0] });
@@ -101,7 +101,7 @@ async fn tell_the_story(skep: &Skep, acme: &Tenant) -> Outcome {
         .await?
         .expect(201)?;
     skep.workers().await[0].kill().await?;
-    skep.start_worker().await?;
+    skep.start_worker_saying("trace").await?;
     let path = format!("apps/web/deployments/{}", text(&made, "/deployments/0/deployment")?);
     let second = acme.client.get(&acme.path(&path)).await?.expect(200)?;
     acme.wait_for(&second, "succeeded", "live").await?;
@@ -115,7 +115,7 @@ async fn tell_the_story(skep: &Skep, acme: &Tenant) -> Outcome {
 #[test]
 fn planted_values_are_found_nowhere() -> Outcome {
     run(async |skep| {
-        let (mut process, url) = skep.start_api_process_saying("debug").await?;
+        let (mut process, url) = skep.start_api_process_saying("trace").await?;
         let acme = skep.tenant("acme").await?;
         let acme = Tenant { client: acme.client.at(&url), ..acme };
         let mut scan = Scan::default();
@@ -169,14 +169,14 @@ fn planted_values_are_found_nowhere() -> Outcome {
             scan.look(place, &rows);
         }
         for worker in skep.workers().await.iter() {
-            scan.look("log of workers", &worker.log().join("\n"));
+            scan.look("log of workers (trace)", &worker.log().join("\n"));
         }
         // What it says when it crashes, and what it leaves behind.
         let pid = process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         kill_process(pid.context("it runs")?, Signal::ABORT)?;
         let status = process.ended().await?;
         ensure!(status.signal() == Some(6) && !status.core_dumped(), "{status}: no core");
-        scan.look("log of the API (debug), crash included", &process.log().join("\n"));
+        scan.look("log of the API (trace), crash included", &process.log().join("\n"));
 
         println!("{:<40} {:>9}  found", "looked through", "bytes");
         for (place, (bytes, found)) in &scan.0 {

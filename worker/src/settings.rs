@@ -40,10 +40,18 @@ enum LogFormat {
     Text,
 }
 
+/// bollard logs what it sends and is sent, from `debug` on: values of secrets, logins of registries.
+const QUIET: &str = "bollard=info";
+
 impl Log {
+    fn filter(&self) -> EnvFilter {
+        // The last word: whatever was asked for, this much of bollard and no more.
+        EnvFilter::new(format!("{},{QUIET}", self.log))
+    }
+
     pub(crate) fn start(&self) {
         let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(&self.log))
+            .with_env_filter(self.filter())
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.log_format {
@@ -55,6 +63,9 @@ impl Log {
 
 /// Checks the directives at once: a log that silently says nothing is found out too late.
 fn directives(text: &str) -> Result<String, String> {
+    if text.contains("bollard") {
+        return Err("nothing about bollard: it would log the values of secrets".to_owned());
+    }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -346,7 +357,12 @@ mod tests {
             Settings::try_parse_from(run.into_iter().chain(more)).map(|_| ()).unwrap_err()
         };
         assert!(Settings::try_parse_from(run).is_ok());
-        for more in [["--slots", "0"], ["--database-connections", "0"], ["--log", "db=loud"]] {
+        for more in [
+            ["--slots", "0"],
+            ["--database-connections", "0"],
+            ["--log", "db=loud"],
+            ["--log", "bollard::docker=trace"],
+        ] {
             let told = refused(more).to_string();
             assert!(told.contains(more[0]), "{told}");
         }

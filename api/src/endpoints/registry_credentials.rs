@@ -31,8 +31,8 @@ use crate::secret_text::SecretText;
 use crate::spec::rule;
 use crate::word::Word;
 
-/// How long a registry may take to say whether it takes a credential.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long it may take to say whether a registry takes a credential: the refresh command 10 s, the registry 4 s.
+const PATIENCE: Duration = Duration::from_secs(18);
 
 /// The endpoints of credentials for registries.
 pub(crate) struct RegistryCredentials;
@@ -169,8 +169,14 @@ impl RegistryCredentials {
                     return Err(error.into());
                 }
             };
-        let made =
-            registry_candidate_take(database, access.scope, candidate, &checked, &request).await?;
+        let made = registry_candidate_take(
+            database,
+            access.scope,
+            (candidate, &wanted.registry),
+            &checked,
+            &request,
+        )
+        .await?;
         Ok(Json(made.into()))
     }
 

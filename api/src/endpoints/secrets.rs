@@ -24,8 +24,8 @@ use crate::idempotency::Key;
 use crate::page::{PageObject, PageQuery};
 use crate::problem::Problem;
 
-/// Most bytes of a body with a value: the largest config in base64, and room for the rest.
-pub(super) const VALUE_BODY: usize = 1536 * 1024;
+/// Most bytes of a body with a value: the largest config in base64, or as a text of which every other character is escaped.
+pub(super) const VALUE_BODY: usize = 2048 * 1024;
 
 /// The endpoints of secrets.
 pub(crate) struct Secrets;

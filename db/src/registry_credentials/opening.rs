@@ -117,7 +117,7 @@ pub async fn credentials_sealed_otherwise(
     let mut connection = database.connection().await?;
     diesel::sql_query(
         "SELECT id, organization_id, registry, kind, username, version, key_id, sealed, issued_key_id, issued_sealed, expires_at
-         FROM registry_credentials WHERE key_id <> $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3",
+         FROM registry_credentials WHERE (key_id <> $1 OR issued_key_id <> $1) AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3",
     )
     .bind::<Text, _>(key_id)
     .bind::<Nullable<Uuid>, _>(after)
@@ -184,6 +184,8 @@ pub async fn credential_issued(
     diesel::update(
         registry_credentials::table
             .find(before.id)
+            // A rotation of keys has not been here meanwhile, either.
+            .filter(registry_credentials::key_id.eq(&before.key_id))
             .filter(registry_credentials::version.eq(before.version)),
     )
     .set((

@@ -1,15 +1,17 @@
 //! What workers need to bring a release's secrets and configs into Swarm. Never handed to a tenant.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Jsonb, Nullable, Text, Uuid};
+use diesel::sql_types::{Binary, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
 use model::Result;
+use model::audit::{AuditEntry, AuditResult};
 use model::id::{
     AuditId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId, SecretId, SecretVersionId,
 };
 use model::schema::{release_secrets, secret_versions, secrets};
 use model::secret::SecretKind;
 
+use crate::audit::entry_insert;
 use crate::failure;
 use crate::now::now;
 use crate::pool::Database;
@@ -74,32 +76,40 @@ pub async fn versions_mounted(
         .map_err(failure::postgres)
 }
 
-/// Hands a sealed value out, to be opened for this deployment, and writes that down.
-pub async fn version_open(
+/// A sealed value.
+pub async fn version_sealed(database: &Database, version: SecretVersionId) -> Result<SealedRow> {
+    let mut connection = database.connection().await?;
+    diesel::sql_query("SELECT key_id, sealed FROM secret_versions WHERE id = $1")
+        .bind::<Uuid, _>(version)
+        .get_result(&mut connection)
+        .await
+        .map_err(failure::postgres)
+}
+
+/// Writes down that a value was opened, for this deployment: before it is used.
+pub async fn version_opened(
     database: &Database,
     version: &MountedVersion,
     deployment: DeploymentId,
-) -> Result<SealedRow> {
+) -> Result<()> {
     let mut connection = database.connection().await?;
     let after = serde_json::json!({
         "kind": version.kind, "name": version.name, "version": version.number, "deployment": deployment,
     });
-    diesel::sql_query(
-        "WITH audited AS (
-             INSERT INTO audit_log (id, organization_id, action, object, after, request_id, result)
-             VALUES ($2, $3, 'secret.open', $4, $5, $6, 'done')
-         )
-         SELECT key_id, sealed FROM secret_versions WHERE id = $1",
-    )
-    .bind::<Uuid, _>(version.id)
-    .bind::<Uuid, _>(AuditId::new())
-    .bind::<Uuid, _>(version.organization_id)
-    .bind::<Text, _>(version.secret_id.to_string())
-    .bind::<Jsonb, _>(after)
-    .bind::<Text, _>(DELIVERY)
-    .get_result(&mut connection)
-    .await
-    .map_err(failure::postgres)
+    let entry = AuditEntry {
+        id: AuditId::new(),
+        organization_id: Some(version.organization_id),
+        token_id: None,
+        user_id: None,
+        action: "secret.open".to_owned(),
+        object: version.secret_id.to_string(),
+        before: None,
+        after: Some(after),
+        request_id: DELIVERY.to_owned(),
+        address: None,
+        result: AuditResult::Done,
+    };
+    entry_insert(&mut connection, &entry).await.map_err(failure::postgres)
 }
 
 /// Writes down a version's name in Swarm, once: a worker that comes second gets what the first one wrote.

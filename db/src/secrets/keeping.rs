@@ -35,7 +35,11 @@ pub async fn versions_collect(database: &Database, limit: i64) -> Result<usize> 
                 "SELECT s.id FROM secrets s
                  WHERE EXISTS (SELECT FROM secret_versions v WHERE v.secret_id = s.id AND v.sealed IS NOT NULL
                          AND (s.removed_at IS NOT NULL OR v.number < s.last_version)
-                         AND NOT secret_version_needed(v.id, $1))
+                         AND NOT secret_version_needed(v.id, $1)
+                         AND NOT EXISTS (SELECT FROM apps a
+                             WHERE a.environment_id = s.environment_id AND a.removed_at IS NULL
+                                 AND a.spec -> (s.kind || 's') @> jsonb_build_array(
+                                     jsonb_build_object('name', s.name, 'version', v.number))))
                      AND (s.removed_at IS NOT NULL OR (SELECT created_at FROM secret_versions v
                          WHERE v.secret_id = s.id AND v.number = s.last_version) < now() - interval '1 hour')
                  ORDER BY random() LIMIT $2 FOR UPDATE OF s SKIP LOCKED",

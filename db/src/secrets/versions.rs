@@ -198,8 +198,8 @@ pub(super) async fn version_insert(
         })
 }
 
-/// Waits for its turn among those who give secrets of the environment new versions; it ends with the transaction.
-async fn environment_turn(
+/// Waits for its turn among those who make secrets of the environment, or give them new versions; it ends with the transaction.
+pub(super) async fn environment_turn(
     connection: &mut AsyncPgConnection,
     environment: EnvironmentId,
 ) -> QueryResult<()> {

@@ -134,9 +134,13 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             Ok(around) => around,
             Err(SurroundingsError::Network(error)) => return without_network(work, &error),
             Err(SurroundingsError::Files(error)) => return without_files(&error),
-            Err(SurroundingsError::Login(error)) => return without_login(&error),
             Err(SurroundingsError::Swarm(error)) => return later(&error),
         };
+        let login = match around.login(seen.service.is_some()) {
+            Ok(login) => login,
+            Err(error) => return without_login(error),
+        };
+        let carried = seen.service.as_ref().and_then(|it| it.label(names::LABEL_REGISTRY_LOGIN));
         let spec = render::service(&Rendering {
             platform: &self.platform,
             app: &work.app,
@@ -148,7 +152,8 @@ impl<S: Swarm, L: Ledger> Actor<S, L> {
             network: &around.network,
             probe: around.probe.as_ref(),
             files: &around.files,
-            login: around.login.as_ref(),
+            login: &login,
+            carried,
             has_workers: around.has_workers,
             going_back: deployment.status == Status::RollingBack || deployment.kind == Kind::Repair,
         });
@@ -218,7 +223,9 @@ fn later(error: &SwarmError) -> Acted {
 fn without_login(error: &VaultError) -> Acted {
     let sentence = format!("the organization's credential for the image's registry: {error}");
     match error {
-        VaultError::Database(_) | VaultError::NotHere(_) => Acted::NotNow(sentence),
+        VaultError::Database(_) | VaultError::NotHere(_) | VaultError::NotMade(_) => {
+            Acted::NotNow(sentence)
+        }
         VaultError::Lost(_) => Acted::Impossible(Reason::new(ReasonCode::ImageForbidden, sentence)),
     }
 }
@@ -226,9 +233,10 @@ fn without_login(error: &VaultError) -> Acted {
 fn without_files(error: &FilesError) -> Acted {
     match error {
         FilesError::Swarm(error) => later(error),
-        FilesError::Vault(_, VaultError::Database(_) | VaultError::NotHere(_)) => {
-            Acted::NotNow(error.to_string())
-        }
+        FilesError::Vault(
+            _,
+            VaultError::Database(_) | VaultError::NotHere(_) | VaultError::NotMade(_),
+        ) => Acted::NotNow(error.to_string()),
         FilesError::Vault(_, VaultError::Lost(_)) | FilesError::Refused(..) => {
             Acted::Impossible(Reason::new(ReasonCode::SecretUnavailable, error.to_string()))
         }

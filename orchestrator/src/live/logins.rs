@@ -18,7 +18,7 @@ use crate::wakeups::Relay;
 const AT_ONCE: usize = 50;
 
 impl<S: Swarm, R: Relay> Live<S, R> {
-    /// Gives services whose credential has another secret by now that one.
+    /// Gives services whose credential has another secret by now that one, and takes it from those whose credential is gone.
     pub(super) async fn keep_logins(
         &self,
         services: &HashMap<AppId, &ServiceCount>,
@@ -33,7 +33,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
         let ids: Vec<RegistryCredentialId> = carried.values().map(|(id, _)| *id).collect();
         let newest = credential_versions(&self.database, &ids).await?;
         let is_old = |(id, version): &(RegistryCredentialId, i32)| {
-            newest.get(id).is_some_and(|newest| newest > version)
+            // One that is gone was removed, or replaced after it was.
+            newest.get(id).is_none_or(|newest| newest > version)
         };
         let old = carried.iter().filter(|(_, carried)| is_old(carried)).map(|(app, _)| *app);
         let old: Vec<AppId> = old.take(AT_ONCE).collect();

@@ -162,6 +162,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
                 return Ok(false);
             }
         };
+        // It is there: it keeps its own where today's cannot be had.
+        let Ok(login) = around.login(true) else { return Ok(false) };
         let spec = render::service(&Rendering {
             platform: &self.platform,
             app: &row,
@@ -173,7 +175,8 @@ impl<S: Swarm, R: Relay> Live<S, R> {
             network: &around.network,
             probe: around.probe.as_ref(),
             files: &around.files,
-            login: around.login.as_ref(),
+            login: &login,
+            carried: service.label(names::LABEL_REGISTRY_LOGIN),
             has_workers: around.has_workers,
             // What is written here is the number of replicas and a login, and nothing else.
             going_back: service.pauses_on_failure,

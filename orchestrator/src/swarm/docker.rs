@@ -150,7 +150,7 @@ impl Swarm for DockerSwarm {
     async fn service_create(&self, spec: &ServiceSpec) -> SwarmResult<()> {
         call(
             self.docker
-                .create_service(outgoing::service(spec), spec.login.as_ref().map(outgoing::login)),
+                .create_service(outgoing::service(spec), outgoing::login_of_new(&spec.login)),
         )
         .await
         .map_err(|error| match error {
@@ -165,7 +165,7 @@ impl Swarm for DockerSwarm {
         let version = i32::try_from(version)
             .map_err(|_| SwarmError::Refused(format!("version {version} exceeds bollard's i32")))?;
         let options = UpdateServiceOptionsBuilder::new().version(version).build();
-        let login = spec.login.as_ref().map(outgoing::login);
+        let login = outgoing::login_of_update(&spec.login);
         call(self.docker.update_service(id, outgoing::service(spec), options, login)).await?;
         Ok(())
     }

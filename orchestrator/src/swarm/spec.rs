@@ -35,7 +35,18 @@ pub struct ServiceSpec {
     /// How its name resolves.
     pub endpoint_mode: EndpointMode,
     /// What nodes show the image's registry. No part of what makes a task: with another one, none is replaced.
-    pub login: Option<RegistryLogin>,
+    pub login: Login,
+}
+
+/// What nodes show the registry of a service's image.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Login {
+    /// Nothing.
+    Nothing,
+    /// This.
+    Show(RegistryLogin),
+    /// What the service carries already: today's cannot be had now.
+    AsBefore,
 }
 
 /// What a registry is shown.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes that are read of what it prints.
 const MOST: u64 = 64 * 1024;
 
@@ -50,7 +50,10 @@ impl Issuer {
         let ran = timeout(PATIENCE, self.run(&asked)).await;
         let ran = ran
             .map_err(|_| format!("the refresh command took more than {} s", PATIENCE.as_secs()))?;
-        ran.map_err(|error| format!("the refresh command {} failed: {error}", self.0.display()))
+        ran.map_err(|error| {
+            tracing::warn!(command = %self.0.display(), %error, "the refresh command failed");
+            format!("the refresh command failed: {error}")
+        })
     }
 
     async fn run(&self, asked: &str) -> std::io::Result<Issued> {

@@ -3,7 +3,7 @@
 
 use db::Database;
 use db::registry_credentials::opening::{credential_resealed, credentials_sealed_otherwise};
-use db::sealing_keys::{sealing_key_replace, sealing_keys_forget};
+use db::sealing_keys::{sealing_key_replace, sealing_keys_forget, sealing_keys_old};
 use db::secrets::keeping::{values_sealed, version_resealed, versions_sealed_otherwise};
 use model::{Error, Result, registry_credential, secret};
 use sealing::{KeyId, Keyring, Sealed, Unopened};
@@ -11,6 +11,9 @@ use secrecy::ExposeSecret as _;
 
 /// Most values that are read at once.
 const BATCH: i64 = 50;
+
+/// Most passes: each finds what was sealed to an old key during the one before.
+const PASSES: u32 = 20;
 
 /// What a rotation came to.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct Rotated {
     pub resealed: u64,
     /// Keys that nothing is sealed to any more.
     pub forgotten: Vec<String>,
+    /// Old keys that something is sealed to still.
+    pub left: Vec<String>,
     /// Values that no key of the keyring opens, by the ids of their rows: they stay as they are.
     pub unopened: Vec<(String, Unopened)>,
 }
@@ -35,19 +40,24 @@ pub async fn rotate(
     let id = key.id();
     sealing_key_replace(database, id.as_str(), &key.to_bytes()).await?;
     let total = values_sealed(database).await?;
-    let mut rotated =
-        Rotated { key: id.clone(), resealed: 0, forgotten: Vec::new(), unopened: Vec::new() };
-    // What was about to be sealed to the old key when the new one came shows in the next pass.
-    loop {
-        let before = rotated.resealed;
+    let mut rotated = Rotated {
+        key: id.clone(),
+        resealed: 0,
+        forgotten: Vec::new(),
+        left: Vec::new(),
+        unopened: Vec::new(),
+    };
+    // What was about to be sealed to the old key when the new one came shows in a later pass.
+    for _ in 0..PASSES {
         rotated.unopened.clear();
         reseal_versions(database, ring, &mut rotated, |done| progress(done, total)).await?;
         reseal_credentials(database, ring, &mut rotated).await?;
-        if rotated.resealed == before {
+        rotated.forgotten.extend(sealing_keys_forget(database).await?);
+        rotated.left = sealing_keys_old(database).await?;
+        if rotated.left.is_empty() || !rotated.unopened.is_empty() {
             break;
         }
     }
-    rotated.forgotten = sealing_keys_forget(database).await?;
     Ok(rotated)
 }
 

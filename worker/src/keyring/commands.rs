@@ -83,6 +83,11 @@ pub(crate) async fn rotate_all(settings: KeyringRotate) -> anyhow::Result<()> {
         "{} values could not be opened with this keyring; bring the keys that they are sealed to, and run this again",
         rotated.unopened.len()
     );
+    ensure!(
+        rotated.left.is_empty(),
+        "something is still being sealed to {}: run this again",
+        rotated.left.join(", ")
+    );
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use model::update_policy::{FailureAction, UpdateOrder};
 use secrecy::ExposeSecret as _;
 
 use crate::swarm::{
-    ConfigSpec, NetworkSpec, RegistryLogin, RolloutSpec, SecretSpec, ServiceSpec, TaskSpec,
+    ConfigSpec, Login, NetworkSpec, RegistryLogin, RolloutSpec, SecretSpec, ServiceSpec, TaskSpec,
 };
 
 /// What a container may still do as root: what ordinary images need to start and to drop their
@@ -263,6 +263,23 @@ pub(super) fn login(login: &RegistryLogin) -> DockerCredentials {
             serveraddress,
             ..DockerCredentials::default()
         },
+    }
+}
+
+/// With a new service.
+pub(super) fn login_of_new(shown: &Login) -> Option<DockerCredentials> {
+    match shown {
+        Login::Show(shown) => Some(login(shown)),
+        Login::Nothing | Login::AsBefore => None,
+    }
+}
+
+/// With an update. Where nothing is sent, Docker keeps what the service had: to show nothing has to be said.
+pub(super) fn login_of_update(shown: &Login) -> Option<DockerCredentials> {
+    match shown {
+        Login::Show(shown) => Some(login(shown)),
+        Login::Nothing => Some(DockerCredentials::default()),
+        Login::AsBefore => None,
     }
 }
 

@@ -69,7 +69,7 @@ impl<'a, S: Stage> Scene<'a, S> {
             rollback: RolloutSpec { failure_action: FailureAction::Pause, ..rollout.clone() },
             update: rollout,
             endpoint_mode: EndpointMode::Dnsrr,
-            login: None,
+            login: orchestrator::swarm::Login::Nothing,
         }
     }
 

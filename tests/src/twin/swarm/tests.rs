@@ -79,7 +79,7 @@ async fn web(swarm: &SimulatedSwarm, replicas: i32) -> ServiceSpec {
         update: rollout.clone(),
         rollback: rollout,
         endpoint_mode: EndpointMode::Dnsrr,
-        login: None,
+        login: orchestrator::swarm::Login::Nothing,
     }
 }
 

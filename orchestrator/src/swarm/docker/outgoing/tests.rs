@@ -118,7 +118,8 @@ impl Given {
             network: NETWORK,
             probe: needs_probe.unwrap_or_default().then_some(&probe),
             files: &Files::default(),
-            login: None,
+            login: &crate::swarm::Login::Nothing,
+            carried: None,
             has_workers: self.has_workers,
             going_back: false,
         });
