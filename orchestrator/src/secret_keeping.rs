@@ -1,5 +1,5 @@
 //! Keeping secrets: values that no release needs are thrown away, in Postgres first and in Swarm after it; owners are told of those that
-//! are too old. Slowly: nothing may depend on when this comes by.
+//! are too old. Slowly: nothing may depend on when this comes by. Logins for registries that are about to end are made anew here, too.
 
 use std::sync::Arc;
 use std::time::Duration;

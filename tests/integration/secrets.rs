@@ -1,6 +1,7 @@
 //! Secrets and configs through the API: sealed, versioned, never shown, and kept while something needs them.
 
 use anyhow::ensure;
+use db::secrets::keeping::rotations_tell;
 use model::secret::identity;
 use reqwest::Method;
 use sealing::{KeyId, Keyring, Sealed};
@@ -143,6 +144,28 @@ fn a_repeated_request_makes_one_version() -> Outcome {
         ensure!(first["version"] == 2 && again == first, "{first} {again}");
         let found = acme.client.get(&acme.path("secrets/key")).await?.expect(200)?;
         ensure!(found["newest"]["version"] == 2, "{found}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_owner_is_told_once_of_each_version_that_is_too_old() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let body = json!({ "name": "key", "value": VALUE, "rotation_days": 1 });
+        acme.client.post(&acme.path("secrets"), &body).await?.expect(201)?;
+        make(&acme, "secrets", "other").await?;
+        let tell = async || rotations_tell(skep.database.worker(), 10).await;
+        ensure!(tell().await? == 0, "it is young");
+        let age = "UPDATE secret_versions SET created_at = created_at - interval '25 hours'";
+        sql::execute(skep.database.owner(), age).await?;
+        ensure!(tell().await? == 1 && tell().await? == 0, "once, and of who asked for it");
+        let told = "SELECT after FROM audit_log WHERE action = 'secret.rotation_due'";
+        let told = sql::row(skep.database.owner(), told).await?;
+        ensure!(told["after"]["name"] == "key" && told["after"]["version"] == 1, "{told}");
+        version(&acme, "key", &json!({ "value": "2" })).await?;
+        sql::execute(skep.database.owner(), age).await?;
+        ensure!(tell().await? == 1, "of the next version, too");
         Ok(())
     })
 }
