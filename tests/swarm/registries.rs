@@ -114,6 +114,11 @@ fn only_who_may_read_an_image_runs_it_cached_or_not() -> Outcome {
         acme.client.delete(&credential).await?.expect(204)?;
         let (code, _) = tried(&acme, "late", &digest).await?;
         ensure!(code == "image_forbidden", "{code}");
+        wait_until("the service to carry none", Duration::from_secs(60), async || {
+            let service = engine.service_of(&id).await?.context("it is there")?;
+            Ok(service["Spec"]["Labels"]["skep.registry-login"].is_null())
+        })
+        .await?;
         ensure!(engine.running_ids(&id).await? == running, "it goes on");
         Ok(())
     })
