@@ -7,7 +7,6 @@ pub(crate) mod pinning;
 mod uses;
 mod versions;
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::error::{ErrorCode, Violation};
@@ -362,9 +361,4 @@ fn audited(secret: &Secret, version: Option<&SecretVersion>) -> serde_json::Valu
         "rotation_days": secret.rotation_days,
         "version": version.map(|version| version.number),
     })
-}
-
-/// When its newest version is to be replaced, for who told its owner's wish.
-pub fn rotation_due((secret, newest): &SecretRow) -> Option<DateTime<Utc>> {
-    secret.rotation_due(newest.created_at)
 }

@@ -3,9 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use db::secrets::{
-    NewSecret, NewVersion, NotDeployed, SecretRow, SecretUse, VersionMade, rotation_due,
-};
+use db::secrets::{NewSecret, NewVersion, NotDeployed, SecretRow, SecretUse, VersionMade};
 use model::Error;
 use model::error::{ErrorCode, Violation};
 use model::secret::{InvalidSecretName, SecretKind, SecretVersion};
@@ -288,8 +286,8 @@ impl From<SecretVersion> for SecretVersionObject {
 
 impl From<SecretRow> for SecretObject {
     fn from(row: SecretRow) -> Self {
-        let rotation_due_at = rotation_due(&row);
         let (secret, newest) = row;
+        let rotation_due_at = secret.rotation_due(newest.created_at);
         Self {
             id: secret.id.to_string(),
             kind: Word(secret.kind),
