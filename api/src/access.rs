@@ -28,6 +28,7 @@ use model::id::{
 };
 use model::policy::access::Permissions;
 use model::registry_credential::registry_name;
+use model::slug::{InvalidSlug, Slug};
 use model::token::TokenKind;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::auth::{Bearer, BearerAuthorization as _};
@@ -200,6 +201,21 @@ impl FromStr for Registry {
 
 impl Named for Registry {
     const WHAT: &'static str = "registry credential";
+}
+
+/// A plan, by its name.
+pub(crate) struct PlanName(pub(crate) Slug);
+
+impl FromStr for PlanName {
+    type Err = InvalidSlug;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
+        text.parse().map(Self)
+    }
+}
+
+impl Named for PlanName {
+    const WHAT: &'static str = "plan";
 }
 
 /// A release's number.

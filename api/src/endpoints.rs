@@ -16,7 +16,9 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod password_resets;
+pub(crate) mod plans;
 pub(crate) mod platform;
+pub(crate) mod quotas;
 pub(crate) mod registry_credentials;
 pub(crate) mod releases;
 pub(crate) mod secrets;
@@ -42,7 +44,9 @@ use me::Me;
 use members::Members;
 use organizations::Organizations;
 use password_resets::PasswordResets;
+use plans::Plans;
 use platform::PlatformEndpoints;
+use quotas::QuotaEndpoints;
 use registry_credentials::RegistryCredentials;
 use releases::Releases;
 use secrets::Secrets;
@@ -60,6 +64,7 @@ pub(crate) type Endpoints = (
     PlatformTokens,
     Environments,
     (Secrets, Configs, RegistryCredentials),
+    (QuotaEndpoints, Plans),
     Apps,
     AppHealth,
     Deployments,
@@ -89,6 +94,8 @@ enum Tag {
     Secrets,
     /// What an organization shows image registries, so that nobody runs its private images but itself.
     Registries,
+    /// What organizations may use, and what they use of it.
+    Quotas,
     /// The deployable workloads. Creating or patching an app changes nothing that runs: a
     /// deployment does.
     Apps,
@@ -129,6 +136,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         PlatformTokens,
         Environments,
         (Secrets, Configs, RegistryCredentials),
+        (QuotaEndpoints, Plans),
         Apps,
         AppHealth,
         Deployments,

@@ -11,6 +11,7 @@ use std::fmt;
 
 use model::Error;
 use model::error::{ErrorCode, Violation};
+use model::quota::{Excess, Quota};
 use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Body, Response};
@@ -42,6 +43,7 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::Overlap
         | ErrorCode::NetworkFull
         | ErrorCode::TooMany
+        | ErrorCode::QuotaExceeded
         | ErrorCode::LastOwner
         | ErrorCode::NotRotatable
         | ErrorCode::NothingDeployed
@@ -82,6 +84,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::InUse => "It is still in use",
         ErrorCode::NotRemovable => "It ends with what it belongs to",
         ErrorCode::TooMany => "There are as many as there may be",
+        ErrorCode::QuotaExceeded => "The organization may not use as much",
         ErrorCode::LastOwner => "An organization keeps an owner",
         ErrorCode::NotRotatable => "The token cannot be rotated",
         ErrorCode::NothingDeployed => "Nothing is deployed that this could act upon",
@@ -130,6 +133,7 @@ impl Problem {
             detail: self.0.message.clone(),
             code: Word(self.0.code),
             violations: self.0.violations.iter().map(ViolationObject::from).collect(),
+            quota: self.0.excess.map(ExcessObject::from),
             request_id: request_id.to_owned(),
         };
         let mut response = Response::builder()
@@ -243,6 +247,9 @@ struct ProblemDocument {
     code: Word<ErrorCode>,
     /// The fields at fault; empty where no field is.
     violations: Vec<ViolationObject>,
+    /// The quota that is too small; only with `quota_exceeded`.
+    #[oai(skip_serializing_if_is_none)]
+    quota: Option<ExcessObject>,
     /// Finds the request in the platform's log.
     request_id: String,
 }
@@ -260,6 +267,27 @@ struct ViolationObject {
 impl From<&Violation> for ViolationObject {
     fn from(violation: &Violation) -> Self {
         Self { field: violation.field.clone(), rule: violation.rule.clone() }
+    }
+}
+
+/// What would have been more than a quota.
+#[derive(Debug, Object)]
+#[oai(rename = "QuotaExcess")]
+struct ExcessObject {
+    /// Of what.
+    name: Word<Quota>,
+    /// What the organization may have.
+    limit: i64,
+    /// What it has.
+    used: i64,
+    /// What was asked for beyond that.
+    asked: i64,
+}
+
+impl From<Excess> for ExcessObject {
+    fn from(excess: Excess) -> Self {
+        let Excess { quota, limit, used, asked } = excess;
+        Self { name: Word(quota), limit, used, asked }
     }
 }
 

@@ -64,6 +64,7 @@ words! {
     model::member::Role, "Role", "What a member may do in an organization.";
     model::policy::PolicyException, "PolicyException", "What an organization may have beyond the policy: \
         `large_replicas` of up to 64 cores and 256 GB; placement by `node.hostname` (`named_nodes`).";
+    model::quota::Quota, "QuotaName", "What a quota is of.";
     model::user::PlatformRole, "PlatformRole", "What somebody may do to the platform itself.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \
         one virtual address, or the addresses of the replicas in turn.";

@@ -99,7 +99,7 @@ pub async fn app_create(
                             ),
                         ))
                     } else {
-                        Failure::Postgres(error)
+                        Failure::from(error)
                     }
                 })?;
             let mutation = Mutation {

@@ -109,7 +109,7 @@ pub(crate) async fn environment_insert(
                 let message = format!("an environment {slug} exists; choose another slug");
                 Failure::Refused(Error::new(ErrorCode::AlreadyExists, message))
             } else {
-                Failure::Postgres(error)
+                Failure::from(error)
             }
         })?;
     let name = names::network_name(organization, environment.id, slug);

@@ -5,6 +5,7 @@ use diesel_async::pooled_connection::deadpool::PoolError;
 use model::Error;
 use model::error::ErrorCode;
 use model::id::SecretId;
+use model::quota::Excess;
 
 /// Inside transactions, both kinds travel in one type; outside it becomes a [`model::Error`].
 #[derive(Debug)]
@@ -21,7 +22,10 @@ pub enum Failure {
 
 impl From<DieselError> for Failure {
     fn from(error: DieselError) -> Self {
-        Self::Postgres(error)
+        match excess(&error) {
+            Some(excess) => Self::Refused(excess.into()),
+            None => Self::Postgres(error),
+        }
     }
 }
 
@@ -50,7 +54,23 @@ impl From<Failure> for Error {
 
 /// A diesel error as a caller sees it: what passes may be tried again, the rest is a defect.
 pub(crate) fn postgres(error: DieselError) -> Error {
-    if passes(&error) { Error::unavailable("the database", error) } else { Error::internal(error) }
+    match excess(&error) {
+        Some(excess) => excess.into(),
+        None if passes(&error) => Error::unavailable("the database", error),
+        None => Error::internal(error),
+    }
+}
+
+/// What would have been more than a quota, where that is why Postgres refused (migration `quotas`, `quotas_guard`).
+fn excess(error: &DieselError) -> Option<Excess> {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
+            if info.message() == "quota exceeded" =>
+        {
+            serde_json::from_str(info.details()?).ok()
+        }
+        _ => None,
+    }
 }
 
 /// What Postgres says of a statement that may succeed when it is sent again: that the connection was

@@ -103,7 +103,7 @@ pub async fn invitation_create(
                             format!("{email} is invited already; revoke that invitation first");
                         Failure::Refused(Error::new(ErrorCode::AlreadyExists, message))
                     } else {
-                        Failure::Postgres(error)
+                        Failure::from(error)
                     }
                 })?;
             let mutation = Mutation {

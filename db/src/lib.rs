@@ -5,7 +5,6 @@
 //! Nothing in here knows of HTTP, AMQP or Docker.
 
 mod address;
-mod addresses;
 pub mod app_status;
 pub mod apps;
 pub mod audit;
@@ -33,12 +32,15 @@ pub mod organizations;
 pub mod outbox;
 pub mod page;
 pub mod passwords;
+pub mod plans;
 pub mod platform;
 pub mod pool;
 mod prepared;
+pub mod quotas;
 pub mod registry_credentials;
 pub mod releases;
 pub mod requests;
+mod reservations;
 pub mod reserved_ranges;
 pub mod retention;
 pub mod scope;

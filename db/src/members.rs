@@ -207,7 +207,7 @@ pub(crate) async fn member_insert(
                 let message = "this person is a member of the organization already";
                 Failure::Refused(Error::new(ErrorCode::AlreadyExists, message))
             } else {
-                Failure::Postgres(error)
+                Failure::from(error)
             }
         })?;
     Ok(())

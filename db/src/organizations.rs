@@ -59,7 +59,7 @@ pub async fn organization_create(
                             format!("an organization {slug} exists; choose another slug"),
                         ))
                     } else {
-                        Failure::Postgres(error)
+                        Failure::from(error)
                     }
                 })?;
             let options = NetworkOptions::default();

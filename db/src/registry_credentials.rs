@@ -113,7 +113,7 @@ pub async fn registry_candidate_take(
                     if violates_foreign_key(&error, "registry_credentials_key_id_fkey") {
                         Failure::KeyReplaced
                     } else {
-                        Failure::Postgres(error)
+                        Failure::from(error)
                     }
                 })?;
             let id = id.ok_or_else(|| Error::not_found("registry credential"))?;

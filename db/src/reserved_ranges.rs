@@ -92,7 +92,7 @@ pub async fn reserved_range_create(
                         let message = format!("{range} is reserved already, with the same note");
                         Failure::Refused(Error::new(ErrorCode::AlreadyExists, message))
                     } else {
-                        Failure::Postgres(error)
+                        Failure::from(error)
                     }
                 })?;
             let mutation = Mutation {

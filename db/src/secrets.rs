@@ -345,7 +345,7 @@ fn check_rotation(days: Option<i32>) -> Result<()> {
 
 fn taken(error: diesel::result::Error, kind: SecretKind, name: &SecretName) -> Failure {
     if !violates_unique(&error, "secrets_name") {
-        return Failure::Postgres(error);
+        return Failure::from(error);
     }
     let message = format!(
         "a {kind} {name} exists in this environment: give it a new version, or choose another name"

@@ -145,7 +145,7 @@ pub(crate) async fn user_insert(
                 let message = format!("somebody with the email address {email} exists");
                 Failure::Refused(Error::new(ErrorCode::AlreadyExists, message))
             } else {
-                Failure::Postgres(error)
+                Failure::from(error)
             }
         })
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::capacity::Reserved;
 use crate::error::ErrorCode;
 use crate::id::{AppId, EnvironmentId, OrganizationId, ReleaseId};
 use crate::schema::apps;
@@ -46,8 +47,9 @@ pub struct App {
     /// Swarm's version of its service as the last verdict saw it, or as the platform wrote it since: at
     /// another one it was written by somebody else, or by Swarm itself. `None`: not known.
     pub live_version: Option<i64>,
-    /// Addresses of its network that are kept for it.
-    pub reserved_addresses: i32,
+    /// What is kept for it.
+    #[diesel(embed)]
+    pub reserved: Reserved,
     /// Since when it is kept at no replicas; `replicas` is what it starts with again.
     pub stopped_at: Option<DateTime<Utc>>,
     /// When its removal was accepted.

@@ -1,6 +1,9 @@
-//! How many addresses a network has for tasks, and how many an app may need of them. Docker does not say when they
-//! run out: a task then stays NEW for ever. So they are counted before Docker is asked.
+//! How many addresses a network has for tasks, and what an app may need: of those, and of what its organization may use.
+//! Docker does not say when addresses run out: a task then stays NEW for ever. So they are counted before Docker is asked.
 
+use diesel::prelude::*;
+
+use crate::schema::apps;
 use crate::spec::{AppSpec, EndpointMode};
 use crate::update_policy::UpdateOrder;
 
@@ -43,26 +46,91 @@ pub struct Need {
     pub surge: i32,
     /// 1 where its name resolves to one virtual address.
     pub virtual_address: i32,
+    /// What each task may use.
+    pub limits: Limits,
+}
+
+/// What a task may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Thousandths of a core.
+    pub cpu_millis: i32,
+    /// MB (2^20 bytes).
+    pub memory_mb: i32,
+    /// GB (2^30 bytes).
+    pub disk_gb: i32,
+}
+
+/// What is kept for an app, in sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Queryable, Selectable)]
+#[diesel(table_name = apps)]
+pub struct Reserved {
+    /// Addresses of its network.
+    #[diesel(column_name = reserved_addresses)]
+    pub addresses: i32,
+    /// Replicas, those included that run beside others in an update.
+    #[diesel(column_name = reserved_tasks)]
+    pub tasks: i32,
+    /// Thousandths of a core.
+    #[diesel(column_name = reserved_cpu_millis)]
+    pub cpu_millis: i32,
+    /// MB (2^20 bytes).
+    #[diesel(column_name = reserved_memory_mb)]
+    pub memory_mb: i32,
+    /// GB (2^30 bytes).
+    #[diesel(column_name = reserved_disk_gb)]
+    pub disk_gb: i32,
 }
 
 impl Need {
     /// Nothing.
-    pub const NONE: Self = Self { replicas: 0, surge: 0, virtual_address: 0 };
+    pub const NONE: Self = Self {
+        replicas: 0,
+        surge: 0,
+        virtual_address: 0,
+        limits: Limits { cpu_millis: 0, memory_mb: 0, disk_gb: 0 },
+    };
 
     /// Of a spec whose endpoint mode is settled.
     pub fn of(spec: &AppSpec, replicas: i32) -> Self {
-        let parallelism = i32::try_from(spec.update_policy.parallelism).unwrap_or(i32::MAX);
+        let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         let surge = match spec.update_policy.order {
-            UpdateOrder::StartFirst => parallelism.min(replicas),
+            UpdateOrder::StartFirst => whole(spec.update_policy.parallelism).min(replicas),
             UpdateOrder::StopFirst => 0,
         };
         let virtual_address = i32::from(spec.endpoint_mode != Some(EndpointMode::Dnsrr));
-        Self { replicas, surge, virtual_address }
+        let limits = Limits {
+            cpu_millis: whole(spec.cpu_millis),
+            memory_mb: whole(spec.memory_mb),
+            disk_gb: whole(spec.disk_gb),
+        };
+        Self { replicas, surge, virtual_address, limits }
     }
 
     /// All of it.
-    pub const fn addresses(self) -> i32 {
-        self.replicas + self.surge + self.virtual_address
+    pub const fn reserved(self) -> Reserved {
+        let tasks = self.replicas + self.surge;
+        Reserved {
+            addresses: tasks + self.virtual_address,
+            tasks,
+            cpu_millis: tasks.saturating_mul(self.limits.cpu_millis),
+            memory_mb: tasks.saturating_mul(self.limits.memory_mb),
+            disk_gb: tasks.saturating_mul(self.limits.disk_gb),
+        }
+    }
+}
+
+impl Reserved {
+    /// The larger of each.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        Self {
+            addresses: self.addresses.max(other.addresses),
+            tasks: self.tasks.max(other.tasks),
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_mb: self.memory_mb.max(other.memory_mb),
+            disk_gb: self.disk_gb.max(other.disk_gb),
+        }
     }
 }
 
@@ -76,5 +144,22 @@ mod tests {
         assert_eq!((capacity.addresses, capacity.free()), (256, 250));
         assert_eq!(Capacity::of(26, 3, 50).free(), 8);
         assert_eq!(Capacity::of(26, 3, 60).free(), 0);
+    }
+
+    #[test]
+    fn a_start_first_update_needs_more_than_its_replicas() {
+        let mut spec = AppSpec::of_image("a:1");
+        (spec.cpu_millis, spec.memory_mb, spec.disk_gb) = (500, 512, 1);
+        spec.update_policy.parallelism = 2;
+        let needed = Need::of(&spec, 3).reserved();
+        let asked =
+            Reserved { addresses: 6, tasks: 5, cpu_millis: 2500, memory_mb: 2560, disk_gb: 5 };
+        assert_eq!(needed, asked);
+        spec.update_policy.order = UpdateOrder::StopFirst;
+        spec.endpoint_mode = Some(EndpointMode::Dnsrr);
+        assert_eq!(Need::of(&spec, 3).reserved().tasks, 3);
+        // Of a stopped app only its name is kept.
+        spec.endpoint_mode = None;
+        assert_eq!(Need::of(&spec, 0).reserved(), Reserved { addresses: 1, ..Reserved::default() });
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::quota::Excess;
 use crate::text_enum::text_enum;
 
 /// Result with [`Error`].
@@ -39,6 +40,8 @@ text_enum! {
         NotRemovable => "not_removable",
         /// There are as many as there may be.
         TooMany => "too_many",
+        /// The organization may not use as much; `quota` says of what, the limit, the use and what was asked for.
+        QuotaExceeded => "quota_exceeded",
         /// An organization keeps at least one owner.
         LastOwner => "last_owner",
         /// The token does not work any more, was rotated before, or is a session.
@@ -115,6 +118,8 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// Seconds to wait before trying again, where that is known.
     pub retry_after: Option<u64>,
+    /// What would have been more than a quota, for [`ErrorCode::QuotaExceeded`].
+    pub excess: Option<Excess>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -126,6 +131,7 @@ impl Error {
             message: message.into(),
             violations: Vec::new(),
             retry_after: None,
+            excess: None,
             source: None,
         }
     }
@@ -136,7 +142,7 @@ impl Error {
             [one] => format!("{}: {}", one.field, one.rule),
             many => format!("{} fields break a rule", many.len()),
         };
-        Self { code: ErrorCode::Invalid, message, violations, retry_after: None, source: None }
+        Self { violations, ..Self::new(ErrorCode::Invalid, message) }
     }
 
     /// Too many passwords were wrong; the next is looked at after so many seconds.
@@ -159,6 +165,7 @@ impl Error {
             message: "the platform failed; the request id finds the cause in its log".into(),
             violations: Vec::new(),
             retry_after: None,
+            excess: None,
             source: Some(source.into()),
         }
     }
@@ -170,6 +177,7 @@ impl Error {
             message: format!("{part} does not answer; try again"),
             violations: Vec::new(),
             retry_after: None,
+            excess: None,
             source: Some(source.into()),
         }
     }

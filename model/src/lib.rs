@@ -31,6 +31,7 @@ pub mod password;
 pub mod platform;
 pub mod policy;
 pub mod question;
+pub mod quota;
 pub mod reason;
 pub mod registry_credential;
 pub mod release;

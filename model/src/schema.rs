@@ -40,6 +40,36 @@ table! {
 }
 
 table! {
+    plans (name) {
+        name -> Text,
+        quotas -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    organization_quotas (organization_id) {
+        organization_id -> Uuid,
+        plan -> Text,
+        overrides -> Jsonb,
+        used_cpu_millis -> Int8,
+        used_memory_mb -> Int8,
+        used_disk_gb -> Int8,
+        used_replicas -> Int8,
+        used_apps -> Int8,
+        used_environments -> Int8,
+        used_secrets -> Int8,
+        used_members -> Int8,
+        used_tokens -> Int8,
+        used_deployments -> Int8,
+        deployments_on -> Date,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
     tokens (id) {
         id -> Uuid,
         organization_id -> Nullable<Uuid>,
@@ -329,6 +359,14 @@ table! {
         live_release_number -> Nullable<Int4>,
         live_addresses -> Int4,
         reserved_addresses -> Int4,
+        live_tasks -> Int4,
+        live_cpu_millis -> Int4,
+        live_memory_mb -> Int4,
+        live_disk_gb -> Int4,
+        reserved_tasks -> Int4,
+        reserved_cpu_millis -> Int4,
+        reserved_memory_mb -> Int4,
+        reserved_disk_gb -> Int4,
     }
 }
 
@@ -375,6 +413,10 @@ table! {
         updated_at -> Timestamptz,
         cancel_requested_at -> Nullable<Timestamptz>,
         addresses -> Nullable<Int4>,
+        tasks -> Nullable<Int4>,
+        cpu_millis -> Nullable<Int4>,
+        memory_mb -> Nullable<Int4>,
+        disk_gb -> Nullable<Int4>,
     }
 }
 

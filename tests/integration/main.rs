@@ -37,6 +37,7 @@ mod paging;
 mod parsers;
 mod passwords;
 mod policy_exceptions;
+mod quotas;
 mod relay;
 mod releases;
 mod retention;

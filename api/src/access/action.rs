@@ -42,7 +42,7 @@ macro_rules! actions {
 }
 
 actions! {
-    OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead EnvironmentManage AppRead AppManage AppDeploy SecretRead SecretManage RegistryCredentialRead RegistryCredentialManage
+    OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead EnvironmentManage AppRead AppManage AppDeploy SecretRead SecretManage RegistryCredentialRead RegistryCredentialManage QuotaRead QuotaManage
     OrganizationList OrganizationCreate OrganizationSuspend OrganizationDelete ExceptionManage UserRead UserManage PlatformRead PlatformAuditRead PlatformOperate
     PlatformTokenManage
 }

@@ -32,6 +32,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("pool", "string", "Id (`pool_…`) of the subnet pool."),
     ("reserved_range", "string", "Id (`rng_…`) of the reserved range."),
     ("check", "string", "Id (`chk_…`) of the isolation check."),
+    ("plan", "string", "Name of the plan."),
     ("release", "integer", "Number of the release."),
 ];
 

@@ -79,6 +79,18 @@ UPDATE networks SET reserved_addresses = kept.addresses
 FROM (SELECT environment_id, sum(reserved_addresses) AS addresses FROM apps GROUP BY 1) AS kept
 WHERE kept.environment_id = networks.environment_id;
 
+-- What triggers would have counted; and a plan that limits everything, far above what anybody uses.
+UPDATE apps SET live_tasks = n.tasks, live_cpu_millis = n.cpu_millis, live_memory_mb = n.memory_mb, live_disk_gb = n.disk_gb,
+    reserved_tasks = n.tasks, reserved_cpu_millis = n.cpu_millis, reserved_memory_mb = n.memory_mb, reserved_disk_gb = n.disk_gb
+FROM apps a CROSS JOIN LATERAL resources_needed(a.live_release_id, 2) AS n WHERE a.id = apps.id;
+INSERT INTO organization_quotas (organization_id, used_cpu_millis, used_memory_mb, used_disk_gb, used_replicas, used_apps,
+    used_environments, used_members, used_tokens)
+SELECT organization_id, sum(reserved_cpu_millis), sum(reserved_memory_mb), sum(reserved_disk_gb), sum(reserved_tasks), count(*), 1, 1, 1
+FROM apps GROUP BY organization_id;
+UPDATE plans SET quotas = '{"cpu_millis": 1000000000, "memory_mb": 1000000000, "disk_gb": 1000000000, "replicas": 1000000000,
+    "apps": 1000000, "environments": 1000000, "secrets": 1000000, "members": 1000000, "tokens": 1000000,
+    "deployments_per_day": 1000000000}';
+
 INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, reason_code, reason, replicas,
     restart_counter, spec_version, requested_by, fence, started_at, applied_at, progressed_at, healthy_since,
     finished_at, created_at, updated_at)

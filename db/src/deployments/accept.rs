@@ -20,13 +20,13 @@ use model::status::Status;
 use self::target::{Target, target_of};
 use super::DeploymentRow;
 use super::insert::{Attempt, deployment_insert};
-use crate::addresses::addresses_reserve;
 use crate::apps::app_lock;
 use crate::audit::Mutation;
 use crate::failure::Failure;
 use crate::pool::Database;
 use crate::prepared::Prepared;
 use crate::requests::{Answer, Answered, Request};
+use crate::reservations::reserve;
 use crate::scope::AppScope;
 use crate::secrets::pinning::Tries;
 
@@ -183,7 +183,7 @@ pub(super) async fn attempt(
     target: &Target,
     asked: Asked,
 ) -> Result<DeploymentRow, Failure> {
-    addresses_reserve(connection, app, target.need).await?;
+    reserve(connection, app, target.need).await?;
     let restart_counter = superseded
         .iter()
         .map(|older| older.restart_counter)
@@ -196,7 +196,7 @@ pub(super) async fn attempt(
         replicas: target.replicas,
         restart_counter,
         force: asked.force,
-        addresses: target.need.addresses(),
+        need: target.need.reserved(),
         spec_version: target.spec_version,
         requested_by: asked.by,
     };

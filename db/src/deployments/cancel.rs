@@ -13,7 +13,6 @@ use model::status::Status;
 use model::{Error, Result};
 
 use super::DeploymentRow;
-use crate::addresses::addresses_settle;
 use crate::apps::app_lock_any;
 use crate::audit::Mutation;
 use crate::failure::Failure;
@@ -21,6 +20,7 @@ use crate::ledger::app_unset;
 use crate::now::now;
 use crate::pool::Database;
 use crate::requests::{Answer, Answered, Request};
+use crate::reservations::reservation_settle;
 use crate::scope::AppScope;
 
 /// Cancels a deployment of the app. Asked again, it answers the same; the audit log has every asking.
@@ -146,7 +146,7 @@ async fn end(
     match ended {
         Some(ended) => {
             app_unset(connection, &ended).await?;
-            addresses_settle(connection, ended.app_id).await?;
+            reservation_settle(connection, (ended.app_id, ended.id), false).await?;
             tell(connection, &ended, sentence).await?;
             Ok(ended)
         }

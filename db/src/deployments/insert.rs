@@ -4,6 +4,7 @@
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::app::App;
+use model::capacity::Reserved;
 use model::deployment::{Deployment, Kind};
 use model::id::{DeploymentId, ReleaseId, TokenId};
 
@@ -18,8 +19,8 @@ pub(super) struct Attempt {
     pub(super) replicas: i32,
     pub(super) restart_counter: i64,
     pub(super) force: bool,
-    /// Addresses of its network that it may need.
-    pub(super) addresses: i32,
+    /// What it may need, which is kept.
+    pub(super) need: Reserved,
     /// Of the release's spec; a kind may need a newer worker than that.
     pub(super) spec_version: i16,
     /// `None`: the platform itself asks.
@@ -36,8 +37,9 @@ pub(super) async fn deployment_insert(
     let query = diesel::sql_query(
         "WITH accepted AS (
              INSERT INTO deployments (id, organization_id, app_id, release_id, kind, status, replicas,
-                 restart_counter, force, spec_version, requested_by, addresses)
-             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10, $12)
+                 restart_counter, force, spec_version, requested_by, addresses, tasks, cpu_millis,
+                 memory_mb, disk_gb)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10, $12, $13, $14, $15, $16)
              RETURNING *
          ), told AS (
              INSERT INTO deployment_events (organization_id, deployment_id, status, message)
@@ -58,6 +60,10 @@ pub(super) async fn deployment_insert(
     .bind::<SmallInt, _>(attempt.spec_version.max(attempt.kind.work_version()))
     .bind::<Nullable<Uuid>, _>(attempt.requested_by)
     .bind::<Text, _>(message)
-    .bind::<Integer, _>(attempt.addresses);
+    .bind::<Integer, _>(attempt.need.addresses)
+    .bind::<Integer, _>(attempt.need.tasks)
+    .bind::<Integer, _>(attempt.need.cpu_millis)
+    .bind::<Integer, _>(attempt.need.memory_mb)
+    .bind::<Integer, _>(attempt.need.disk_gb);
     Prepared(query).get_result(connection).await
 }

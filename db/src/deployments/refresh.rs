@@ -7,11 +7,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
 use model::deployment::Kind;
-use model::id::{AppId, DeploymentId};
+use model::id::{AppId, DeploymentId, NetworkId};
 use model::platform::Platform;
 use model::policy::Exceptions;
 use model::release::Release;
-use model::schema::apps;
+use model::schema::{apps, networks};
 use model::secret::Secret;
 
 use super::DeploymentRow;
@@ -61,6 +61,14 @@ pub(crate) async fn deployments_refresh(
         .filter(apps::removal_requested_at.is_null())
         .order(apps::id)
         .select(App::as_select())
+        .for_no_key_update()
+        .load(connection)
+        .await?;
+    // The network before anything is counted towards quotas, as everybody has it: the first app may need no more of it, and the next one may.
+    let _: Vec<NetworkId> = networks::table
+        .filter(networks::environment_id.eq(secret.environment_id))
+        .filter(networks::retired_at.is_null())
+        .select(networks::id)
         .for_no_key_update()
         .load(connection)
         .await?;

@@ -60,7 +60,7 @@ pub async fn deployment_repair(
                 restart_counter: app.live_restart_counter,
                 force: false,
                 // What is kept for what is live: there is no other deployment.
-                addresses: app.reserved_addresses,
+                need: app.reserved,
                 spec_version,
                 requested_by: None,
             };

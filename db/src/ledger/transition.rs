@@ -15,11 +15,11 @@ use model::stored::Stored;
 use model::{Error, Result};
 
 use super::Claim;
-use crate::addresses::{addresses_live, addresses_settle};
 use crate::failure::{self, Failure};
 use crate::now::now;
 use crate::pool::Database;
 use crate::prepared::Prepared;
+use crate::reservations::reservation_settle;
 
 /// Moments that are stamped with Postgres's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,11 +109,10 @@ pub async fn ledger_transition(
                     .await?;
             }
             if transition.to.is_terminal() {
+                let ended = (deployment.app_id, deployment.id);
+                let is_live = transition.to == Status::Succeeded;
+                reservation_settle(connection, ended, is_live).await?;
                 app_settle(connection, &deployment, transition).await?;
-                if transition.to == Status::Succeeded {
-                    addresses_live(connection, &deployment).await?;
-                }
-                addresses_settle(connection, deployment.app_id).await?;
                 wake_next(connection, &deployment).await?;
             }
             Ok::<_, Failure>(true)

@@ -193,7 +193,7 @@ pub(super) async fn version_insert(
             if violates_foreign_key(&error, "secret_versions_key_id_fkey") {
                 Failure::KeyReplaced
             } else {
-                Failure::Postgres(error)
+                Failure::from(error)
             }
         })
 }

@@ -71,12 +71,16 @@ actions! {
     RegistryCredentialRead "registry_credential.read" Read [Owner Admin Developer Viewer] [Admin Operator Viewer];
     /// Make, replace and remove credentials for image registries.
     RegistryCredentialManage "registry_credential.manage" Manage [Owner Admin] [Admin Operator];
+    /// See what the organization may use, and what it uses.
+    QuotaRead "quota.read" Read [Owner Admin Developer Viewer Billing] [Admin Operator Viewer];
     /// List all organizations.
     OrganizationList "organization.list" Read [] [Admin Operator Viewer];
     /// Make organizations.
     OrganizationCreate "organization.create" Admin [] [Admin Operator];
     /// Suspend organizations and resume them.
     OrganizationSuspend "organization.suspend" Billing [] [Admin Operator];
+    /// Set plans, and what an organization may use.
+    QuotaManage "quota.manage" Billing [] [Admin Operator];
     /// End organizations, and take that back in time.
     OrganizationDelete "organization.delete" Admin [] [Admin Operator];
     /// Let an organization have more than the policy gives everybody.

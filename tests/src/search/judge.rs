@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use db::ledger::{Claim, Live, Transition};
 use model::app::App;
+use model::capacity::Need;
 use model::deployment::{Deployment, DeploymentEvent, Kind};
-use model::id::{AppId, DeploymentId, WorkerId};
+use model::id::{AppId, DeploymentId, OrganizationId, WorkerId};
 use model::names;
 use model::reason::ReasonCode;
 use model::status::Status;
@@ -17,6 +18,7 @@ use orchestrator::swarm::{Service, Task, TaskState};
 use super::cast::GOOD;
 use super::story_ledger::StoryLedger;
 use crate::twin::clock::Clock;
+use crate::twin::ledger::Used;
 use crate::twin::swarm::SimulatedSwarm;
 
 /// Watches a story.
@@ -175,11 +177,31 @@ impl<L: StoryLedger> Judge<L> {
                 self.object(format!("{} {} without evidence", deployment.id, deployment.status));
             }
         }
+        let mut used: BTreeMap<OrganizationId, Used> = BTreeMap::new();
         for app in self.ledger.apps() {
-            if let Err(why) = self.lives(&app) {
+            if let Err(why) = self.lives(&app).and(self.keeps(&app)) {
                 self.object(format!("at the end, {}: {why}", app.slug));
             }
+            used.entry(app.organization_id).or_default().take(app.reserved);
         }
+        for (organization, kept) in used {
+            let used = self.ledger.used(organization);
+            if used != kept {
+                self.object(format!("{organization} uses {used:?}, and {kept:?} are kept"));
+            }
+        }
+    }
+
+    /// What is kept for an app is what its live release needs, and no more.
+    fn keeps(&self, app: &App) -> Verdict {
+        let live = app.live_release_id.and_then(|release| self.ledger.release(release));
+        let need = match (live, app.live_replicas) {
+            (Some(release), Some(replicas)) => Need::of(&release.spec.0, replicas),
+            _ => Need::NONE,
+        };
+        ensure(app.reserved == need.reserved(), || {
+            format!("{:?} are kept, and what is live needs {need:?}", app.reserved)
+        })
     }
 
     fn lives(&self, app: &App) -> Verdict {

@@ -17,9 +17,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use model::Result;
 use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
-use model::id::{AppId, DeploymentId, ReleaseId, WorkerId};
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId, WorkerId};
 use model::release::Release;
-use model::schema::{apps, deployment_events, deployment_evidence, deployments, releases};
+use model::schema::{
+    apps, deployment_events, deployment_evidence, deployments, organization_quotas, releases,
+};
 use model::spec::AppSpec;
 use model::status::Status;
 use orchestrator::Ledger;
@@ -30,7 +32,7 @@ use super::story_ledger::{REPAIR, StoryLedger};
 use crate::contract::ledger::{Home, Stage as _};
 use crate::run::runtime;
 use crate::twin::clock::Clock;
-use crate::twin::ledger::HeldLease;
+use crate::twin::ledger::{HeldLease, Used};
 
 /// The ledger of one story.
 #[derive(Clone)]
@@ -203,6 +205,16 @@ impl StoryLedger for PostgresLedger {
         !self
             .rows::<DeploymentId, _>(evidence.select(deployment_evidence::deployment_id))
             .is_empty()
+    }
+
+    fn used(&self, organization: OrganizationId) -> Used {
+        let row = organization_quotas::table.find(organization).select((
+            organization_quotas::used_cpu_millis,
+            organization_quotas::used_memory_mb,
+            organization_quotas::used_disk_gb,
+            organization_quotas::used_replicas,
+        ));
+        self.rows(row).pop().unwrap_or_default()
     }
 
     fn unfinished(&self) -> usize {

@@ -5,13 +5,13 @@ use db::deployments::DeploymentRequest;
 use model::Result;
 use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
-use model::id::{AppId, DeploymentId, ReleaseId};
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId};
 use model::release::Release;
 use model::spec::AppSpec;
 use orchestrator::Ledger;
 
 use crate::contract::ledger::Home;
-use crate::twin::ledger::{HeldLease, MemoryLedger};
+use crate::twin::ledger::{HeldLease, MemoryLedger, Used};
 
 /// Why a story's service is repaired.
 pub(super) const REPAIR: &str = "somebody else changed the service";
@@ -56,6 +56,9 @@ pub(super) trait StoryLedger: Ledger {
 
     /// Whether something that was seen is kept with a deployment.
     fn has_evidence(&self, deployment: DeploymentId) -> bool;
+
+    /// What an organization uses of what its quotas are of.
+    fn used(&self, organization: OrganizationId) -> Used;
 
     /// How many deployments wait or are being driven.
     fn unfinished(&self) -> usize;
@@ -119,6 +122,10 @@ impl StoryLedger for MemoryLedger {
 
     fn has_evidence(&self, deployment: DeploymentId) -> bool {
         self.evidence(deployment).is_some()
+    }
+
+    fn used(&self, organization: OrganizationId) -> Used {
+        Self::used(self, organization)
     }
 
     fn unfinished(&self) -> usize {

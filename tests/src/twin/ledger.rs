@@ -8,6 +8,7 @@
 mod accept;
 mod cancel;
 mod claim;
+mod kept;
 mod repair;
 mod rows;
 mod settle;
@@ -31,6 +32,7 @@ use model::spec::AppSpec;
 use model::status::Status;
 use orchestrator::Ledger;
 
+pub use self::kept::Used;
 use self::rows::Rows;
 pub use self::view::HeldLease;
 use super::clock::Clock;

@@ -30,7 +30,7 @@ pub(in crate::deployments) struct Target {
     pub(in crate::deployments) number: Option<i32>,
     pub(in crate::deployments) replicas: i32,
     pub(in crate::deployments) spec_version: i16,
-    /// Addresses of its network that it may need.
+    /// What it may need.
     pub(in crate::deployments) need: Need,
     /// The secrets and configs that it mounts, for the audit log: `secrets.db-password v3`.
     pub(in crate::deployments) mounted: Vec<String>,

@@ -2,6 +2,7 @@
 
 use db::deployments::DeploymentRequest;
 use model::app::{App, MAX_REPLICAS};
+use model::capacity::{Need, Reserved};
 use model::deployment::{Deployment, Kind};
 use model::error::ErrorCode;
 use model::id::{AppId, DeploymentId, EnvironmentId, ReleaseId};
@@ -20,6 +21,8 @@ struct Target {
     release: Option<ReleaseId>,
     replicas: i32,
     spec_version: i16,
+    /// What it may need, which is kept.
+    need: Reserved,
 }
 
 impl Rows {
@@ -58,7 +61,7 @@ impl Rows {
             live_restart_counter: 0,
             live_replicas: None,
             live_version: None,
-            reserved_addresses: 0,
+            reserved: Reserved::default(),
             stopped_at: None,
             removal_requested_at: None,
             removed_at: None,
@@ -108,7 +111,10 @@ impl Rows {
             ..self.queued(id, &app, request.kind())
         };
         older.into_iter().for_each(|older| self.supersede(older, id));
-        self.apps.insert(app.id, app);
+        let kept = app.reserved.or_more(target.need);
+        self.needs.insert(id, target.need);
+        self.apps.insert(app.id, app.clone());
+        self.keep(app.id, kept);
         self.deployments.insert(id, deployment.clone());
         self.tell(id, deployment.organization_id, Status::Queued, "accepted".into());
         self.wake(id);
@@ -227,11 +233,14 @@ impl Rows {
             DeploymentRequest::Remove => {
                 app.removal_requested_at = Some(self.now());
                 app.updated_at = self.now();
-                Ok(self
-                    .running(app, older)?
-                    .map_or(Target { release: None, replicas: 0, spec_version: 1 }, |release| {
-                        target_release(release, 0)
-                    }))
+                Ok(self.running(app, older)?.map_or(
+                    Target { release: None, ..REMOVED },
+                    |release| Target {
+                        release: Some(release.id),
+                        spec_version: release.spec_version,
+                        ..REMOVED
+                    },
+                ))
             }
         }
     }
@@ -300,8 +309,17 @@ impl Rows {
     }
 }
 
+/// Of an app that is to go, nothing is kept.
+const REMOVED: Target =
+    Target { release: None, replicas: 0, spec_version: 1, need: Need::NONE.reserved() };
+
 fn target_release(release: &Release, replicas: i32) -> Target {
-    Target { release: Some(release.id), replicas, spec_version: release.spec_version }
+    Target {
+        release: Some(release.id),
+        replicas,
+        spec_version: release.spec_version,
+        need: Need::of(&release.spec.0, replicas).reserved(),
+    }
 }
 
 /// What Postgres checks of every number of replicas; the API did so before.

@@ -34,6 +34,9 @@ impl Rows {
         };
         self.tell(id, deployment.organization_id, deployment.status, message.into());
         self.deployments.insert(id, deployment.clone());
+        if deployment.status.is_terminal() {
+            self.keep_live(&deployment, false);
+        }
         Ok(deployment)
     }
 

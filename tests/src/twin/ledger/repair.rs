@@ -31,6 +31,7 @@ impl Rows {
         let spec_version = self.release(live)?.spec_version.max(Kind::Repair.work_version());
         let repair = Deployment { spec_version, ..self.queued(id, &app, Kind::Repair) };
         self.deployments.insert(id, repair);
+        self.needs.insert(id, app.reserved);
         self.tell(id, app.organization_id, Status::Queued, why.to_owned());
         self.wake(id);
         Ok(Some(id))

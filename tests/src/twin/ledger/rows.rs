@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use db::outbox::OutboxRow;
 use ipnet::{IpNet, Ipv4Net};
 use model::app::App;
+use model::capacity::Reserved;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
 use model::fingerprint::Fingerprint;
@@ -21,6 +22,7 @@ use model::{Error, Result, names};
 use uuid::{Builder, Uuid};
 
 use crate::twin::clock::Clock;
+use crate::twin::ledger::Used;
 
 /// The tables. Ordered by id, which is the order of creation: no run depends on a hash.
 pub(super) struct Rows {
@@ -41,6 +43,12 @@ pub(super) struct Rows {
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(super) events: Vec<DeploymentEvent>,
     pub(super) evidence: BTreeMap<DeploymentId, Evidence>,
+    /// What each deployment may need.
+    pub(super) needs: BTreeMap<DeploymentId, Reserved>,
+    /// What the last verdict left each app with.
+    pub(super) live: BTreeMap<AppId, Reserved>,
+    /// What organizations use, moved with what is kept for their apps.
+    pub(super) used: BTreeMap<OrganizationId, Used>,
     pub(super) outbox: Vec<OutboxRow>,
     /// Wake-ups that were ever written.
     wakeups: i64,
@@ -61,6 +69,9 @@ impl Rows {
             deployments: BTreeMap::new(),
             events: Vec::new(),
             evidence: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            live: BTreeMap::new(),
+            used: BTreeMap::new(),
             outbox: Vec::new(),
             wakeups: 0,
         }

@@ -50,6 +50,7 @@ impl Rows {
         }
         self.deployments.insert(deployment.id, deployment.clone());
         if to.is_terminal() {
+            self.keep_live(&deployment, to == Status::Succeeded);
             self.settle(&deployment, transition);
             self.wake_next(deployment.app_id);
         }

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use model::app::App;
 use model::deployment::{Deployment, DeploymentEvent};
 use model::evidence::Evidence;
-use model::id::{AppId, DeploymentId, ReleaseId, WorkerId};
+use model::id::{AppId, DeploymentId, OrganizationId, ReleaseId, WorkerId};
 use model::release::Release;
 
-use super::MemoryLedger;
 use super::rows::is_driving;
+use super::{MemoryLedger, Used};
 
 /// A lease on a deployment that is being driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,11 @@ impl MemoryLedger {
     /// What was seen of a deployment that went wrong.
     pub fn evidence(&self, deployment: DeploymentId) -> Option<Evidence> {
         self.rows().evidence.get(&deployment).cloned()
+    }
+
+    /// What an organization uses of what its quotas are of.
+    pub fn used(&self, organization: OrganizationId) -> Used {
+        self.rows().used.get(&organization).copied().unwrap_or_default()
     }
 
     /// How many deployments wait or are being driven.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use db::ledger::Transition;
 use db::work::Work;
 use model::app::App;
+use model::capacity::Reserved;
 use model::deployment::{Deployment, Kind};
 use model::health_check::{HealthCheck, HealthTest};
 use model::id::{
@@ -108,7 +109,7 @@ impl Case {
             live_restart_counter: 0,
             live_replicas: Some(REPLICAS),
             live_version: Some(1),
-            reserved_addresses: 0,
+            reserved: Reserved::default(),
             stopped_at: None,
             removal_requested_at: None,
             removed_at: None,

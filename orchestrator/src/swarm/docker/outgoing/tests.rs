@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::Utc;
 use model::app::App;
+use model::capacity::Reserved;
 use model::drift::OnDrift;
 use model::id::{AppId, DeploymentId, EnvironmentId, OrganizationId, ReleaseId};
 use model::names;
@@ -76,7 +77,7 @@ fn given(
         live_restart_counter: 0,
         live_replicas: None,
         live_version: None,
-        reserved_addresses: 0,
+        reserved: Reserved::default(),
         stopped_at: None,
         removal_requested_at: None,
         removed_at: None,
