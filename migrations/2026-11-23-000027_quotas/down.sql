@@ -1,4 +1,5 @@
 DROP TRIGGER quotas_begin ON organizations;
+DROP TRIGGER quotas_end ON organizations;
 DROP TRIGGER quotas_reserved ON apps;
 DO $$
 DECLARE
@@ -18,7 +19,7 @@ DROP TRIGGER quotas_deployments ON deployments;
 DROP TRIGGER resources_of_deployment ON deployments;
 DROP TABLE organization_quotas;
 DROP TABLE plans;
-DROP FUNCTION quotas_begin, quotas_reserved, quotas_counted, quotas_tokens, quotas_deployments, quotas_guard,
+DROP FUNCTION quotas_begin, quotas_end, quotas_reserved, quotas_counted, quotas_tokens, quotas_deployments, quotas_guard,
     resources_of_deployment, resources_needed;
 ALTER TABLE apps DROP COLUMN live_tasks, DROP COLUMN live_cpu_millis, DROP COLUMN live_memory_mb, DROP COLUMN live_disk_gb,
     DROP COLUMN reserved_tasks, DROP COLUMN reserved_cpu_millis, DROP COLUMN reserved_memory_mb, DROP COLUMN reserved_disk_gb;

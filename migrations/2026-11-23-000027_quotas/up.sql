@@ -90,16 +90,14 @@ CREATE TRIGGER resources_of_deployment BEFORE INSERT ON deployments
 UPDATE deployments d SET tasks = n.tasks, cpu_millis = n.cpu_millis, memory_mb = n.memory_mb, disk_gb = n.disk_gb
     FROM deployments o LEFT JOIN LATERAL resources_needed(o.release_id, CASE o.kind WHEN 'remove' THEN 0 ELSE o.replicas END) n ON true
     WHERE o.id = d.id AND d.finished_at IS NULL;
-UPDATE apps SET live_tasks = n.tasks, live_cpu_millis = n.cpu_millis, live_memory_mb = n.memory_mb, live_disk_gb = n.disk_gb
-    FROM apps a CROSS JOIN LATERAL resources_needed(a.live_release_id, coalesce(a.live_replicas, a.replicas)) n
-    WHERE a.id = apps.id AND a.removed_at IS NULL;
-UPDATE apps SET reserved_tasks = greatest(live_tasks, c.tasks), reserved_cpu_millis = greatest(live_cpu_millis, c.cpu_millis),
-        reserved_memory_mb = greatest(live_memory_mb, c.memory_mb), reserved_disk_gb = greatest(live_disk_gb, c.disk_gb)
-    FROM apps a LEFT JOIN (
-        SELECT app_id, max(tasks) AS tasks, max(cpu_millis) AS cpu_millis, max(memory_mb) AS memory_mb, max(disk_gb) AS disk_gb
-        FROM deployments WHERE finished_at IS NULL GROUP BY app_id
-    ) c ON c.app_id = a.id
-    WHERE a.id = apps.id AND a.removed_at IS NULL;
+UPDATE apps SET (live_tasks, live_cpu_millis, live_memory_mb, live_disk_gb)
+        = (SELECT tasks, cpu_millis, memory_mb, disk_gb FROM resources_needed(live_release_id, coalesce(live_replicas, replicas)))
+    WHERE removed_at IS NULL AND live_release_id IS NOT NULL;
+UPDATE apps SET (reserved_tasks, reserved_cpu_millis, reserved_memory_mb, reserved_disk_gb)
+        = (SELECT greatest(live_tasks, max(tasks)), greatest(live_cpu_millis, max(cpu_millis)),
+                greatest(live_memory_mb, max(memory_mb)), greatest(live_disk_gb, max(disk_gb))
+            FROM deployments WHERE app_id = apps.id AND finished_at IS NULL)
+    WHERE removed_at IS NULL;
 INSERT INTO organization_quotas (organization_id, used_cpu_millis, used_memory_mb, used_disk_gb, used_replicas, used_apps,
     used_environments, used_secrets, used_members, used_tokens)
 SELECT o.id, coalesce(a.cpu_millis, 0), coalesce(a.memory_mb, 0), coalesce(a.disk_gb, 0), coalesce(a.tasks, 0), coalesce(a.apps, 0),
@@ -112,7 +110,8 @@ FROM organizations o LEFT JOIN (
     SELECT organization_id, sum(reserved_cpu_millis) AS cpu_millis, sum(reserved_memory_mb) AS memory_mb,
         sum(reserved_disk_gb) AS disk_gb, sum(reserved_tasks) AS tasks, count(*) AS apps
     FROM apps WHERE removed_at IS NULL GROUP BY organization_id
-) a ON a.organization_id = o.id;
+) a ON a.organization_id = o.id
+WHERE o.deleted_at IS NULL;
 
 -- From here on the use moves by itself. As the owner of the tables: nobody else may write it.
 
@@ -122,6 +121,14 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER quotas_begin AFTER INSERT ON organizations FOR EACH ROW EXECUTE FUNCTION quotas_begin();
+
+CREATE FUNCTION quotas_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM organization_quotas WHERE organization_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER quotas_end AFTER UPDATE OF deleted_at ON organizations
+    FOR EACH ROW WHEN (NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION quotas_end();
 
 CREATE FUNCTION quotas_reserved() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -158,15 +165,15 @@ DECLARE
 BEGIN
     FOREACH counted IN ARRAY ARRAY['apps', 'environments', 'secrets'] LOOP
         EXECUTE format('CREATE TRIGGER quotas_one_more AFTER INSERT ON %I
-            FOR EACH ROW EXECUTE FUNCTION quotas_counted(1)', counted);
+            FOR EACH ROW EXECUTE FUNCTION quotas_counted(''1'')', counted);
         EXECUTE format('CREATE TRIGGER quotas_one_less AFTER UPDATE OF removed_at ON %I
-            FOR EACH ROW WHEN (OLD.removed_at IS NULL AND NEW.removed_at IS NOT NULL) EXECUTE FUNCTION quotas_counted(-1)', counted);
+            FOR EACH ROW WHEN (OLD.removed_at IS NULL AND NEW.removed_at IS NOT NULL) EXECUTE FUNCTION quotas_counted(''-1'')', counted);
         EXECUTE format('CREATE TRIGGER quotas_one_gone AFTER DELETE ON %I
-            FOR EACH ROW WHEN (OLD.removed_at IS NULL) EXECUTE FUNCTION quotas_counted(-1)', counted);
+            FOR EACH ROW WHEN (OLD.removed_at IS NULL) EXECUTE FUNCTION quotas_counted(''-1'')', counted);
     END LOOP;
 END $$;
-CREATE TRIGGER quotas_one_more AFTER INSERT ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted(1);
-CREATE TRIGGER quotas_one_gone AFTER DELETE ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted(-1);
+CREATE TRIGGER quotas_one_more AFTER INSERT ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted('1');
+CREATE TRIGGER quotas_one_gone AFTER DELETE ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted('-1');
 
 -- Tokens end by themselves: they are counted anew, once the row is locked.
 CREATE FUNCTION quotas_tokens() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -230,7 +237,7 @@ BEGIN
 END $$;
 CREATE TRIGGER quotas_guard BEFORE UPDATE ON organization_quotas FOR EACH ROW EXECUTE FUNCTION quotas_guard();
 
-REVOKE EXECUTE ON FUNCTION quotas_begin, quotas_reserved, quotas_counted, quotas_tokens, quotas_deployments, quotas_guard FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION quotas_begin, quotas_end, quotas_reserved, quotas_counted, quotas_tokens, quotas_deployments, quotas_guard FROM PUBLIC;
 
 ALTER TABLE organization_quotas ENABLE ROW LEVEL SECURITY;
 CREATE POLICY api ON organization_quotas TO skep_api USING (organization_id = coalesce((SELECT skep_wall()), organization_id));

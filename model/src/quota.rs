@@ -13,8 +13,6 @@ use crate::text_enum::text_enum;
 pub const DEFAULT_PLAN: &str = "default";
 /// Most plans of an installation.
 pub const MAX_PLANS: i64 = 100;
-/// Most that a quota can say: what JSON carries exactly in every language.
-pub const MAX_QUOTA: i64 = 1 << 53;
 
 text_enum! {
     /// What is counted. The text names it in plans, answers and errors, and the columns of `organization_quotas`.

@@ -24,34 +24,34 @@ pub(crate) struct QuotaEndpoints;
 #[oai(rename = "Quotas")]
 pub(crate) struct QuotasObject {
     /// Thousandths of a core, reserved for apps: each replica's limit, those included that run beside others in an update.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     cpu_millis: Option<i64>,
     /// MB (2^20 bytes) of memory, reserved likewise.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     memory_mb: Option<i64>,
     /// GB (2^30 bytes) of disk, reserved likewise: accounted, not enforced.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     disk_gb: Option<i64>,
     /// Replicas, reserved likewise.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     replicas: Option<i64>,
     /// Apps, deployed or not.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     apps: Option<i64>,
     /// Environments, `production` included.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     environments: Option<i64>,
     /// Secrets and configs, in all environments.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     secrets: Option<i64>,
     /// People in the organization.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     members: Option<i64>,
     /// Tokens of the organization that work.
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     tokens: Option<i64>,
     /// Deployments that somebody asked for and that bring something up, on one day (UTC).
-    #[oai(validator(minimum(value = "0"), maximum(value = "9007199254740992")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     deployments_per_day: Option<i64>,
 }
 
