@@ -23,8 +23,8 @@ use db::{Actor, Credential, Expected, IdempotencyKey, Segment};
 use model::Error;
 use model::error::ErrorCode;
 use model::id::{
-    DeploymentId, InvitationId, IsolationCheckId, MemberId, RegistryCredentialId, ReservedRangeId,
-    SubnetPoolId, TokenId, UserId,
+    DeploymentId, InvitationId, IsolationCheckId, MemberId, OrganizationId, RegistryCredentialId,
+    ReservedRangeId, SubnetPoolId, TokenId, UserId,
 };
 use model::policy::access::Permissions;
 use model::registry_credential::registry_name;
@@ -38,7 +38,7 @@ use reach::Reach;
 use tried::Tried;
 
 use crate::authentication::unauthenticated;
-use crate::middleware::RequestId;
+use crate::middleware::{RequestId, StandingOf};
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -70,10 +70,12 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let state = request
             .data::<Arc<State>>()
             .ok_or_else(|| Error::internal("a request without the process's state"))?;
-        let bearer = Bearer::from_request(request).map_err(|_| unauthenticated())?;
         let wanted = S::organization(request)?;
-        let holder = state.authentication.holder(&bearer.token, wanted.as_ref()).await?;
         let address = address_of(request);
+        let holder = holder_of(request, state, wanted.as_ref(), address).await?;
+        let standing = state.limiter.take(&holder, A::CLASS).await;
+        StandingOf::tell(request, standing);
+        standing.check()?;
         let actor = actor_of(request, &holder, address);
         let admitted = admit::<S>(A::NEEDS, request, &holder, address);
         let tried = Tried { needs: A::NEEDS, holder: &holder, path: request.uri().path() };
@@ -81,6 +83,30 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let (scope, path) = admitted?;
         Ok(Self { scope, actor, holder, state: Arc::clone(state), path, action: PhantomData })
     }
+}
+
+/// Whose token a request shows. One without a valid token counts towards the rate of its address.
+async fn holder_of(
+    request: &Request,
+    state: &State,
+    organization: Option<&Segment<OrganizationId>>,
+    address: Option<IpAddr>,
+) -> Result<Arc<Holder>, Error> {
+    let found = match Bearer::from_request(request) {
+        Ok(bearer) => state.authentication.holder(&bearer.token, organization).await,
+        Err(_) => Err(unauthenticated()),
+    };
+    if found.as_ref().is_err_and(|error| error.code == ErrorCode::Unauthenticated) {
+        counted(request, state, address).await?;
+    }
+    found
+}
+
+/// Counts a request of nobody's towards the rate of its address.
+async fn counted(request: &Request, state: &State, address: Option<IpAddr>) -> Result<(), Error> {
+    let standing = state.limiter.take_anonymous(address).await;
+    StandingOf::tell(request, standing);
+    standing.check()
 }
 
 /// Lets a request through to what it names.

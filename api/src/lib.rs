@@ -25,6 +25,7 @@ mod page;
 mod parsers;
 mod problem;
 mod problems_page;
+mod rates;
 mod schema;
 mod secret_text;
 mod server;
@@ -57,6 +58,7 @@ use changes::Changes;
 use endpoints::health::DatabaseHealth;
 use hashing::Hashing;
 use middleware::{Bounds, Cors};
+use rates::Limiter;
 use server::Server;
 use state::State;
 use uses::Uses;
@@ -113,6 +115,7 @@ pub async fn serve(
         ),
         changes: Changes::start(database.clone(), authentication.clone(), background.clone()),
         authentication,
+        limiter: Limiter::start(database.clone(), settings.anonymous_rate, background.clone()),
         patience,
         hashing: Hashing::new(settings.login_queue),
         session_lifetime: TimeDelta::hours(settings.session_hours),

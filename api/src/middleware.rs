@@ -1,6 +1,6 @@
 //! What every request passes on its way in and out, outermost first:
 //!
-//! 1. `request`: gives it an id, logs one line about it, adds the headers of every answer;
+//! 1. `request`: gives it an id, logs one line about it, adds the headers of every answer (`rates`: how its asker stands);
 //! 2. `cors`: lets pages of the origins that the operator lists call, and read failures as well;
 //! 3. `problems`: turns whatever failed, panics too, into problem details;
 //! 4. `bounds`: bounds how many are worked on at once, and for how long;
@@ -14,6 +14,7 @@ mod cors;
 mod headers;
 mod problems;
 mod query;
+mod rates;
 mod request;
 
 use poem::{Endpoint, EndpointExt as _, Request, Response};
@@ -22,6 +23,7 @@ pub(crate) use bounds::Bounds;
 pub(crate) use cors::{Cors, origin};
 #[cfg(test)]
 pub(crate) use headers::takes_one_of;
+pub(crate) use rates::StandingOf;
 pub(crate) use request::{RequestId, RouteOf};
 
 /// Puts the whole of it around `routes`.

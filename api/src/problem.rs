@@ -60,7 +60,7 @@ pub(crate) const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorCode::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::TooManyAttempts | ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Overloaded | ErrorCode::LoginsOverloaded | ErrorCode::Unavailable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -76,6 +76,7 @@ pub(crate) const fn title_of(code: ErrorCode) -> &'static str {
         ErrorCode::Unauthenticated => "No valid token was given",
         ErrorCode::InvalidCredentials => "Email address and password are nobody's",
         ErrorCode::TooManyAttempts => "Too many wrong passwords came",
+        ErrorCode::RateLimited => "Too many requests came in this minute",
         ErrorCode::Forbidden => "The token does not reach this",
         ErrorCode::OrganizationSuspended => "The organization is suspended",
         ErrorCode::NotFound => "There is no such thing",

@@ -74,6 +74,13 @@ pub struct Settings {
     #[arg(long, env = "SKEP_CLIENT_TIMEOUT", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(1..=300))]
     pub client_timeout: u64,
+
+    /// Requests a minute that are taken of one address without a valid token: logins, invitations, and what is refused.
+    /// Behind a proxy all of them come from its address.
+    #[arg(long, env = "SKEP_ANONYMOUS_RATE", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub anonymous_rate: u32,
+
     /// Hours after which a session ends, and a person has to log in again.
     #[arg(long, env = "SKEP_SESSION_HOURS", default_value_t = 12,
         value_parser = clap::value_parser!(i64).range(1..=720))]

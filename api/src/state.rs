@@ -12,6 +12,7 @@ use crate::authentication::Authentication;
 use crate::changes::Changes;
 use crate::endpoints::health::DatabaseHealth;
 use crate::hashing::Hashing;
+use crate::rates::Limiter;
 
 /// What all requests share.
 pub(crate) struct State {
@@ -23,6 +24,8 @@ pub(crate) struct State {
     pub(crate) database_health: DatabaseHealth,
     /// Whose tokens are whose.
     pub(crate) authentication: Authentication,
+    /// Counts requests.
+    pub(crate) limiter: Limiter,
     /// Hashes passwords.
     pub(crate) hashing: Hashing,
     /// How long a session lasts.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use db::Database;
-use db::bootstrap::{API, WORKER};
+use db::bootstrap::{API, OWNER, WORKER};
 use model::environment::PRODUCTION;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +20,9 @@ use url::Url;
 
 use crate::process::{Process, Program};
 
+/// The rates of its plans.
+const ONE_MILLION_A_MINUTE: &str = "UPDATE plans SET
+    rates = '{\"general\": 1000000, \"operations\": 1000000, \"aggregations\": 1000000}'";
 /// Where its networks are carved from: neither production's default nor the tests'.
 const SUBNETS: &str = "10.96.0.0/16";
 
@@ -108,7 +111,10 @@ impl Installation {
             ],
             directory: &self.directory,
         };
-        bootstrapping.start()?.finish().await
+        bootstrapping.start()?.finish().await?;
+        // Counted as everybody's requests are, and never too many.
+        sql::execute(&Database::new(self.url(OWNER)?.into(), 1)?, ONE_MILLION_A_MINUTE).await?;
+        Ok(())
     }
 
     /// Starts an API; returns it with a client that holds the operator's token.
@@ -129,6 +135,7 @@ impl Installation {
                 ("AMQP_URL", &environment().amqp_url),
                 ("SKEP_QUEUE_PREFIX", &self.name),
                 ("SKEP_LISTEN", &address),
+                ("SKEP_ANONYMOUS_RATE", "1000000"),
             ],
             directory: &self.directory,
         };

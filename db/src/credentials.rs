@@ -2,13 +2,15 @@
 //! tokens is in `tokens`.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Binary, Bool, Cidr, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, Binary, Bool, Cidr, Jsonb, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use model::Result;
 use model::id::{EnvironmentId, OrganizationId, TokenId, UserId};
 use model::member::Role;
 use model::policy::PolicyException;
+use model::rate::Rates;
+use model::stored::Stored;
 use model::token::{TokenKind, TokenScope};
 use model::user::PlatformRole;
 
@@ -59,6 +61,9 @@ pub struct Holder {
     /// What it may have beyond the policy.
     #[diesel(sql_type = Array<Text>)]
     pub policy_exceptions: Vec<PolicyException>,
+    /// Requests a minute that are taken of it.
+    #[diesel(sql_type = Jsonb)]
+    pub rates: Stored<Rates>,
 }
 
 impl Holder {

@@ -37,6 +37,7 @@ pub mod platform;
 pub mod pool;
 mod prepared;
 pub mod quotas;
+pub mod rates;
 pub mod registry_credentials;
 pub mod releases;
 pub mod requests;

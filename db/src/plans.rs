@@ -1,4 +1,4 @@
-//! Plans: named sets of quotas, made by who bills.
+//! Plans: named sets of quotas and rates, made by who bills.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::error::ErrorCode;
 use model::policy::access::Action;
 use model::quota::{DEFAULT_PLAN, MAX_PLANS, Quotas};
+use model::rate::{OPERATORS_PLAN, Rates};
 use model::schema::plans;
 use model::slug::Slug;
 use model::stored::Stored;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub name: String,
     /// Most of each.
     pub quotas: Stored<Quotas>,
+    /// Requests a minute.
+    pub rates: Stored<Rates>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -37,7 +40,7 @@ pub async fn plan_create(
     database: &Database,
     operator: OperatorScope,
     name: &Slug,
-    quotas: &Quotas,
+    (quotas, rates): (&Quotas, &Rates),
     request: &Request,
     answer: impl Fn(Plan) -> Result<Answer> + Sync,
 ) -> Result<Answered> {
@@ -50,7 +53,11 @@ pub async fn plan_create(
             }
             few_enough(connection).await?;
             let plan = diesel::insert_into(plans::table)
-                .values((plans::name.eq(name.as_str()), plans::quotas.eq(Stored(quotas.clone()))))
+                .values((
+                    plans::name.eq(name.as_str()),
+                    plans::quotas.eq(Stored(quotas.clone())),
+                    plans::rates.eq(Stored(rates.clone())),
+                ))
                 .returning(Plan::as_returning())
                 .get_result(connection)
                 .await
@@ -70,12 +77,12 @@ pub async fn plan_create(
     request.settle(database, outcome).await
 }
 
-/// Gives a plan other quotas. They count at once for every organization that has it, and what is past them already stays.
+/// Gives a plan other quotas and rates. They count at once for every organization that has it, and what is past them already stays.
 pub async fn plan_set(
     database: &Database,
     operator: OperatorScope,
     name: &Slug,
-    quotas: &Quotas,
+    (quotas, rates): (&Quotas, &Rates),
     request: &Request,
 ) -> Result<Plan> {
     operator.require(Action::QuotaManage)?;
@@ -85,7 +92,11 @@ pub async fn plan_set(
             let before = plan_find(connection, name).await?;
             let before = before.ok_or_else(|| Error::not_found("plan"))?;
             let plan = diesel::update(plans::table.find(name.as_str()))
-                .set((plans::quotas.eq(Stored(quotas.clone())), plans::updated_at.eq(now())))
+                .set((
+                    plans::quotas.eq(Stored(quotas.clone())),
+                    plans::rates.eq(Stored(rates.clone())),
+                    plans::updated_at.eq(now()),
+                ))
                 .returning(Plan::as_returning())
                 .get_result(connection)
                 .await
@@ -128,8 +139,8 @@ pub async fn plan_delete(
     request: &Request,
 ) -> Result<()> {
     operator.require(Action::QuotaManage)?;
-    if name.as_str() == DEFAULT_PLAN {
-        let message = "organizations are born with the plan default: give it other quotas instead";
+    if [DEFAULT_PLAN, OPERATORS_PLAN].contains(&name.as_str()) {
+        let message = format!("the plan {name} is the platform's own: set what it gives instead");
         return Err(Error::new(ErrorCode::NotRemovable, message));
     }
     let mut connection = database.platform(operator).await?;
@@ -178,7 +189,7 @@ fn audited<'a>(
     before: Option<&Plan>,
     after: Option<&Plan>,
 ) -> Mutation<'a> {
-    let told = |plan: &Plan| serde_json::json!({ "quotas": plan.quotas.0 });
+    let told = |plan: &Plan| serde_json::json!({ "quotas": plan.quotas.0, "rates": plan.rates.0 });
     Mutation {
         organization: None,
         action,

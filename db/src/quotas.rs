@@ -9,6 +9,7 @@ use model::error::{Error, Violation};
 use model::id::OrganizationId;
 use model::policy::access::Action;
 use model::quota::{Quota, Quotas};
+use model::rate::{RateClass, Rates};
 use model::schema::organization_quotas;
 use model::slug::Slug;
 use model::stored::Stored;
@@ -33,6 +34,12 @@ pub struct QuotaUse {
     /// What it has in the place of the plan's.
     #[diesel(sql_type = Jsonb)]
     pub overrides: Stored<Quotas>,
+    /// Requests a minute that the plan gives.
+    #[diesel(sql_type = Jsonb)]
+    rates_of_plan: Stored<Rates>,
+    /// What it has in the place of those.
+    #[diesel(sql_type = Jsonb)]
+    pub rate_overrides: Stored<Rates>,
     #[diesel(sql_type = BigInt)]
     cpu_millis: i64,
     #[diesel(sql_type = BigInt)]
@@ -62,6 +69,12 @@ impl QuotaUse {
     /// Most of this; `None`: as much as anybody likes.
     pub fn limit(&self, quota: Quota) -> Option<i64> {
         self.overrides.0.most(quota).or_else(|| self.of_plan.0.most(quota))
+    }
+
+    /// Requests a minute of this class that are taken of each token.
+    pub fn rate(&self, class: RateClass) -> u32 {
+        let own = self.rate_overrides.0.said(class);
+        own.unwrap_or_else(|| self.rates_of_plan.0.of(class))
     }
 
     /// What is used of it.
@@ -96,7 +109,7 @@ pub async fn quotas_set(
     database: &Database,
     scope: OrgScope,
     plan: &Slug,
-    overrides: &Quotas,
+    (overrides, rates): (&Quotas, &Rates),
     request: &Request,
 ) -> Result<QuotaUse> {
     let organization = scope.allowing(Action::QuotaManage)?;
@@ -109,6 +122,7 @@ pub async fn quotas_set(
                 .set((
                     organization_quotas::plan.eq(plan.as_str()),
                     organization_quotas::overrides.eq(Stored(overrides.clone())),
+                    organization_quotas::rate_overrides.eq(Stored(rates.clone())),
                     organization_quotas::updated_at.eq(now()),
                 ))
                 .execute(connection)
@@ -138,7 +152,9 @@ pub async fn quotas_set(
 }
 
 fn audited(quotas: &QuotaUse) -> serde_json::Value {
-    serde_json::json!({ "plan": quotas.plan, "overrides": quotas.overrides.0 })
+    serde_json::json!({
+        "plan": quotas.plan, "overrides": quotas.overrides.0, "rate_overrides": quotas.rate_overrides.0,
+    })
 }
 
 /// Tokens end by themselves, and days do: both are counted as of now.
@@ -147,7 +163,7 @@ async fn quotas_find(
     organization: OrganizationId,
 ) -> QueryResult<Option<QuotaUse>> {
     let query = diesel::sql_query(
-        "SELECT q.plan, p.quotas AS of_plan, q.overrides, q.used_cpu_millis AS cpu_millis, q.used_memory_mb AS memory_mb,
+        "SELECT q.plan, p.quotas AS of_plan, q.overrides, p.rates AS rates_of_plan, q.rate_overrides, q.used_cpu_millis AS cpu_millis, q.used_memory_mb AS memory_mb,
              q.used_disk_gb AS disk_gb, q.used_replicas AS replicas, q.used_apps AS apps, q.used_environments AS environments,
              q.used_secrets AS secrets, q.used_members AS members, (
                  SELECT count(*) FROM tokens t

@@ -24,6 +24,8 @@ text_enum! {
         InvalidCredentials => "invalid_credentials",
         /// Too many wrong passwords came for this email; `Retry-After` says when to try again.
         TooManyAttempts => "too_many_attempts",
+        /// The token, or the address, has asked as often in this minute as it may; `Retry-After` says when the next one begins.
+        RateLimited => "rate_limited",
         /// The token is valid and does not reach this.
         Forbidden => "forbidden",
         /// The organization is suspended: it may be read and not changed.

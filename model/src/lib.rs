@@ -32,6 +32,7 @@ pub mod platform;
 pub mod policy;
 pub mod question;
 pub mod quota;
+pub mod rate;
 pub mod reason;
 pub mod registry_credential;
 pub mod release;

@@ -45,6 +45,7 @@ table! {
         quotas -> Jsonb,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        rates -> Jsonb,
     }
 }
 
@@ -66,6 +67,17 @@ table! {
         deployments_on -> Date,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        rate_overrides -> Jsonb,
+    }
+}
+
+table! {
+    rate_windows (minute, asker, organization, class) {
+        minute -> Int8,
+        asker -> Uuid,
+        organization -> Uuid,
+        class -> Text,
+        taken -> Int4,
     }
 }
 

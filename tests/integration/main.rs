@@ -38,6 +38,7 @@ mod parsers;
 mod passwords;
 mod policy_exceptions;
 mod quotas;
+mod rates;
 mod relay;
 mod releases;
 mod retention;

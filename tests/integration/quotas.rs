@@ -55,7 +55,7 @@ fn plans_are_made_set_and_removed() -> Outcome {
         let listed = operator.get(plans).await?.expect(200)?;
         let names: Vec<&str> =
             list(&listed, "/items")?.iter().filter_map(|plan| plan["name"].as_str()).collect();
-        assert_eq!(names, ["default", "small"]);
+        assert_eq!(names, ["default", "operators", "small"]);
 
         let quotas = format!("{}/quotas", acme.home());
         let body = json!({ "plan": "small", "overrides": { "apps": 5 } });

@@ -32,6 +32,7 @@ pub fn settings(database_url: String, amqp_url: String, queue_prefix: String) ->
         max_in_flight: 64,
         max_connections: 256,
         client_timeout: 30,
+        anonymous_rate: 1_000_000,
         session_hours: 12,
         login_queue: 64,
         log: "error".into(),

@@ -73,6 +73,7 @@ impl Process {
             command
                 .env_remove("DOCKER_HOST")
                 .env("SKEP_LISTEN", "127.0.0.1:0")
+                .env("SKEP_ANONYMOUS_RATE", "1000000")
                 .env("SKEP_LOG", settings.log);
         })?;
         let url = wait_for("an API that listens", LISTENING, async || {

@@ -1,6 +1,7 @@
 //! The actions of `model::policy::access`, each as a type: what a handler's argument states.
 
 use model::policy::access::Action;
+use model::rate::RateClass;
 
 /// What a handler does, as far as it is asked of the holder.
 #[derive(Clone, Copy)]
@@ -28,6 +29,8 @@ impl Needs {
 pub(crate) trait Asks: Send + Sync + 'static {
     /// What is asked of the holder.
     const NEEDS: Needs;
+    /// What it costs: the class of its requests.
+    const CLASS: RateClass = RateClass::General;
 }
 
 macro_rules! actions {
@@ -42,9 +45,43 @@ macro_rules! actions {
 }
 
 actions! {
-    OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead EnvironmentManage AppRead AppManage AppDeploy SecretRead SecretManage RegistryCredentialRead RegistryCredentialManage QuotaRead QuotaManage
+    OrganizationRead TokenRead TokenManage MemberRead MemberManage AuditRead EnvironmentRead EnvironmentManage AppRead AppManage SecretRead SecretManage RegistryCredentialRead RegistryCredentialManage QuotaRead QuotaManage
     OrganizationList OrganizationCreate OrganizationSuspend OrganizationDelete ExceptionManage UserRead UserManage PlatformRead PlatformAuditRead PlatformOperate
     PlatformTokenManage
+}
+
+/// What costs more than to read and write Postgres.
+macro_rules! dear {
+    ($($(#[$doc:meta])* $name:ident: $action:ident, $class:ident;)+) => { $(
+        $(#[$doc])*
+        pub(crate) enum $name {}
+
+        impl Asks for $name {
+            const NEEDS: Needs = Needs::Action(Action::$action);
+            const CLASS: RateClass = RateClass::$class;
+        }
+    )+ };
+}
+
+dear! {
+    /// Changes what runs of an app.
+    AppDeploy: AppDeploy, Operations;
+    /// Removes an app, and what runs of it.
+    AppRemove: AppManage, Operations;
+    /// Gives an environment another network: its apps are moved.
+    NetworkReplace: EnvironmentManage, Operations;
+    /// Gives a secret or a config a new version: apps that follow it are deployed.
+    SecretChange: SecretManage, Operations;
+    /// Has a worker ask a registry whether it takes a credential.
+    RegistryAsk: RegistryCredentialManage, Operations;
+    /// Has workers try whether environments are apart.
+    IsolationTry: PlatformOperate, Operations;
+    /// Reads an organization's whole audit log.
+    AuditExport: AuditRead, Aggregations;
+    /// Reads every audit log.
+    PlatformAuditExport: PlatformAuditRead, Aggregations;
+    /// Counts what is left of every subnet pool.
+    SubnetsCount: PlatformRead, Aggregations;
 }
 
 /// Reads what is a person's own.

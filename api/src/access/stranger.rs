@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::action::Needs;
 use super::tried::Tried;
-use super::{actor_of, address_of, from_its_networks, takes_a_session};
+use super::{actor_of, address_of, counted, from_its_networks, takes_a_session};
 use crate::authentication::unauthenticated;
 use crate::middleware::RequestId;
 use crate::problem::Problem;
@@ -53,7 +53,9 @@ impl<'a> FromRequest<'a> for Stranger {
             request_id: RequestId::of(request).to_owned(),
             address: address_of(request).map(|address| address.to_string()),
         };
-        Ok(Self { state: state_of(request)?, actor })
+        let state = state_of(request)?;
+        counted(request, &state, address_of(request)).await.map_err(Problem::from)?;
+        Ok(Self { state, actor })
     }
 }
 

@@ -213,15 +213,18 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         "412" => conditional,
         "422" => keyed,
         "403" => asks || tries || path == "/v1/invitations/accept",
-        "429" => tries,
-        "401" | "404" | "504" => path.starts_with("/v1"),
+        "401" | "404" | "429" | "504" => path.starts_with("/v1"),
         _ => true,
     });
     for (status, response) in responses {
+        if path.starts_with("/v1") {
+            tell_rates(response);
+        }
         let codes: Vec<&str> = ErrorCode::ALL
             .iter()
             .filter(|code| status_of(**code).as_str() == status)
             .filter(|code| **code != ErrorCode::MethodNotAllowed)
+            .filter(|code| tries || **code != ErrorCode::TooManyAttempts)
             .map(|code| code.text())
             .collect();
         if !codes.is_empty() {
@@ -230,6 +233,23 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         rename(response.get_mut("headers"), |name| {
             HEADERS.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|name| (*name).into())
         });
+    }
+}
+
+/// Every answer says how its asker stands, which no handler does.
+fn tell_rates(response: &mut Value) {
+    let about = [
+        (
+            "RateLimit-Policy",
+            "The class of the request, requests a minute (`q`), the minute's seconds (`w`)",
+        ),
+        (
+            "RateLimit",
+            "The class, the requests that are left (`r`), seconds until the next minute (`t`)",
+        ),
+    ];
+    for (name, about) in about {
+        response["headers"][name] = json!({ "description": about, "schema": { "type": "string" } });
     }
 }
 

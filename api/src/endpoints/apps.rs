@@ -197,7 +197,7 @@ impl Apps {
     )]
     async fn remove(
         &self,
-        access: Access<action::AppManage, AppScope>,
+        access: Access<action::AppRemove, AppScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,

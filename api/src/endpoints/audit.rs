@@ -54,7 +54,7 @@ impl AuditEndpoints {
     )]
     async fn export(
         &self,
-        access: Access<action::AuditRead, OrgScope>,
+        access: Access<action::AuditExport, OrgScope>,
         FilterQuery(filter): FilterQuery,
     ) -> Result<AuditExport, Problem> {
         let scope = AuditScope::Organization(access.scope);
@@ -86,7 +86,7 @@ impl AuditEndpoints {
     #[oai(path = "/v1/admin/audit/export", method = "get", operation_id = "platform_audit_export")]
     async fn export_everywhere(
         &self,
-        access: Access<action::PlatformAuditRead, OperatorScope>,
+        access: Access<action::PlatformAuditExport, OperatorScope>,
         FilterQuery(filter): FilterQuery,
     ) -> Result<AuditExport, Problem> {
         open(&access, &filter, "/v1/admin/audit/export").await?;
@@ -96,8 +96,8 @@ impl AuditEndpoints {
 }
 
 /// What is not written down is not shown.
-async fn open(
-    access: &Access<action::PlatformAuditRead, OperatorScope>,
+async fn open<A>(
+    access: &Access<A, OperatorScope>,
     filter: &AuditFilter,
     path: &str,
 ) -> Result<(), Problem> {

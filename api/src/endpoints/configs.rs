@@ -7,9 +7,9 @@ use poem_openapi::payload::Json;
 
 use super::Tag;
 use super::secrets::{
-    Managing, ManagingOne, Reading, ReadingOne, SecretCreate, SecretCreated, SecretDeleted,
-    SecretObject, SecretUpdate, SecretVersionCreate, SecretVersionCreated, SecretVersionObject,
-    SecretView, VALUE_BODY, create, create_version, delete, get, update,
+    Changing, Managing, ManagingOne, Reading, ReadingOne, SecretCreate, SecretCreated,
+    SecretDeleted, SecretObject, SecretUpdate, SecretVersionCreate, SecretVersionCreated,
+    SecretVersionObject, SecretView, VALUE_BODY, create, create_version, delete, get, update,
 };
 use crate::body::Body;
 use crate::done::Done;
@@ -113,7 +113,7 @@ impl Configs {
     )]
     async fn create_version(
         &self,
-        access: ManagingOne,
+        access: Changing,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,

@@ -319,7 +319,7 @@ impl Environments {
     )]
     async fn replace_network(
         &self,
-        access: Access<action::EnvironmentManage, EnvironmentScope>,
+        access: Access<action::NetworkReplace, EnvironmentScope>,
         body: Body<NetworkCreate>,
     ) -> Result<NetworkReplaced, Problem> {
         let request = access.request(None);

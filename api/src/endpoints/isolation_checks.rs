@@ -163,7 +163,7 @@ impl IsolationChecks {
     )]
     async fn create(
         &self,
-        access: Access<action::PlatformOperate, OperatorScope>,
+        access: Access<action::IsolationTry, OperatorScope>,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,

@@ -1,4 +1,4 @@
-//! Plans: named sets of quotas, for who operates the platform and who bills.
+//! Plans: named sets of quotas and rates, for who operates the platform and who bills.
 
 use chrono::{DateTime, Utc};
 use db::OperatorScope;
@@ -10,7 +10,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use validator::Validate;
 
 use super::Tag;
-use super::quotas::QuotasObject;
+use super::quotas::{QuotasObject, RatesObject};
 use crate::access::{Access, InPath, PlanName, action};
 use crate::body::Body;
 use crate::done::{Done, kept};
@@ -32,6 +32,9 @@ pub(crate) struct PlanCreate {
     name: String,
     /// Most of each; of what is not given, as much as anybody likes.
     quotas: QuotasObject,
+    /// Requests a minute that are taken of each token.
+    #[oai(default)]
+    rates: RatesObject,
 }
 
 /// What a plan gives from now on.
@@ -39,16 +42,21 @@ pub(crate) struct PlanCreate {
 pub(crate) struct PlanSet {
     /// All of it: of what is not given, as much as anybody likes.
     quotas: QuotasObject,
+    /// Requests a minute that are taken of each token: of what is not given, the standard rates.
+    #[oai(default)]
+    rates: RatesObject,
 }
 
-/// A named set of quotas.
+/// A named set of quotas and rates.
 #[derive(Debug, Object)]
 #[oai(rename = "Plan")]
 pub(crate) struct PlanObject {
-    /// Its name. Organizations are born with the plan `default`.
+    /// Its name. Organizations are born with the plan `default`; who operates the platform is served at the rates of `operators`.
     name: String,
     /// Most of each; `null`: as much as anybody likes.
     quotas: QuotasObject,
+    /// Requests a minute that are taken of each token.
+    rates: RatesObject,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -87,6 +95,7 @@ impl From<Plan> for PlanObject {
     fn from(row: Plan) -> Self {
         Self {
             quotas: (&row.quotas.0).into(),
+            rates: RatesObject::each(|class| Some(row.rates.0.of(class))),
             name: row.name,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -109,15 +118,15 @@ impl Plans {
         body: Body<PlanCreate>,
     ) -> Result<Done<PlanCreated>, Problem> {
         let request = access.request(key.with(&body));
-        let PlanCreate { name, quotas } = body.value;
+        let PlanCreate { name, quotas, rates } = body.value;
+        let gives = (&quotas.into(), &rates.into());
         let name: Slug = name.parse().map_err(Error::internal)?;
         let answer = |made: Plan| {
             let location = format!("/v1/admin/plans/{}", made.name);
             kept(PlanCreated::Created(Json(made.into()), location))
         };
         let database = &access.state.database;
-        let answered =
-            plan_create(database, access.scope, &name, &quotas.into(), &request, answer).await?;
+        let answered = plan_create(database, access.scope, &name, gives, &request, answer).await?;
         Ok(Done::of(answered)?)
     }
 
@@ -155,13 +164,14 @@ impl Plans {
     ) -> Result<Json<PlanObject>, Problem> {
         let request = access.request(None);
         let database = &access.state.database;
-        let quotas = body.value.quotas.into();
-        Ok(Json(plan_set(database, access.scope, &plan.0, &quotas, &request).await?.into()))
+        let PlanSet { quotas, rates } = body.value;
+        let gives = (&quotas.into(), &rates.into());
+        Ok(Json(plan_set(database, access.scope, &plan.0, gives, &request).await?.into()))
     }
 
     /// Remove a plan
     ///
-    /// Refused while an organization has it; the plan `default` stays.
+    /// Refused while an organization has it; the plans `default` and `operators` stay.
     #[oai(path = "/v1/admin/plans/:plan", method = "delete", operation_id = "plan_delete")]
     async fn delete(
         &self,

@@ -5,6 +5,7 @@ use db::OrgScope;
 use db::quotas::{QuotaUse, quotas_get, quotas_set};
 use model::Error;
 use model::quota::{Quota, Quotas};
+use model::rate::{RateClass, Rates};
 use model::slug::Slug;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -95,6 +96,43 @@ impl From<&Quotas> for QuotasObject {
     }
 }
 
+/// Requests a minute that are taken of each token; of a class that is not given, the plan's rate, and of a plan the standard one.
+#[derive(Debug, Default, Object, Validate)]
+#[oai(rename = "Rates")]
+pub(crate) struct RatesObject {
+    /// What reads and writes; 100 where nothing is said.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
+    general: Option<u32>,
+    /// What has workers act on the swarm, or ask others; 20 where nothing is said.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
+    operations: Option<u32>,
+    /// What gathers a lot at once; 10 where nothing is said.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
+    aggregations: Option<u32>,
+}
+
+impl From<RatesObject> for Rates {
+    fn from(object: RatesObject) -> Self {
+        let of = |class: &RateClass| match class {
+            RateClass::General => object.general,
+            RateClass::Operations => object.operations,
+            RateClass::Aggregations => object.aggregations,
+        };
+        RateClass::ALL.iter().filter_map(|class| Some((*class, of(class)?))).collect()
+    }
+}
+
+impl RatesObject {
+    /// Each class, as this says.
+    pub(super) fn each(of: impl Fn(RateClass) -> Option<u32>) -> Self {
+        Self {
+            general: of(RateClass::General),
+            operations: of(RateClass::Operations),
+            aggregations: of(RateClass::Aggregations),
+        }
+    }
+}
+
 /// What an organization may use.
 #[derive(Debug, Object, Validate)]
 pub(crate) struct OrganizationQuotasSet {
@@ -108,6 +146,9 @@ pub(crate) struct OrganizationQuotasSet {
     /// Its own, in the place of the plan's. All of them: what is not given is the plan's again.
     #[oai(default)]
     overrides: QuotasObject,
+    /// Its own rates, likewise.
+    #[oai(default)]
+    rate_overrides: RatesObject,
 }
 
 /// What an organization may use, and what it uses.
@@ -118,6 +159,10 @@ pub(crate) struct OrganizationQuotasObject {
     plan: String,
     /// Its own, in the place of the plan's.
     overrides: QuotasObject,
+    /// Its own rates, in the place of the plan's.
+    rate_overrides: RatesObject,
+    /// Requests a minute that are taken of each token.
+    rates: RatesObject,
     /// The day (UTC) that deployments are counted on.
     day: NaiveDate,
     /// Each quota, with what is used of it.
@@ -146,6 +191,8 @@ impl From<QuotaUse> for OrganizationQuotasObject {
         Self {
             quotas: Quota::ALL.iter().map(quota).collect(),
             overrides: (&row.overrides.0).into(),
+            rate_overrides: RatesObject::each(|class| row.rate_overrides.0.said(class)),
+            rates: RatesObject::each(|class| Some(row.rate(class))),
             day: row.day,
             plan: row.plan,
         }
@@ -177,7 +224,7 @@ impl QuotaEndpoints {
 
     /// Set what an organization may use
     ///
-    /// Its plan, and quotas in the place of the plan's. They count from now on: what is used beyond them stays, and only what would grow
+    /// Its plan, and quotas and rates in the place of the plan's. They count from now on: what is used beyond them stays, and only what would grow
     /// is refused.
     #[oai(
         path = "/v1/organizations/:organization/quotas",
@@ -189,11 +236,12 @@ impl QuotaEndpoints {
         access: Access<action::QuotaManage, OrgScope>,
         body: Body<OrganizationQuotasSet>,
     ) -> Result<QuotasChanged, Problem> {
-        let OrganizationQuotasSet { plan, overrides } = body.value;
+        let OrganizationQuotasSet { plan, overrides, rate_overrides } = body.value;
         let plan: Slug = plan.parse().map_err(Error::internal)?;
         let request = access.request(None);
         let database = &access.state.database;
-        let set = quotas_set(database, access.scope, &plan, &overrides.into(), &request).await?;
+        let own = (&overrides.into(), &rate_overrides.into());
+        let set = quotas_set(database, access.scope, &plan, own, &request).await?;
         Ok(QuotasChanged::Changed(Json(set.into())))
     }
 }

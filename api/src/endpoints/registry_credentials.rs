@@ -144,7 +144,7 @@ impl RegistryCredentials {
     )]
     async fn set(
         &self,
-        access: Access<action::RegistryCredentialManage, OrgScope>,
+        access: Access<action::RegistryAsk, OrgScope>,
         InPath(registry): InPath<Registry>,
         body: Body<RegistryCredentialSet>,
     ) -> Result<Json<RegistryCredentialObject>, Problem> {

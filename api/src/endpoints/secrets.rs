@@ -35,6 +35,8 @@ pub(super) type Managing = Access<action::SecretManage, EnvironmentScope>;
 /// See [`Managing`].
 pub(super) type ManagingOne = Access<action::SecretManage, SecretScope>;
 /// See [`Managing`].
+pub(super) type Changing = Access<action::SecretChange, SecretScope>;
+/// See [`Managing`].
 pub(super) type Reading = Access<action::SecretRead, EnvironmentScope>;
 /// See [`Managing`].
 pub(super) type ReadingOne = Access<action::SecretRead, SecretScope>;
@@ -132,7 +134,7 @@ impl Secrets {
     )]
     async fn create_version(
         &self,
-        access: ManagingOne,
+        access: Changing,
         /// Makes a repeated request the same request.
         #[oai(name = "Idempotency-Key")]
         key: Key,
@@ -210,7 +212,7 @@ pub(super) async fn delete(
 
 pub(super) async fn create_version(
     kind: SecretKind,
-    access: &ManagingOne,
+    access: &Changing,
     key: Key,
     body: Body<SecretVersionCreate, VALUE_BODY>,
 ) -> Result<Done<SecretVersionCreated>, Problem> {

@@ -192,7 +192,7 @@ impl Subnets {
     #[oai(path = "/v1/admin/subnet-pools", method = "get", operation_id = "subnet_pool_list")]
     async fn pools(
         &self,
-        access: Access<action::PlatformRead, OperatorScope>,
+        access: Access<action::SubnetsCount, OperatorScope>,
     ) -> Result<Json<SubnetPoolList>, Problem> {
         let rows = pool_list(&access.state.database, access.scope).await?;
         Ok(Json(SubnetPoolList { items: rows.into_iter().map(SubnetPoolUse::from).collect() }))

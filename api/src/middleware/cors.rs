@@ -14,8 +14,7 @@ use super::RouteOf;
 const TAKEN: &str =
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
 /// Headers of answers that a page may read.
-const SHOWN: &str =
-    "Allow, ETag, Idempotency-Replayed, Location, Retry-After, WWW-Authenticate, X-Request-Id";
+const SHOWN: &str = "Allow, ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";
 /// Seconds for which a browser need not ask again.
 const REMEMBERED: &str = "600";
 

@@ -8,6 +8,7 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use poem::{Endpoint, Request, Response};
 
+use super::rates::StandingOf;
 use crate::document::{Route, UNDOCUMENTED, document};
 use crate::measures;
 
@@ -83,12 +84,15 @@ where
     let tenants = path.starts_with("/v1/");
     let route = document().routes().find(path);
     request.set_data(RouteOf(route));
+    let standing = StandingOf::default();
+    request.set_data(standing.clone());
     let route = route.map_or("-", Route::template);
     let mut response = next.get_response(request).await;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(HEADER.clone(), id);
     }
+    standing.write(headers);
     for (name, value) in &EVERYWHERE {
         headers.insert(name, HeaderValue::from_static(value));
     }
