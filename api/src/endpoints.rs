@@ -1,6 +1,7 @@
 //! The endpoints, one file per resource. A handler states its access, asks `db` one thing, and
 //! shapes the answer.
 
+pub(crate) mod app_disk;
 pub(crate) mod app_health;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -29,6 +30,7 @@ pub(crate) mod users;
 
 use poem_openapi::{OpenApiService, Tags};
 
+use app_disk::AppDisks;
 use app_health::AppHealth;
 use apps::Apps;
 use audit::AuditEndpoints;
@@ -66,7 +68,7 @@ pub(crate) type Endpoints = (
     (Secrets, Configs, RegistryCredentials),
     (QuotaEndpoints, Plans),
     Apps,
-    AppHealth,
+    (AppHealth, AppDisks),
     Deployments,
     Releases,
     Operators,
@@ -138,7 +140,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         (Secrets, Configs, RegistryCredentials),
         (QuotaEndpoints, Plans),
         Apps,
-        AppHealth,
+        (AppHealth, AppDisks),
         Deployments,
         Releases,
         (DeadLetterEndpoints, DriftEndpoints, Subnets, IsolationChecks, PlatformEndpoints),

@@ -64,6 +64,9 @@ words! {
     model::member::Role, "Role", "What a member may do in an organization.";
     model::policy::PolicyException, "PolicyException", "What an organization may have beyond the policy: \
         `large_replicas` of up to 64 cores and 256 GB; placement by `node.hostname` (`named_nodes`).";
+    model::disk::DiskLevel, "DiskLevel", "How much of its disk a replica has written: `high` is 80 % or more, `full` all of it.";
+    model::disk::OnDiskFull, "OnDiskFull", "What is done about an app that has written all that it may: its owner is told (`warn`), or it is \
+        stopped, too (`stop`).";
     model::quota::Quota, "QuotaName", "What a quota is of.";
     model::user::PlatformRole, "PlatformRole", "What somebody may do to the platform itself.";
     model::spec::EndpointMode, "EndpointMode", "How an app's name resolves inside its network: \

@@ -5,6 +5,7 @@
 //! Nothing in here knows of HTTP, AMQP or Docker.
 
 mod address;
+pub mod app_disk;
 pub mod app_status;
 pub mod apps;
 pub mod audit;

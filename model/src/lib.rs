@@ -11,6 +11,7 @@ pub mod audit;
 pub mod capacity;
 pub mod crash_loop;
 pub mod deployment;
+pub mod disk;
 pub mod drift;
 pub mod email;
 pub mod envelope;

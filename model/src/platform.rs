@@ -3,6 +3,7 @@
 
 use diesel::prelude::*;
 
+use crate::disk::OnDiskFull;
 use crate::drift::OnDrift;
 use crate::schema::platform;
 use crate::spec::EndpointMode;
@@ -49,6 +50,8 @@ pub struct Platform {
     pub on_drift: OnDrift,
     /// Whether new networks are encrypted.
     pub encryption: Encryption,
+    /// What is done about apps that have written all that they may.
+    pub on_disk_full: OnDiskFull,
 }
 
 impl Platform {

@@ -21,6 +21,7 @@ table! {
         deadline_progress_seconds -> Int4,
         on_drift -> Text,
         encryption -> Text,
+        on_disk_full -> Text,
     }
 }
 
@@ -336,6 +337,28 @@ table! {
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    app_disk (app_id) {
+        app_id -> Uuid,
+        organization_id -> Uuid,
+        replicas -> Jsonb,
+        used_bytes -> Int8,
+        limit_bytes -> Int8,
+        level -> Text,
+        since -> Timestamptz,
+        measured_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    disk_rounds (id) {
+        id -> Int2,
+        next_at -> Timestamptz,
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod answers;
 pub mod audit_chain;
 pub mod deployment;
+pub mod disk_audit;
 mod drift_report;
 pub mod endings;
 mod files;
@@ -30,6 +31,7 @@ pub mod wakeups;
 
 pub use answers::Answers;
 pub use audit_chain::AuditChain;
+pub use disk_audit::DiskAudit;
 pub use endings::Endings;
 pub use isolation::IsolationChecks;
 pub use ledger::Ledger;

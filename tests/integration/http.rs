@@ -17,8 +17,8 @@ use crate::doors::{Things, ask, everything, table};
 const ACCOUNT: &str = "/v1/account/";
 
 fn told(headers: &HeaderMap) -> BTreeMap<String, String> {
-    // Without a body there is no encoding of it.
-    let own = ["date", "x-request-id", "transfer-encoding"];
+    // Without a body there is no encoding of it; and each request is counted.
+    let own = ["date", "x-request-id", "transfer-encoding", "ratelimit"];
     headers
         .iter()
         .map(|(name, value)| (name.to_string(), format!("{value:?}")))

@@ -46,6 +46,8 @@ pub struct ProcessSettings {
     pub keyring: PathBuf,
     /// What it says in its log.
     pub log: &'static str,
+    /// Seconds between two measurements of disks by a worker; 0: none.
+    pub disk_interval: u32,
     /// Where it tells metrics, where it does.
     pub metrics: Option<SocketAddr>,
 }
@@ -62,6 +64,7 @@ impl Process {
                 .env("SKEP_REGISTRY_REFRESH_COMMAND", REFRESH_COMMAND)
                 // Those that a test asks for, and no others.
                 .env("SKEP_ISOLATION_CHECK_HOURS", "0")
+                .env("SKEP_DISK_INTERVAL", settings.disk_interval.to_string())
                 .args(settings.hosts.iter().map(|host| format!("--hosts={host}")))
                 .env("SKEP_LOG", settings.log);
         })

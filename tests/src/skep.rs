@@ -152,6 +152,15 @@ impl Skep {
         Ok(())
     }
 
+    /// Starts a worker that measures disks every second.
+    pub async fn start_worker_measuring_disks(&self) -> Result<()> {
+        self.driven.store(true, Ordering::Relaxed);
+        let settings = self.process_settings(self.database.worker_url()?);
+        let worker = Process::worker(&ProcessSettings { disk_interval: 1, ..settings })?;
+        self.workers.lock().await.push(worker);
+        Ok(())
+    }
+
     /// Starts a worker that reaches these daemons of other nodes too.
     pub async fn start_worker_with_hosts(&self, hosts: &[&str]) -> Result<()> {
         let hosts = hosts.iter().map(ToString::to_string).collect();
@@ -178,6 +187,7 @@ impl Skep {
             docker_host: self.site.docker_host.clone(),
             hosts: Vec::new(),
             keyring: self.keyring.file().to_owned(),
+            disk_interval: 0,
             metrics: None,
             log: "info,orchestrator=debug",
         }
@@ -290,6 +300,7 @@ fn platform(mark: &Mark, site: &Site) -> Platform {
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
+        on_disk_full: model::disk::OnDiskFull::Warn,
         encryption: site.encryption,
     }
 }

@@ -5,6 +5,7 @@ mod availability;
 mod canceling;
 mod contract;
 mod crash_loops;
+mod disk;
 mod drift;
 mod endings;
 mod environments;

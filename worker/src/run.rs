@@ -9,8 +9,8 @@ use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::vault::issuing::Issuer;
 use orchestrator::{
-    Answers, AuditChain, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge, Retention,
-    Retirements, Runner, SealedVault, SecretKeeping, Vault,
+    Answers, AuditChain, DiskAudit, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge,
+    Retention, Retirements, Runner, SealedVault, SecretKeeping, Vault,
 };
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,6 +105,14 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         platform: Arc::clone(&platform),
         vault: secrets,
     };
+    let seconds = u64::from(settings.disk_interval);
+    let disk_audit = DiskAudit {
+        database: database.clone(),
+        swarm: Arc::clone(&swarm),
+        platform: Arc::clone(&platform),
+        relay: relay.clone(),
+        every: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    };
     let live = Live { database, swarm, platform, vault, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
@@ -119,6 +127,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(node_audit.run(stop.clone()));
     tokio::spawn(isolation_checks.run(stop.clone()));
     tokio::spawn(secret_keeping.run(stop.clone()));
+    tokio::spawn(disk_audit.run(stop.clone()));
     let (prefix, answering) = (settings.queue_prefix.clone(), stop.clone());
     tokio::spawn(async move {
         let reply = move |question| {

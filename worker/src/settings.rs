@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
+use model::disk::OnDiskFull;
 use model::drift::OnDrift;
 use model::platform::{Encryption, Platform};
 use model::spec::EndpointMode;
@@ -189,6 +190,10 @@ pub(crate) struct Run {
     #[arg(long, env = "SKEP_ISOLATION_CHECK_HOURS", default_value_t = 24,
         value_parser = clap::value_parser!(u32).range(0..=8760))]
     pub(crate) isolation_check_hours: u32,
+    /// Seconds between two measurements of what apps have written to disk, by whichever worker is first; 0: none is made
+    #[arg(long, env = "SKEP_DISK_INTERVAL", default_value_t = 600,
+        value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) disk_interval: u32,
     /// Deployments driven at once
     #[arg(long, env = "SKEP_SLOTS", default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..))]
@@ -280,6 +285,9 @@ pub(crate) struct PlatformSettings {
     /// process warns of it
     #[arg(long, env = "SKEP_ENCRYPTION", default_value = "on")]
     encryption: EncryptionSetting,
+    /// What is done about an app of which a replica has written as much to disk as it may: tell its owner, or tell them and stop it
+    #[arg(long, env = "SKEP_ON_DISK_FULL", default_value = "warn")]
+    on_disk_full: DiskSetting,
     /// Ranges that overlay networks are carved from, separated by commas; only the first bootstrap
     /// reads it
     #[arg(long, env = "SKEP_SUBNET_POOLS", value_delimiter = ',', default_value = "10.64.0.0/12")]
@@ -302,6 +310,12 @@ enum EncryptionSetting {
 enum DriftSetting {
     Report,
     Repair,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DiskSetting {
+    Warn,
+    Stop,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -334,6 +348,10 @@ impl PlatformSettings {
             encryption: match self.encryption {
                 EncryptionSetting::On => Encryption::On,
                 EncryptionSetting::Off => Encryption::Off,
+            },
+            on_disk_full: match self.on_disk_full {
+                DiskSetting::Warn => OnDiskFull::Warn,
+                DiskSetting::Stop => OnDiskFull::Stop,
             },
         }
     }

@@ -196,7 +196,7 @@ impl Deployments {
         #[oai(name = "Idempotency-Key")]
         key: Key,
     ) -> Result<Done<Accepted>, Problem> {
-        accept(&access, &DeploymentRequest::Stop, key.alone()).await
+        accept(&access, &DeploymentRequest::Stop { why: None }, key.alone()).await
     }
 
     /// Start a stopped app

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use db::OperatorScope;
 use db::swarm_seen::swarm_seen_get;
+use model::disk::OnDiskFull;
 use model::platform::Encryption;
 use model::spec::EndpointMode;
 use poem_openapi::payload::Json;
@@ -26,6 +27,8 @@ pub(crate) struct PlatformObject {
     endpoint_mode: Word<EndpointMode>,
     /// Whether new networks are encrypted between nodes.
     encryption: Word<Encryption>,
+    /// What is done about apps that have written all that they may.
+    on_disk_full: Word<OnDiskFull>,
     /// MTU of the underlay for new networks, in bytes; `null`: Docker's 1500.
     network_mtu: Option<i32>,
     /// Nodes of the swarm, as a worker saw them last; `null`: none has looked yet.
@@ -53,6 +56,7 @@ impl PlatformEndpoints {
             name: platform.name.clone(),
             endpoint_mode: Word(platform.endpoint_mode),
             encryption: Word(platform.encryption),
+            on_disk_full: Word(platform.on_disk_full),
             network_mtu: platform.network_mtu,
             nodes: seen.map(|(nodes, _)| nodes),
             nodes_seen_at: seen.map(|(_, seen_at)| seen_at),

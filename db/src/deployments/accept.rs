@@ -30,6 +30,9 @@ use crate::reservations::reserve;
 use crate::scope::AppScope;
 use crate::secrets::pinning::Tries;
 
+/// What the timeline of a deployment begins with that somebody asked for.
+pub(super) const ACCEPTED: &str = "accepted";
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeploymentRequest {
@@ -55,7 +58,10 @@ pub enum DeploymentRequest {
         replicas: i32,
     },
     /// Run no replicas until the app is started again.
-    Stop,
+    Stop {
+        /// Why the platform does so; `None`: somebody asks.
+        why: Option<String>,
+    },
     /// Run the replicas of a stopped app again.
     Start,
     /// Remove the app.
@@ -70,7 +76,7 @@ impl DeploymentRequest {
             Self::Rollback { .. } => Kind::Rollback,
             Self::Restart => Kind::Restart,
             Self::Scale { .. } => Kind::Scale,
-            Self::Stop => Kind::Stop,
+            Self::Stop { .. } => Kind::Stop,
             Self::Start => Kind::Start,
             Self::Remove => Kind::Remove,
         }
@@ -81,7 +87,7 @@ impl DeploymentRequest {
         match self {
             Self::Deploy { force, .. } | Self::Rollback { force, .. } => *force,
             Self::Restart => true,
-            Self::Scale { .. } | Self::Stop | Self::Start | Self::Remove => false,
+            Self::Scale { .. } | Self::Stop { .. } | Self::Start | Self::Remove => false,
         }
     }
 
@@ -93,8 +99,16 @@ impl DeploymentRequest {
             | Self::Rollback { .. }
             | Self::Restart
             | Self::Scale { .. }
-            | Self::Stop
+            | Self::Stop { .. }
             | Self::Start => Action::AppDeploy,
+        }
+    }
+
+    /// What its timeline begins with.
+    fn accepted(&self) -> String {
+        match self {
+            Self::Stop { why: Some(why) } => format!("accepted: {why}"),
+            _ => ACCEPTED.to_owned(),
         }
     }
 
@@ -104,7 +118,7 @@ impl DeploymentRequest {
             Self::Rollback { .. } => "app.rollback",
             Self::Restart => "app.restart",
             Self::Scale { .. } => "app.scale",
-            Self::Stop => "app.stop",
+            Self::Stop { .. } => "app.stop",
             Self::Start => "app.start",
             Self::Remove => "app.remove",
         }
@@ -158,6 +172,7 @@ async fn accept(
                 kind: wanted.kind(),
                 force: wanted.force(),
                 by: request.actor.credential.token(),
+                message: wanted.accepted(),
             };
             let row = attempt(connection, &app, &superseded, &target, asked).await?;
             let mutation = audited(&app, wanted.audit_action(), &row, &target);
@@ -173,6 +188,8 @@ pub(super) struct Asked {
     pub(super) force: bool,
     /// `None`: the platform itself.
     pub(super) by: Option<TokenId>,
+    /// What its timeline begins with.
+    pub(super) message: String,
 }
 
 /// Writes the deployment of a target, in the place of those that it supersedes.
@@ -200,7 +217,7 @@ pub(super) async fn attempt(
         spec_version: target.spec_version,
         requested_by: asked.by,
     };
-    let deployment = deployment_insert(connection, app, attempt, "accepted").await?;
+    let deployment = deployment_insert(connection, app, attempt, &asked.message).await?;
     Ok(DeploymentRow { deployment, release: target.number })
 }
 

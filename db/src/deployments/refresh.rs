@@ -16,7 +16,7 @@ use model::secret::Secret;
 
 use super::DeploymentRow;
 use super::accept::target::{NewRelease, release_new, running_release};
-use super::accept::{Asked, attempt, audited, supersede, unfinished};
+use super::accept::{ACCEPTED, Asked, attempt, audited, supersede, unfinished};
 use crate::audit::audit_insert;
 use crate::failure::Failure;
 use crate::scope::Actor;
@@ -114,7 +114,13 @@ async fn refresh(
     }
     let new = NewRelease { draft: None, frozen, image: release.resolved_image };
     let target = release_new(connection, exceptions, app, new).await?;
-    let asked = Asked { id, kind: Kind::Deploy, force: false, by: actor.credential.token() };
+    let asked = Asked {
+        id,
+        kind: Kind::Deploy,
+        force: false,
+        by: actor.credential.token(),
+        message: ACCEPTED.to_owned(),
+    };
     let row = attempt(connection, app, &superseded, &target, asked).await?;
     let mutation = audited(app, "app.deploy", &row, &target);
     audit_insert(connection, actor, mutation).await?;

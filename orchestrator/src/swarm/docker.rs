@@ -1,6 +1,7 @@
 //! The real Swarm, through the Docker Engine API. The only place that knows bollard: what enters
 //! is our spec (`outgoing` renders it), what leaves is our types (`incoming` reads them).
 
+mod disk;
 mod hosts;
 mod images;
 mod incoming;

@@ -152,6 +152,7 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
         ("POST", app("/deployments/{deployment}/cancel"), To(AppDeploy), none.clone()),
         ("GET", app("/diff"), To(AppRead), none.clone()),
         ("GET", app("/health"), To(AppRead), none.clone()),
+        ("GET", app("/disk"), To(AppRead), none.clone()),
         ("GET", app("/releases"), To(AppRead), none.clone()),
         ("GET", app("/releases/{release}"), To(AppRead), none.clone()),
         (

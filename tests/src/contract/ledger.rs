@@ -133,6 +133,7 @@ pub(crate) fn platform() -> Platform {
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
+        on_disk_full: model::disk::OnDiskFull::Warn,
         encryption: Encryption::On,
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn platform() -> Platform {
         deadline_healthy_seconds: 20,
         deadline_progress_seconds: 60,
         on_drift: OnDrift::Repair,
+        on_disk_full: model::disk::OnDiskFull::Warn,
         encryption: Encryption::On,
     }
 }

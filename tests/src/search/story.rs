@@ -87,7 +87,7 @@ fn request(chance: &Chance) -> DeploymentRequest {
         72..=83 => {
             DeploymentRequest::Scale { replicas: i32::try_from(chance.of(0..=4)).unwrap_or(1) }
         }
-        84..=89 => DeploymentRequest::Stop,
+        84..=89 => DeploymentRequest::Stop { why: None },
         90..=95 => DeploymentRequest::Start,
         _ => DeploymentRequest::Remove,
     }

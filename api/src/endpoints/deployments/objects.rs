@@ -105,8 +105,8 @@ pub(crate) struct DeploymentObject {
     replicas: i32,
     /// Whether tasks are restarted even where nothing changed.
     force: bool,
-    /// Id of the token that asked for it (`tok_…`); `null`: the platform itself, by a repair
-    /// or at the end of the organization.
+    /// Id of the token that asked for it (`tok_…`); `null`: the platform itself, by a repair,
+    /// at the end of the organization, or because the app's disk is full.
     requested_by: Option<String>,
     /// Id of the newer deployment that asked this one to end.
     superseded_by: Option<String>,

@@ -77,7 +77,7 @@ pub(super) async fn target_of(
                 .await?;
             Ok(target_release(&release, *replicas))
         }
-        DeploymentRequest::Stop => {
+        DeploymentRequest::Stop { .. } => {
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id).filter(apps::stopped_at.is_null()))
                 .set((apps::stopped_at.eq(now().nullable()), apps::updated_at.eq(now())))

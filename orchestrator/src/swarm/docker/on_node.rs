@@ -26,7 +26,7 @@ use crate::swarm::node_findings::{FoundContainer, LooseEndpoint};
 use crate::swarm::{SwarmResult, Task};
 
 /// Docker's label of a task's container: the task's id.
-const TASK_ID: &str = "com.docker.swarm.task.id";
+pub(super) const TASK_ID: &str = "com.docker.swarm.task.id";
 /// The same: the task's name.
 const TASK_NAME: &str = "com.docker.swarm.task.name";
 /// How long a container that prints a few lines may take from its start to its end.

@@ -166,7 +166,9 @@ pub async fn a_stop_or_start_counts_when_it_succeeds(stage: &impl Stage) -> Outc
     let app = app(stage).await?;
     succeed(stage, app, &deploy()).await?;
     let stopped = async || stage.app(app).await.map(|row| row.stopped_at.is_some());
-    for (request, before) in [(DeploymentRequest::Stop, false), (DeploymentRequest::Start, true)] {
+    for (request, before) in
+        [(DeploymentRequest::Stop { why: None }, false), (DeploymentRequest::Start, true)]
+    {
         for to in [Status::Failed, Status::RolledBack, Status::Canceled, Status::Stuck] {
             stage.accept(app, &request).await?;
             assert_eq!(stopped().await?, !before, "asked for");

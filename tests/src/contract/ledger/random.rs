@@ -107,7 +107,7 @@ impl<S: Stage> History<'_, S> {
             }
             7 | 8 => DeploymentRequest::Scale { replicas: self.rng.random_range(0..4) },
             9 => DeploymentRequest::Restart,
-            10 | 11 => DeploymentRequest::Stop,
+            10 | 11 => DeploymentRequest::Stop { why: None },
             12 => DeploymentRequest::Start,
             _ => DeploymentRequest::Remove,
         };

@@ -222,7 +222,7 @@ impl Rows {
                 app.updated_at = self.now();
                 Ok(target_release(self.deployed(app, older)?, *replicas))
             }
-            DeploymentRequest::Stop => {
+            DeploymentRequest::Stop { .. } => {
                 app.stopped_at = app.stopped_at.or(Some(self.now()));
                 Ok(target_release(self.deployed(app, older)?, 0))
             }

@@ -59,6 +59,7 @@ fn sentence(constraints: &[&str], error: Option<&str>, nodes: Option<&[Node]>) -
         deadline_healthy_seconds: 60,
         deadline_progress_seconds: 600,
         on_drift: model::drift::OnDrift::Repair,
+        on_disk_full: model::disk::OnDiskFull::Warn,
     };
     let task = Task {
         id: "task".into(),

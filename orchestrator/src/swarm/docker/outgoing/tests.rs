@@ -62,6 +62,7 @@ fn given(
         deadline_healthy_seconds: 300,
         deadline_progress_seconds: 600,
         on_drift: OnDrift::Repair,
+        on_disk_full: model::disk::OnDiskFull::Warn,
     };
     let app = App {
         id: app_id,
