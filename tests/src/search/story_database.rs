@@ -53,7 +53,7 @@ const CLOCK: &str = "
 
 /// Takes everything of a story's away but its tenants, whom the next story does not know.
 const CLEAR: &str = "TRUNCATE apps, releases, deployments, deployment_events, deployment_evidence, \
-    app_status, app_health, crash_loops, drift, outbox, release_secrets";
+    app_status, app_health, app_disk, crash_loops, drift, outbox, release_secrets";
 
 /// A database that one story at a time is told on.
 pub struct StoryDatabase {
