@@ -138,7 +138,14 @@ impl DiskAudit {
     }
 }
 
-/// Whether there is nothing to stop any more.
+/// Whether there is nothing to stop any more, or not now: the next measurement comes.
 const fn is_over(error: &Error) -> bool {
-    matches!(error.code, ErrorCode::BeingRemoved | ErrorCode::NotFound | ErrorCode::NothingDeployed)
+    matches!(
+        error.code,
+        ErrorCode::BeingRemoved
+            | ErrorCode::NotFound
+            | ErrorCode::NothingDeployed
+            | ErrorCode::AppStopped
+            | ErrorCode::InUse
+    )
 }

@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Jsonb, Nullable, SmallInt, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use model::Error;
 use model::app::App;
 use model::capacity::Need;
+use model::error::ErrorCode;
 use model::id::ReleaseId;
 use model::platform::Platform;
 use model::policy::{self, Exceptions};
@@ -77,7 +79,11 @@ pub(super) async fn target_of(
                 .await?;
             Ok(target_release(&release, *replicas))
         }
-        DeploymentRequest::Stop { .. } => {
+        DeploymentRequest::Stop { why } => {
+            if why.is_some() {
+                app.started()?;
+                refuse_busy(superseded)?;
+            }
             let release = deployed(connection, app, superseded).await?;
             diesel::update(apps::table.find(app.id).filter(apps::stopped_at.is_null()))
                 .set((apps::stopped_at.eq(now().nullable()), apps::updated_at.eq(now())))
@@ -186,6 +192,15 @@ async fn deployed(
 ) -> Result<Release, Failure> {
     let release = running_release(connection, app, superseded).await?;
     release.ok_or_else(|| Failure::Refused(app.nothing_deployed()))
+}
+
+/// The platform takes the place of nothing that somebody asked for.
+fn refuse_busy(superseded: &[Superseded]) -> Result<(), Failure> {
+    if superseded.is_empty() {
+        return Ok(());
+    }
+    let message = "a deployment of the app is under way";
+    Err(Error::new(ErrorCode::InUse, message).into())
 }
 
 /// Refuses to roll back to the very spec that is live. While another release is on its way in, the live
