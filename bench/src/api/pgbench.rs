@@ -140,6 +140,11 @@ impl Script {
             }
             "smallint" => i16::from_be_bytes(value.as_slice().try_into()?).to_string(),
             "boolean" => (value.as_slice() != [0]).to_string(),
+            // No app of the data set mounts a secret.
+            "uuid[]" => {
+                ensure!(value.as_slice().starts_with(&[0; 4]), "an array that is not empty");
+                "{}".to_owned()
+            }
             "bytea" => format!("\\x{}", hex::encode(value)),
             // One byte tells the version of the form.
             "jsonb" => String::from_utf8(value.get(1..).unwrap_or_default().to_vec())?,
@@ -186,6 +191,7 @@ const fn type_name(id: u32) -> Option<&'static str> {
         23 => "integer",
         25 => "text",
         2950 => "uuid",
+        2951 => "uuid[]",
         3802 => "jsonb",
         _ => return None,
     })
