@@ -13,6 +13,7 @@ pub(crate) mod environments;
 pub(crate) mod health;
 pub(crate) mod invitations;
 pub(crate) mod isolation_checks;
+pub(crate) mod logs;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod organizations;
@@ -42,6 +43,7 @@ use environments::Environments;
 use health::HealthChecks;
 use invitations::Invitations;
 use isolation_checks::IsolationChecks;
+use logs::Logs;
 use me::Me;
 use members::Members;
 use organizations::Organizations;
@@ -68,7 +70,7 @@ pub(crate) type Endpoints = (
     (Secrets, Configs, RegistryCredentials),
     (QuotaEndpoints, Plans),
     Apps,
-    (AppHealth, AppDisks),
+    (AppHealth, AppDisks, Logs),
     Deployments,
     Releases,
     Operators,
@@ -140,7 +142,7 @@ pub(crate) fn service() -> OpenApiService<Endpoints, ()> {
         (Secrets, Configs, RegistryCredentials),
         (QuotaEndpoints, Plans),
         Apps,
-        (AppHealth, AppDisks),
+        (AppHealth, AppDisks, Logs),
         Deployments,
         Releases,
         (DeadLetterEndpoints, DriftEndpoints, Subnets, IsolationChecks, PlatformEndpoints),

@@ -18,6 +18,7 @@ mod hashing;
 mod idempotency;
 mod json;
 mod logins;
+mod logs;
 mod measures;
 mod middleware;
 mod page;
@@ -47,7 +48,7 @@ use db::migrations::schema_check;
 use db::platform::platform_get;
 use poem::endpoint::make_sync;
 use poem::{Endpoint, EndpointExt as _, Response, Route, get};
-use queue::{Asker, DeadLetters, Relay};
+use queue::{Asker, DeadLetters, Relay, Streams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +58,7 @@ use authentication::Authentication;
 use changes::Changes;
 use endpoints::health::DatabaseHealth;
 use hashing::Hashing;
+use logs::Readers;
 use middleware::{Bounds, Cors};
 use rates::Limiter;
 use server::Server;
@@ -106,6 +108,12 @@ pub async fn serve(
         platform,
         database_health: DatabaseHealth::default(),
         asker: Asker::start(settings.amqp_url.clone(), &settings.queue_prefix, background.clone()),
+        log_streams: Streams::start(
+            settings.amqp_url.clone(),
+            &settings.queue_prefix,
+            background.clone(),
+        ),
+        log_readers: Readers::default(),
         dead_letters: DeadLetters::new(settings.amqp_url.clone(), &settings.queue_prefix),
         relay: Relay::start(
             database.clone(),

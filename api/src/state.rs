@@ -5,13 +5,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use db::Database;
 use model::platform::Platform;
-use queue::{Asker, DeadLetters, RelayHandle};
+use queue::{Asker, DeadLetters, RelayHandle, Streams};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::Authentication;
 use crate::changes::Changes;
 use crate::endpoints::health::DatabaseHealth;
 use crate::hashing::Hashing;
+use crate::logs::Readers;
 use crate::rates::Limiter;
 
 /// What all requests share.
@@ -34,6 +35,10 @@ pub(crate) struct State {
     pub(crate) relay: RelayHandle,
     /// Asks workers.
     pub(crate) asker: Asker,
+    /// Opens logs at workers.
+    pub(crate) log_streams: Streams,
+    /// Who reads logs.
+    pub(crate) log_readers: Readers,
     /// What no worker could decode.
     pub(crate) dead_letters: DeadLetters,
     /// Deployments that change.

@@ -23,6 +23,7 @@ pub mod invitations;
 pub mod isolation_checks;
 pub mod ledger;
 pub mod live;
+pub mod log_subjects;
 pub mod logins;
 pub mod members;
 pub mod migrations;

@@ -24,6 +24,7 @@ pub mod id;
 pub mod image;
 pub mod invitation;
 pub mod isolation_check;
+pub mod log;
 pub mod member;
 pub mod names;
 pub mod network;

@@ -11,6 +11,7 @@ pub mod consumer;
 pub mod dead;
 mod link;
 pub mod relay;
+pub mod streams;
 mod topology;
 
 pub use address::check;
@@ -18,6 +19,7 @@ pub use asks::{Asker, Unanswered};
 pub use consumer::{Consumer, Wakeup};
 pub use dead::DeadLetters;
 pub use relay::{Relay, RelayHandle};
+pub use streams::{Stream, Streams};
 
 /// What can go wrong between us and the broker; all of it but a bad address is answered by connecting again.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,8 @@ pub(crate) struct Topology {
     pub(crate) dead: String,
     /// Questions to workers; there while one listens.
     pub(crate) asks: String,
+    /// Streams that workers are to give; there while one listens.
+    pub(crate) streams: String,
 }
 
 impl Topology {
@@ -34,6 +36,7 @@ impl Topology {
             deployments: format!("{prefix}.deployments.v2"),
             dead: format!("{prefix}.dead.v3"),
             asks: format!("{prefix}.asks.v1"),
+            streams: format!("{prefix}.streams.v1"),
         }
     }
 

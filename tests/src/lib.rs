@@ -18,6 +18,7 @@ pub mod dev;
 pub mod docker;
 pub mod encrypted_postgres;
 pub mod environment;
+pub mod follow;
 pub mod holders;
 pub mod images;
 pub mod keyring;

@@ -16,6 +16,7 @@ mod isolation;
 mod isolation_checks;
 mod limits;
 mod live_status;
+mod logs;
 mod other_nodes;
 mod pulls;
 mod recovery;

@@ -9,8 +9,8 @@ use model::id::WorkerId;
 use orchestrator::swarm::DockerSwarm;
 use orchestrator::vault::issuing::Issuer;
 use orchestrator::{
-    Answers, AuditChain, DiskAudit, Endings, IsolationChecks, Live, NetworkAudit, NodeAudit, Purge,
-    Retention, Retirements, Runner, SealedVault, SecretKeeping, Vault,
+    Answers, AuditChain, DiskAudit, Endings, IsolationChecks, Live, Logs, NetworkAudit, NodeAudit,
+    Purge, Retention, Retirements, Runner, SealedVault, SecretKeeping, Vault,
 };
 use queue::{Consumer, Relay};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,7 +44,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         &settings.queue_prefix,
         relay_stop.clone(),
     );
-    let questions = settings.amqp_url.clone();
+    let (questions, streams) = (settings.amqp_url.clone(), settings.amqp_url.clone());
     let wakeups =
         Consumer::start(settings.amqp_url, &settings.queue_prefix, settings.slots, stop.clone());
     let worker = WorkerId::new();
@@ -113,6 +113,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
         every: (seconds > 0).then(|| Duration::from_secs(seconds)),
     };
+    let logs = Arc::new(Logs { database: database.clone(), swarm: Arc::clone(&swarm) });
     let live = Live { database, swarm, platform, vault, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));
@@ -128,6 +129,14 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
     tokio::spawn(isolation_checks.run(stop.clone()));
     tokio::spawn(secret_keeping.run(stop.clone()));
     tokio::spawn(disk_audit.run(stop.clone()));
+    let (prefix, giving) = (settings.queue_prefix.clone(), stop.clone());
+    tokio::spawn(async move {
+        let giver = move |request, outlet| {
+            let logs = Arc::clone(&logs);
+            async move { logs.give(request, outlet).await }
+        };
+        queue::streams::give(streams, &prefix, giving, giver).await;
+    });
     let (prefix, answering) = (settings.queue_prefix.clone(), stop.clone());
     tokio::spawn(async move {
         let reply = move |question| {

@@ -49,6 +49,7 @@ pub(super) fn finish(mut document: Value) -> Value {
         add_variables(&path, operation);
         add_page(operation);
         add_filter(operation);
+        add_log(operation);
         finish_body(&schemas, operation);
         finish_responses(&path, &method, operation);
     }
@@ -180,6 +181,21 @@ fn add_filter(operation: &mut Value) {
     let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     parameters.extend(crate::endpoints::audit::parameters(of_all));
     operation["parameters"] = parameters.into();
+}
+
+/// And so does a log.
+fn add_log(operation: &mut Value) {
+    if let Some("app_logs" | "deployment_logs") = operation["operationId"].as_str() {
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.extend(crate::endpoints::logs::parameters());
+        operation["parameters"] = parameters.into();
+        // Of several forms of one answer poem-openapi keeps the last.
+        let form = |media: &str| {
+            (media.to_owned(), json!({ "schema": { "type": "string", "format": "binary" } }))
+        };
+        let forms = ["text/plain", "application/jsonl", "text/event-stream"].map(form);
+        operation["responses"]["200"]["content"] = forms.into_iter().collect::<Map<_, _>>().into();
+    }
 }
 
 /// A body may be left out where it has no field that is required. A merge patch has a media type of

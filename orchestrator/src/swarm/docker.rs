@@ -6,6 +6,7 @@ mod hosts;
 mod images;
 mod incoming;
 mod login;
+pub(crate) mod logs;
 mod nodes;
 mod on_node;
 mod outgoing;

@@ -153,6 +153,8 @@ pub(crate) fn table() -> Vec<(&'static str, String, Door, Value)> {
         ("GET", app("/diff"), To(AppRead), none.clone()),
         ("GET", app("/health"), To(AppRead), none.clone()),
         ("GET", app("/disk"), To(AppRead), none.clone()),
+        ("GET", app("/logs"), To(AppRead), none.clone()),
+        ("GET", app("/deployments/{deployment}/logs"), To(AppRead), none.clone()),
         ("GET", app("/releases"), To(AppRead), none.clone()),
         ("GET", app("/releases/{release}"), To(AppRead), none.clone()),
         (
