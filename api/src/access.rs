@@ -7,6 +7,7 @@
 //! it would take.
 
 pub(crate) mod action;
+mod again;
 mod document;
 mod reach;
 pub(crate) mod stranger;
@@ -29,7 +30,7 @@ use model::id::{
 use model::policy::access::Permissions;
 use model::registry_credential::registry_name;
 use model::slug::{InvalidSlug, Slug};
-use model::token::TokenKind;
+use model::token::{TokenKind, secret_hash};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::auth::{Bearer, BearerAuthorization as _};
 
@@ -55,7 +56,15 @@ pub(crate) struct Access<A, S> {
     pub(crate) state: Arc<State>,
     /// Path of the thing that the scope names, as the caller wrote it.
     pub(crate) path: String,
+    shown: Shown,
     action: PhantomData<A>,
+}
+
+/// What a request has shown of its holder.
+struct Shown {
+    /// Of the token.
+    hash: [u8; 32],
+    address: Option<IpAddr>,
 }
 
 impl<A, S> Access<A, S> {
@@ -70,9 +79,9 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let state = request
             .data::<Arc<State>>()
             .ok_or_else(|| Error::internal("a request without the process's state"))?;
-        let wanted = S::organization(request)?;
+        let organization = S::organization(request)?;
         let address = address_of(request);
-        let holder = holder_of(request, state, wanted.as_ref(), address).await?;
+        let (holder, hash) = holder_of(request, state, organization.as_ref(), address).await?;
         let standing = state.limiter.take(&holder, A::CLASS).await;
         StandingOf::tell(request, standing);
         standing.check()?;
@@ -81,19 +90,23 @@ impl<A: Asks, S: Reach> Access<A, S> {
         let tried = Tried { needs: A::NEEDS, holder: &holder, path: request.uri().path() };
         tried.write_down(&state.database, &actor, admitted.as_ref().err()).await?;
         let (scope, path) = admitted?;
-        Ok(Self { scope, actor, holder, state: Arc::clone(state), path, action: PhantomData })
+        let (state, shown) = (Arc::clone(state), Shown { hash, address });
+        Ok(Self { scope, actor, holder, state, path, shown, action: PhantomData })
     }
 }
 
-/// Whose token a request shows. One without a valid token counts towards the rate of its address.
+/// Whose token a request shows, and the hash of the token. One without a valid token counts towards the rate of its address.
 async fn holder_of(
     request: &Request,
     state: &State,
     organization: Option<&Segment<OrganizationId>>,
     address: Option<IpAddr>,
-) -> Result<Arc<Holder>, Error> {
+) -> Result<(Arc<Holder>, [u8; 32]), Error> {
     let found = match Bearer::from_request(request) {
-        Ok(bearer) => state.authentication.holder(&bearer.token, organization).await,
+        Ok(bearer) => {
+            let holder = state.authentication.holder(&bearer.token, organization).await;
+            holder.map(|holder| (holder, secret_hash(&bearer.token)))
+        }
         Err(_) => Err(unauthenticated()),
     };
     if found.as_ref().is_err_and(|error| error.code == ErrorCode::Unauthenticated) {

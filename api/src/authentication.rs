@@ -52,9 +52,18 @@ impl Authentication {
         if !is_secret(token) {
             return Err(unauthenticated());
         }
+        self.holder_of(secret_hash(token), organization).await
+    }
+
+    /// The holder of the token of this hash.
+    pub(crate) async fn holder_of(
+        &self,
+        hash: [u8; 32],
+        organization: Option<&Segment<OrganizationId>>,
+    ) -> Result<Arc<Holder>> {
         measures::token_checked();
-        let question = (secret_hash(token), organization.cloned());
-        let look_up = self.look_up(token, organization);
+        let question = (hash, organization.cloned());
+        let look_up = self.look_up(&hash, organization);
         let answer = self.answers.try_get_with_by_ref(&question, look_up).await.map_err(again)?;
         // Whoever makes an organization, or is let into one, finds it there at once: nothing tells of that.
         if let Some(holder) = &answer
@@ -73,11 +82,11 @@ impl Authentication {
 
     async fn look_up(
         &self,
-        token: &str,
+        hash: &[u8; 32],
         organization: Option<&Segment<OrganizationId>>,
     ) -> Result<Option<Arc<Holder>>> {
         measures::token_looked_up();
-        let found = credential_find(&self.database, &secret_hash(token), organization).await?;
+        let found = credential_find(&self.database, hash, organization).await?;
         if let Some(holder) = &found
             && holder.is_used_lately != Some(true)
         {

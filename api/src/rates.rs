@@ -253,7 +253,8 @@ impl Counting {
 impl Minute {
     /// Takes a request, if there is one to be had. `alone`: without having told the others.
     fn turn(&mut self, number: i64, asker: Asker, limit: u32, alone: bool) -> Turn {
-        if number != self.number {
+        // Whoever looked at the clock before another one, and comes after it, counts towards the newer minute.
+        if number > self.number {
             let is_alone = self.is_alone;
             *self = Self { number, is_alone, ..Self::default() };
         }

@@ -17,6 +17,7 @@ pub(crate) use words::ANY_TEXT;
 #[cfg(test)]
 pub(crate) use words::PATTERNS;
 use words::rule_of;
+pub(crate) use words::{RESUME_PATTERN, TASK_PATTERN};
 
 /// Most violations that one answer lists: a body of nonsense must not make a larger answer.
 const MAX_VIOLATIONS: usize = 50;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Double, Integer, Uuid};
+use diesel::sql_types::{Array, Bool, Double, Integer, Timestamptz, Uuid};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use model::Result;
@@ -39,17 +40,27 @@ pub async fn app_disk_get(database: &Database, scope: &AppScope) -> Result<Optio
         .map_err(failure::postgres)
 }
 
-/// Whether it is for this worker to measure now: nobody did for so long.
-pub async fn disk_round_begin(database: &Database, every: Duration) -> Result<bool> {
+/// Whether it is for this worker to measure now, as nobody did for so long: since when, by Postgres's clock.
+pub async fn disk_round_begin(
+    database: &Database,
+    every: Duration,
+) -> Result<Option<DateTime<Utc>>> {
     let mut connection = database.connection().await?;
-    let begun = diesel::sql_query(
-        "UPDATE disk_rounds SET next_at = now() + make_interval(secs => $1) WHERE next_at <= now()",
+    let begun: Option<Begun> = diesel::sql_query(
+        "UPDATE disk_rounds SET next_at = now() + make_interval(secs => $1) WHERE next_at <= now() RETURNING now() AS at",
     )
     .bind::<Double, _>(every.as_secs_f64())
-    .execute(&mut connection)
+    .get_result(&mut connection)
     .await
+    .optional()
     .map_err(failure::postgres)?;
-    Ok(begun == 1)
+    Ok(begun.map(|begun| begun.at))
+}
+
+#[derive(QueryableByName)]
+struct Begun {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
 }
 
 /// An app of which a replica has written all that it may.
@@ -77,20 +88,25 @@ struct Allowed {
     organization: OrganizationId,
     #[diesel(sql_type = Integer)]
     disk_gb: i32,
+    /// Whether it is being deployed, or was since the measurement began.
+    #[diesel(sql_type = Bool)]
+    is_new: bool,
 }
 
-/// Writes down what was measured, and tells the owners of apps whose level has changed by an event in the audit log. Answers the apps that
-/// are full.
+/// Writes down what was measured since `begun`, and tells the owners of apps whose level has changed by an event in the audit log. Answers the
+/// apps that are full, but for those that were deployed in between: what was measured is of what ran before.
 pub async fn app_disk_write(
     database: &Database,
     measured: BTreeMap<AppId, Vec<ReplicaDisk>>,
+    begun: DateTime<Utc>,
 ) -> Result<Vec<FullApp>> {
     let mut connection = database.connection().await?;
     let mut full = Vec::new();
     let measured: Vec<(AppId, Vec<ReplicaDisk>)> = measured.into_iter().collect();
     for batch in measured.chunks(BATCH) {
-        let found =
-            connection.transaction(async |connection| write(connection, batch).await).await?;
+        let found = connection
+            .transaction(async |connection| write(connection, batch, begun).await)
+            .await?;
         full.extend(found);
     }
     Ok(full)
@@ -99,14 +115,17 @@ pub async fn app_disk_write(
 async fn write(
     connection: &mut AsyncPgConnection,
     measured: &[(AppId, Vec<ReplicaDisk>)],
+    begun: DateTime<Utc>,
 ) -> Result<Vec<FullApp>, Failure> {
     let ids: Vec<AppId> = measured.iter().map(|(app, _)| *app).collect();
     let allowed: Vec<Allowed> = diesel::sql_query(
-        "SELECT a.id AS app, a.environment_id AS environment, a.organization_id AS organization, (r.spec ->> 'disk_gb')::integer AS disk_gb
+        "SELECT a.id AS app, a.environment_id AS environment, a.organization_id AS organization, (r.spec ->> 'disk_gb')::integer AS disk_gb,
+             EXISTS (SELECT FROM deployments d WHERE d.app_id = a.id AND (d.finished_at IS NULL OR d.finished_at >= $2)) AS is_new
          FROM apps a JOIN releases r ON r.id = a.live_release_id
          WHERE a.id = ANY ($1) AND a.removed_at IS NULL",
     )
     .bind::<Array<Uuid>, _>(&ids)
+    .bind::<Timestamptz, _>(begun)
     .load(connection)
     .await?;
     let allowed: BTreeMap<AppId, Allowed> =
@@ -122,7 +141,8 @@ async fn write(
     let (mut rows, mut full) = (Vec::new(), Vec::new());
     for (app, replicas) in measured {
         // One that is gone by now, or that nothing is live of yet, is not accounted.
-        let Some(Allowed { environment, organization, disk_gb, .. }) = allowed.get(app) else {
+        let Some(Allowed { environment, organization, disk_gb, is_new, .. }) = allowed.get(app)
+        else {
             continue;
         };
         let used_bytes = replicas.iter().map(|replica| replica.bytes).max().unwrap_or(0);
@@ -147,7 +167,7 @@ async fn write(
         if was != level {
             tell(connection, &found, (was, level)).await?;
         }
-        if level == DiskLevel::Full {
+        if level == DiskLevel::Full && !is_new {
             full.push(found);
         }
     }

@@ -136,7 +136,6 @@ pub async fn environment_delete(
                 return Err(Error::new(ErrorCode::NotRemovable, message).into());
             }
             refuse_apps(connection, &environment).await?;
-            secrets_remove(connection, environment.id).await?;
             let network: Network = diesel::update(
                 networks::table
                     .filter(networks::environment_id.eq(environment.id))
@@ -154,6 +153,8 @@ pub async fn environment_delete(
                 ))
                 .execute(connection)
                 .await?;
+            // After its network: an accept locks that, and then the quotas.
+            secrets_remove(connection, environment.id).await?;
             let mutation = Mutation {
                 organization: Some(organization),
                 action: "environment.delete",

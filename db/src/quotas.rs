@@ -167,7 +167,7 @@ async fn quotas_find(
              q.used_disk_gb AS disk_gb, q.used_replicas AS replicas, q.used_apps AS apps, q.used_environments AS environments,
              q.used_secrets AS secrets, q.used_members AS members, (
                  SELECT count(*) FROM tokens t
-                 WHERE t.organization_id = q.organization_id AND t.revoked_at IS NULL
+                 WHERE t.organization_id = q.organization_id AND t.revoked_at IS NULL AND t.rotated_to IS NULL
                      AND (t.expires_at IS NULL OR t.expires_at > now())
              ) AS tokens,
              CASE q.deployments_on WHEN today.day THEN q.used_deployments ELSE 0 END AS deployments, today.day

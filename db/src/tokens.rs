@@ -216,9 +216,9 @@ pub async fn token_rotate(
                 networks: old.networks.clone(),
                 expires_at: old.expires_at.map(|at| Utc::now() + (at - old.created_at)),
             };
-            let made = token_insert(connection, &row).await?;
             let until = Utc::now() + overlap.min(MAX_OVERLAP);
             let until = old.expires_at.map_or(until, |at| at.min(until));
+            // Before the other one is made: it counts no more from here on, and quotas are locked last.
             let rotated = diesel::update(
                 tokens::table
                     .find(old.id)
@@ -226,7 +226,7 @@ pub async fn token_rotate(
                     .filter(tokens::revoked_at.is_null()),
             )
             .set((
-                tokens::rotated_to.eq(made.token.id),
+                tokens::rotated_to.eq(row.id),
                 tokens::expires_at.eq(until),
                 tokens::updated_at.eq(now()),
             ))
@@ -235,6 +235,7 @@ pub async fn token_rotate(
             if rotated == 0 {
                 return Err(rotated_before().into());
             }
+            let made = token_insert(connection, &row).await?;
             let mutation = Mutation {
                 organization: owner.organization(),
                 action: "token.rotate",

@@ -2,6 +2,9 @@
 -- forgotten, and nobody takes the last of anything twice, for one row per organization is locked before it is compared. It is locked last,
 -- after apps and networks.
 
+-- Nothing comes or goes while what is there is counted, until the triggers count.
+LOCK TABLE organizations, members, environments, apps, deployments, secrets, tokens IN SHARE ROW EXCLUSIVE MODE;
+
 -- Named sets of quotas.
 CREATE TABLE plans (
     name text PRIMARY KEY CHECK (name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'),
@@ -85,6 +88,19 @@ BEGIN
 END $$;
 CREATE TRIGGER resources_of_deployment BEFORE INSERT ON deployments
     FOR EACH ROW WHEN (NEW.tasks IS NULL) EXECUTE FUNCTION resources_of_deployment();
+-- What a verdict leaves an app with, where an older version of the worker gave it and says nothing of it.
+CREATE FUNCTION resources_of_live() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT coalesce(max(n.tasks), 0), coalesce(max(n.cpu_millis), 0), coalesce(max(n.memory_mb), 0), coalesce(max(n.disk_gb), 0)
+        INTO NEW.live_tasks, NEW.live_cpu_millis, NEW.live_memory_mb, NEW.live_disk_gb
+        FROM resources_needed(NEW.live_release_id, coalesce(NEW.live_replicas, NEW.replicas)) n;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER resources_of_live BEFORE UPDATE OF live_release_id, live_replicas ON apps
+    FOR EACH ROW WHEN ((NEW.live_release_id, NEW.live_replicas) IS DISTINCT FROM (OLD.live_release_id, OLD.live_replicas)
+        AND (NEW.live_tasks, NEW.live_cpu_millis, NEW.live_memory_mb, NEW.live_disk_gb)
+            = (OLD.live_tasks, OLD.live_cpu_millis, OLD.live_memory_mb, OLD.live_disk_gb))
+    EXECUTE FUNCTION resources_of_live();
 
 -- What is deployed already, and what is on its way.
 UPDATE deployments d SET tasks = n.tasks, cpu_millis = n.cpu_millis, memory_mb = n.memory_mb, disk_gb = n.disk_gb
@@ -105,7 +121,7 @@ SELECT o.id, coalesce(a.cpu_millis, 0), coalesce(a.memory_mb, 0), coalesce(a.dis
     (SELECT count(*) FROM secrets s WHERE s.organization_id = o.id AND s.removed_at IS NULL),
     (SELECT count(*) FROM members m WHERE m.organization_id = o.id),
     (SELECT count(*) FROM tokens t
-        WHERE t.organization_id = o.id AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now()))
+        WHERE t.organization_id = o.id AND t.revoked_at IS NULL AND t.rotated_to IS NULL AND (t.expires_at IS NULL OR t.expires_at > now()))
 FROM organizations o LEFT JOIN (
     SELECT organization_id, sum(reserved_cpu_millis) AS cpu_millis, sum(reserved_memory_mb) AS memory_mb,
         sum(reserved_disk_gb) AS disk_gb, sum(reserved_tasks) AS tasks, count(*) AS apps
@@ -175,14 +191,16 @@ END $$;
 CREATE TRIGGER quotas_one_more AFTER INSERT ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted('1');
 CREATE TRIGGER quotas_one_gone AFTER DELETE ON members FOR EACH ROW EXECUTE FUNCTION quotas_counted('-1');
 
--- Tokens end by themselves: they are counted anew, once the row is locked.
+-- Tokens end by themselves: they are counted anew, once the row is locked. One that was rotated counts no more, though it works on for a
+-- while: a token can always be rotated. It is rotated before the other one is made, so that nobody locks a token after this.
+ALTER TABLE tokens ALTER CONSTRAINT tokens_rotated_to_fkey DEFERRABLE INITIALLY DEFERRED;
 CREATE FUNCTION quotas_tokens() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM FROM organization_quotas WHERE organization_id = NEW.organization_id FOR NO KEY UPDATE;
     UPDATE organization_quotas SET used_tokens = (
             SELECT count(*) FROM tokens t
             WHERE t.organization_id = NEW.organization_id AND t.id <> NEW.id
-                AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now()))
+                AND t.revoked_at IS NULL AND t.rotated_to IS NULL AND (t.expires_at IS NULL OR t.expires_at > now()))
         WHERE organization_id = NEW.organization_id;
     IF TG_OP = 'INSERT' THEN
         UPDATE organization_quotas SET used_tokens = used_tokens + 1 WHERE organization_id = NEW.organization_id;
@@ -200,7 +218,9 @@ DECLARE
     today constant date := (now() AT TIME ZONE 'UTC')::date;
 BEGIN
     UPDATE organization_quotas
-        SET used_deployments = CASE deployments_on WHEN today THEN used_deployments + 1 ELSE 1 END, deployments_on = today
+        -- A transaction that began before midnight may come after one that began behind it.
+        SET used_deployments = CASE WHEN deployments_on >= today THEN used_deployments + 1 ELSE 1 END,
+            deployments_on = greatest(deployments_on, today)
         WHERE organization_id = NEW.organization_id;
     RETURN NULL;
 END $$;

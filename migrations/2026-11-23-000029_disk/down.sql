@@ -1,7 +1,5 @@
--- What the platform stopped by itself stays as it is.
-ALTER TABLE deployments DROP CONSTRAINT deployments_requested_by_somebody;
-ALTER TABLE deployments ADD CONSTRAINT deployments_requested_by_somebody
-    CHECK (kind IN ('repair', 'remove') OR requested_by IS NOT NULL) NOT VALID;
+-- What the platform stopped by itself may be under way, and its row has yet to change: the rule stays as wide as it is, which the version
+-- before does not use.
 DROP TABLE disk_rounds;
 DROP TABLE app_disk;
 ALTER TABLE platform DROP COLUMN on_disk_full;

@@ -25,6 +25,7 @@ pub mod image;
 pub mod invitation;
 pub mod isolation_check;
 pub mod log;
+mod log_cursor;
 pub mod member;
 pub mod names;
 pub mod network;

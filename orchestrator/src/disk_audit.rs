@@ -8,6 +8,7 @@ use std::time::Duration;
 use db::app_disk::{FullApp, app_disk_forget, app_disk_write, disk_round_begin};
 use db::deployments::{DeploymentRequest, deployment_accept};
 use db::{Actor, Answer, AppScope, Credential, Database, Expected, OrgScope, Request, Segment};
+use futures::future::join_all;
 use model::disk::{GB, OnDiskFull, ReplicaDisk};
 use model::error::ErrorCode;
 use model::id::AppId;
@@ -59,13 +60,15 @@ impl DiskAudit {
     }
 
     async fn round(&self, every: Duration) -> Result<()> {
-        if !disk_round_begin(&self.database, every).await? {
-            return Ok(());
-        }
+        let Some(begun) = disk_round_begin(&self.database, every).await? else { return Ok(()) };
+        // All at once: one that takes its time makes what was found on the others no older.
+        let found = join_all(self.swarm.hosts().iter().map(async |host| {
+            let (node, name) = host.node_and_name().await?;
+            Some((node, name, host.written(&self.platform.name).await))
+        }));
         let mut measured: BTreeMap<AppId, Vec<ReplicaDisk>> = BTreeMap::new();
-        for host in self.swarm.hosts() {
-            let Some((node, name)) = host.node_and_name().await else { continue };
-            match host.written(&self.platform.name).await {
+        for (node, name, found) in found.await.into_iter().flatten() {
+            match found {
                 Ok(found) => {
                     for written in found {
                         let replica = ReplicaDisk {
@@ -79,7 +82,7 @@ impl DiskAudit {
                 Err(error) => tracing::warn!(node = name, %error, "its disks were not measured"),
             }
         }
-        let full = app_disk_write(&self.database, measured).await?;
+        let full = app_disk_write(&self.database, measured, begun).await?;
         app_disk_forget(&self.database, every * FORGOTTEN).await?;
         if self.platform.on_disk_full == OnDiskFull::Stop {
             for app in full {

@@ -2,28 +2,26 @@
 //! printed already comes in the order of its time, what is printed from then on in batches of a moment. Nothing here is kept, and nothing
 //! changes anything.
 
+mod batch;
 mod following;
 mod reading;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use db::Database;
 use db::log_subjects::{LogSubject, log_subject};
-use model::log::{LogCursor, LogEvent, LogLine, LogRequest};
+use model::log::{LogCursor, LogEvent, LogRequest, LogTask};
 use queue::streams::{Gone, Outlet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::swarm::docker::DockerSwarm;
 use crate::swarm::{Swarm as _, SwarmError, Task, TaskState};
+use batch::Batch;
 use reading::{Merged, Reader};
 
 /// Tasks that are read at most: those that run, then those that ended last.
 const MOST_TASKS: usize = 128;
-/// Of lines in a batch, in bytes.
-const BATCH: usize = 64 * 1024;
-/// How long a batch waits for more lines.
-const MOMENT: Duration = Duration::from_millis(50);
 
 /// Gives logs.
 pub struct Logs {
@@ -36,58 +34,71 @@ pub struct Logs {
 impl Logs {
     /// Gives what is asked for, until there is no more; an error is a sentence for whoever asked.
     pub async fn give(&self, request: LogRequest, outlet: Arc<Outlet>) -> Result<(), String> {
-        let subject = log_subject(&self.database, request.app, request.deployment).await;
-        let subject = subject.map_err(|error| {
-            tracing::warn!(error = %error.chain(), "whose logs are asked for is not known");
-            "the database does not answer".to_owned()
-        })?;
-        // Of what was never started nothing was printed.
-        let Some(subject) = subject else { return Ok(()) };
-        let tasks = self.tasks(&subject, &request).await?;
-        let mut read = request.after.clone();
-        let outcome = match self.history(&tasks, &request, &mut read, &outlet).await {
-            Ok(()) if request.follow => {
-                following::follow(self, &subject, &request, read, &outlet).await
-            }
-            outcome => outcome,
-        };
-        match outcome {
+        match self.give_all(&Arc::new(request), &outlet).await {
             // Nobody listens: nobody is told.
             Ok(()) | Err(End::Gone) => Ok(()),
             Err(End::Failed(why)) => Err(why),
         }
     }
 
+    async fn give_all(&self, request: &Arc<LogRequest>, outlet: &Outlet) -> Result<(), End> {
+        // Of what there is not, nothing was printed.
+        let Some(subject) = self.subject(request).await? else { return Ok(()) };
+        let there = self.there(&subject, request).await?;
+        let (read, missing) = self.history(&there.tasks, request, outlet).await?;
+        if !missing.is_empty() {
+            outlet.send(LogEvent::Missing { tasks: missing.clone() }).await?;
+        }
+        if !request.follow {
+            return Ok(());
+        }
+        following::follow(self, (request, subject), (there, read, missing), outlet).await
+    }
+
+    async fn subject(&self, request: &LogRequest) -> Result<Option<LogSubject>, End> {
+        let subject = log_subject(&self.database, request.app, request.deployment).await;
+        subject.map_err(|error| {
+            tracing::warn!(error = %error.chain(), "whose logs are asked for is not known");
+            End::Failed("the database does not answer".to_owned())
+        })
+    }
+
     /// The tasks that are asked for, oldest first.
-    async fn tasks(&self, subject: &LogSubject, request: &LogRequest) -> Result<Vec<Task>, String> {
-        let tasks = self.swarm.tasks(&subject.service).await.map_err(sentence)?;
-        let is_asked_for = |task: &Task| {
+    async fn there(&self, subject: &LogSubject, request: &LogRequest) -> Result<There, End> {
+        if subject.is_awaited {
+            return Ok(There { tasks: Vec::new(), newest: 0 });
+        }
+        let mut tasks = self.swarm.tasks(&subject.service).await.map_err(sentence)?;
+        tasks.retain(|task| {
             let made = task.created_at;
-            // One that has no container yet has printed nothing.
-            task.state >= TaskState::Starting
-                && request.task.as_ref().is_none_or(|wanted| *wanted == task.id)
+            request.task.as_ref().is_none_or(|wanted| *wanted == task.id)
                 && subject.from.is_none_or(|from| made.is_some_and(|made| made >= from))
                 && subject.to.is_none_or(|to| made.is_some_and(|made| made < to))
-        };
-        let mut tasks: Vec<Task> = tasks.into_iter().filter(is_asked_for).collect();
+        });
+        // One that has no container yet has printed nothing.
+        let (mut tasks, to_come): (Vec<Task>, Vec<Task>) =
+            tasks.into_iter().partition(|task| task.state >= TaskState::Starting);
+        let newest = tasks.iter().map(made).max().unwrap_or(0);
+        let to_come = to_come.iter().map(|task| made(task) - 1).min();
         tasks.sort_by_key(|task| {
             std::cmp::Reverse((task.state == TaskState::Running, task.created_at))
         });
         tasks.truncate(MOST_TASKS);
         tasks.reverse();
-        Ok(tasks)
+        Ok(There { tasks, newest: to_come.map_or(newest, |oldest| newest.min(oldest)) })
     }
 
-    /// What the tasks have printed already, in the order of its time.
+    /// What the tasks have printed already, in the order of its time; how far each was read, and those that could not be, or not to their ends.
     async fn history(
         &self,
         tasks: &[Task],
-        request: &LogRequest,
-        read: &mut LogCursor,
+        request: &Arc<LogRequest>,
         outlet: &Outlet,
-    ) -> Result<(), End> {
-        let readers = tasks.iter().map(|task| Reader::of(&self.swarm, task, request, false));
-        let mut merged = Merged::new(readers.collect());
+    ) -> Result<(LogCursor, Vec<LogTask>), End> {
+        let mut read = request.after.clone();
+        let readers =
+            tasks.iter().map(|task| Reader::of(&self.swarm, task, request, &request.after, false));
+        let mut merged = Merged::new(readers);
         let mut batch = Batch::default();
         loop {
             let next = match batch.deadline() {
@@ -95,13 +106,17 @@ impl Logs {
                 None => Ok(merged.next().await),
             };
             match next {
-                Ok(Some(line)) => {
-                    read.give(&line.task, line.at);
-                    if wanted(request, &line) {
+                Ok(Some(found)) => {
+                    let line = found.line;
+                    read.give(&line.task, line.output, line.at);
+                    if found.is_asked_for {
                         batch.push(line);
                     }
                 }
-                Ok(None) => return batch.send(outlet).await,
+                Ok(None) => {
+                    batch.send(outlet).await?;
+                    return Ok((read, merged.missing()));
+                }
                 Err(_) => {}
             }
             if batch.is_due() {
@@ -109,6 +124,18 @@ impl Logs {
             }
         }
     }
+}
+
+/// The tasks that are there.
+struct There {
+    tasks: Vec<Task>,
+    /// What was made after then (in nanoseconds since 1970) is none of them.
+    newest: i64,
+}
+
+/// When a task was made, in nanoseconds since 1970.
+fn made(task: &Task) -> i64 {
+    task.created_at.as_ref().and_then(DateTime::<Utc>::timestamp_nanos_opt).unwrap_or(0)
 }
 
 /// Why nothing more is given.
@@ -125,52 +152,7 @@ impl From<Gone> for End {
     }
 }
 
-/// Whether a line is one that is asked for.
-fn wanted(request: &LogRequest, line: &LogLine) -> bool {
-    request.since.is_none_or(|since| line.at >= since)
-        && request.until.is_none_or(|until| line.at < until)
-        && request.contains.as_ref().is_none_or(|text| line.text.contains(text.as_str()))
-}
-
-fn sentence(error: SwarmError) -> String {
+fn sentence(error: SwarmError) -> End {
     tracing::warn!(%error, "logs cannot be read");
-    "the swarm does not answer".to_owned()
-}
-
-/// Lines that are sent together.
-#[derive(Default)]
-struct Batch {
-    lines: Vec<LogLine>,
-    bytes: usize,
-    begun: Option<Instant>,
-}
-
-impl Batch {
-    fn push(&mut self, line: LogLine) {
-        self.bytes += size(&line);
-        self.lines.push(line);
-        self.begun.get_or_insert_with(Instant::now);
-    }
-
-    /// When it is sent at the latest.
-    fn deadline(&self) -> Option<Instant> {
-        self.begun.map(|begun| begun + MOMENT)
-    }
-
-    fn is_due(&self) -> bool {
-        self.bytes >= BATCH || self.deadline().is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    async fn send(&mut self, outlet: &Outlet) -> Result<(), End> {
-        let Self { lines, .. } = std::mem::take(self);
-        if lines.is_empty() {
-            return Ok(());
-        }
-        Ok(outlet.send(LogEvent::Lines { lines, dropped: 0 }).await?)
-    }
-}
-
-/// Bytes that a line takes on the broker, about.
-fn size(line: &LogLine) -> usize {
-    line.text.len() + 96
+    End::Failed("the swarm does not answer".to_owned())
 }

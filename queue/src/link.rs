@@ -71,6 +71,11 @@ impl Link {
         }
     }
 
+    /// Another channel of the connection, whose publishes are not confirmed: for what is not waited for.
+    pub(crate) async fn unconfirmed(&self) -> Result<Channel, BrokerError> {
+        within(async { Ok(self.connection.create_channel().await?) }).await
+    }
+
     /// Closes it, and waits until the broker has put back what was taken and not answered.
     pub(crate) async fn close(self) -> Result<(), BrokerError> {
         within(async { Ok(self.connection.close(REPLY_SUCCESS, "done".into()).await?) }).await

@@ -323,3 +323,50 @@ fn what_an_older_api_accepts_is_kept_too() -> Outcome {
         sums_hold(skep).await
     })
 }
+
+#[test]
+fn a_token_is_rotated_though_its_quota_is_used_up() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        let before = used(&acme, Quota::Tokens).await?;
+        limit(skep, &acme, json!({ "tokens": before + 1 })).await?;
+        let tokens = format!("{}/tokens", acme.home());
+        let made = skep.operator.post(&tokens, &json!({ "name": "CI" })).await?.expect(201)?;
+        skep.operator
+            .post(&tokens, &json!({ "name": "more" }))
+            .await?
+            .problem(409, "quota_exceeded")?;
+        let rotate = format!("{tokens}/{}/rotate", text(&made, "/id")?);
+        let other = skep.operator.post(&rotate, &json!({})).await?.expect(201)?;
+        assert_eq!(used(&acme, Quota::Tokens).await?, before + 1);
+        // The one that was rotated gives nothing back when it ends; the other one does.
+        for (token, left) in [(&made, before + 1), (&other, before)] {
+            let path = format!("{tokens}/{}", text(token, "/id")?);
+            skep.operator.delete(&path).await?.expect(204)?;
+            assert_eq!(used(&acme, Quota::Tokens).await?, left);
+        }
+        skep.operator.post(&tokens, &json!({ "name": "more" })).await?.expect(201)?;
+        Ok(())
+    })
+}
+
+/// In a rolling upgrade: an older worker changes what is live, and says nothing of what it takes.
+#[test]
+fn a_verdict_of_an_older_worker_counts() -> Outcome {
+    run(async |skep| {
+        let acme = skep.tenant("acme").await?;
+        acme.create_app("web", replicas(2)).await?;
+        acme.deploy("web", json!({})).await?;
+        pretend::succeed(skep.database.worker()).await?;
+        let live = "SELECT live_tasks, live_cpu_millis, live_memory_mb, live_disk_gb FROM apps";
+        let before = sql::row(skep.database.owner(), live).await?;
+        sql::execute(
+            skep.database.owner(),
+            "UPDATE apps SET live_tasks = 0, live_cpu_millis = 0, live_memory_mb = 0, live_disk_gb = 0, live_replicas = 1",
+        )
+        .await?;
+        sql::execute(skep.database.owner(), "UPDATE apps SET live_replicas = 2").await?;
+        assert_eq!(sql::row(skep.database.owner(), live).await?, before);
+        Ok(())
+    })
+}

@@ -1,6 +1,6 @@
 //! Logs of apps: all replicas together, followed, resumed, and moved to another worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -9,7 +9,10 @@ use tests::answer::text;
 use tests::follow::Follow;
 use tests::specs::web;
 use tests::{Outcome, Tenant, run};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
+
+/// The last line of a task that crashes after a second.
+const CRASHED: &str = "fatal: giving up after 1 s";
 
 /// An app of so many replicas that print so many lines a second each.
 async fn printing(tenant: &Tenant, replicas: u32, rate: u32) -> anyhow::Result<()> {
@@ -24,8 +27,11 @@ async fn printing(tenant: &Tenant, replicas: u32, rate: u32) -> anyhow::Result<(
 /// What came of a log.
 #[derive(Default)]
 struct Heard {
-    /// The last number of each task.
+    /// The first and the last number of each task.
+    first: BTreeMap<String, u64>,
     last: BTreeMap<String, u64>,
+    /// The tasks whose last line came.
+    drained: BTreeSet<String>,
     lines: u64,
     dropped: u64,
     cursor: String,
@@ -53,8 +59,11 @@ impl Heard {
                     );
                     dropped -= missing;
                 }
+                self.first.entry(task.clone()).or_insert(number);
                 self.last.insert(task, number);
                 self.lines += 1;
+            } else if matches!(text(object, "/text")?, "drained" | CRASHED) {
+                self.drained.insert(text(object, "/task")?.to_owned());
             }
         }
         Ok(())
@@ -134,7 +143,7 @@ fn a_log_is_of_all_replicas_in_the_order_of_time() -> Outcome {
             ("?follow=maybe", "follow"),
             ("?task=UPPER", "task"),
             ("?contains=", "contains"),
-            ("?cursor=x", "cursor"),
+            ("?resume=x", "resume"),
             ("?follow=true&until=2026-11-23T00:00:00Z", "until"),
             ("?grep=x", "grep"),
         ] {
@@ -197,11 +206,16 @@ fn what_is_followed_goes_on_at_another_worker_and_by_its_cursor() -> Outcome {
         );
         ensure!(heard.lines - before > 500, "{} {}", before, heard.lines);
         drop(follow);
-        sleep(Duration::from_secs(2)).await;
-        let resumed = format!("{path}?follow=true&cursor={}", heard.cursor);
+        // What comes while nobody listens is given whole, and so are those that have ended in between.
+        acme.scale("web", 3).await?;
+        acme.deploy_live("web", json!({ "force": true })).await?;
+        let resumed = format!("{path}?follow=true&resume={}", heard.cursor);
         let mut follow = Follow::begin(&acme.client, &resumed).await?;
-        heard.read(&mut follow, Duration::from_secs(2)).await?;
-        assert_eq!((heard.dropped, heard.last.len()), (0, 2));
+        heard.read(&mut follow, Duration::from_secs(5)).await?;
+        // Two before, one more, and three in their places.
+        assert_eq!((heard.dropped, heard.last.len()), (0, 6), "{:?}", heard.last);
+        let new = heard.first.iter().filter(|(_, first)| **first == 1).count();
+        assert_eq!((new, heard.drained.len()), (4, 3), "{:?} {:?}", heard.first, heard.drained);
         Ok(())
     })
 }
@@ -241,5 +255,55 @@ fn a_token_reads_ten_logs_at_once_and_none_without_a_worker() -> Outcome {
             Ok(Follow::begin(&acme.client, &path).await.is_ok())
         })
         .await
+    })
+}
+
+/// A deployment fails, and its log says why: from before it is taken up, and of tasks that live for a second.
+#[test]
+fn a_failing_deployments_log_is_followed_from_its_accept_on() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        let mut spec = web("v1");
+        spec["env"] =
+            json!({ "APP_DRAIN_SECONDS": "0", "APP_PRINT": "50", "APP_CRASH_AFTER": "1" });
+        acme.create_app("web", spec).await?;
+        let deployment = acme.deploy("web", json!({})).await?;
+        let path = format!("{}/logs?follow=true", acme.deployment_path(&deployment)?);
+        let mut follow = Follow::begin(&acme.client, &path).await?;
+        let mut heard = Heard::default();
+        let until = Instant::now() + Duration::from_secs(60);
+        while heard.drained.len() < 2 {
+            ensure!(Instant::now() < until, "{:?} {:?}", heard.last, heard.drained);
+            heard.hear(&follow.next().await?.context("the log has ended")?)?;
+        }
+        for task in &heard.drained {
+            assert_eq!(heard.first.get(task), Some(&1), "{task}");
+            ensure!(heard.last[task] >= 40, "{:?}", heard.last);
+        }
+        assert_eq!(heard.dropped, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn who_may_no_longer_read_reads_no_more() -> Outcome {
+    run(async |skep| {
+        skep.start_worker().await?;
+        let acme = skep.tenant("acme").await?;
+        printing(&acme, 1, 5).await?;
+        let tokens = format!("{}/tokens", acme.home());
+        let made = skep.operator.post(&tokens, &json!({ "name": "CI" })).await?.expect(201)?;
+        let client = acme.client.with_token(Some(text(&made, "/secret")?));
+        let mut follow = Follow::begin(&client, &acme.path("apps/web/logs?follow=true")).await?;
+        Heard::default().read(&mut follow, Duration::from_secs(1)).await?;
+        let token = format!("{tokens}/{}", text(&made, "/id")?);
+        skep.operator.delete(&token).await?.expect(204)?;
+        let until = Instant::now() + Duration::from_secs(30);
+        // The answer is cut off: it is not whole.
+        while follow.next().await.is_ok_and(|objects| objects.is_some()) {
+            ensure!(Instant::now() < until, "it is read still");
+        }
+        Ok(())
     })
 }

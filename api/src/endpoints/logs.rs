@@ -3,10 +3,11 @@
 mod format;
 mod query;
 
-use db::AppScope;
 use db::apps::app_get;
 use db::deployments::deployment_get;
+use db::{AppScope, Segment};
 use futures::stream::{self, StreamExt as _};
+use model::Error;
 use model::id::{AppId, DeploymentId};
 use poem::Body;
 use poem_openapi::payload::Binary;
@@ -14,7 +15,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Tag;
 use crate::access::{Access, InPath, action};
-use crate::logs::Tail;
+use crate::logs::{StillMay, Tail};
 use crate::problem::Problem;
 
 use format::Format;
@@ -88,10 +89,13 @@ async fn answer(
     deployment: Option<DeploymentId>,
 ) -> Result<LogAnswer, Problem> {
     let state = &access.state;
-    let place = state.log_readers.enter(access.holder.token)?;
+    let organization =
+        access.holder.organization.ok_or_else(|| Error::not_found("organization"))?;
+    let place = state.log_readers.enter(access.holder.token, organization)?;
     let (format, timestamps) = (query.format, query.timestamps);
     let request = query.request(app, deployment);
-    let tail = Tail::open(state.log_streams.clone(), request, place).await?;
+    let again = (still_may(access, app), state.stopping.clone());
+    let tail = Tail::open(state.log_streams.clone(), request, place, again).await?;
     let writer = format::Writer { format, timestamps, slug: slug.to_owned() };
     let pieces = stream::unfold(Some((tail, writer)), async |reading| {
         let (mut tail, writer) = reading?;
@@ -103,5 +107,20 @@ async fn answer(
         Format::Text => LogAnswer::Text(body),
         Format::Lines => LogAnswer::Lines(body),
         Format::Events => LogAnswer::Events(body),
+    })
+}
+
+/// Whether the holder may still read the app, and the app is still there.
+fn still_may(access: &Access<action::AppRead, AppScope>, app: AppId) -> StillMay {
+    // By its id: it may be given another name in between.
+    let scope = AppScope { app: Segment::Id(app), ..access.scope.clone() };
+    let again = access.again();
+    let database = access.state.database.clone();
+    Box::new(move || {
+        let (again, scope, database) = (again.clone(), scope.clone(), database.clone());
+        Box::pin(async move {
+            again.check().await?;
+            app_get(&database, &scope).await.map(drop)
+        })
     })
 }

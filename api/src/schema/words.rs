@@ -12,6 +12,11 @@ use crate::entity_tag::PATTERN as ENTITY_TAGS;
 /// What every text of a request is that has no pattern of its own: Postgres cannot hold NUL.
 pub(crate) const ANY_TEXT: &str = r"^[^\x00]*$";
 
+/// Swarm's ids of tasks.
+pub(crate) const TASK_PATTERN: &str = "^[a-z0-9]{1,64}$";
+/// Cursors of logs.
+pub(crate) const RESUME_PATTERN: &str = "^[a-z0-9.-]*$";
+
 /// Patterns of the document in words. Attributes take literals only, so each pattern stands here
 /// once more; one that is missing here is told as it is.
 pub(crate) const PATTERNS: &[(&str, &str)] = &[
@@ -29,6 +34,8 @@ pub(crate) const PATTERNS: &[(&str, &str)] = &[
     ),
     (EMAIL_PATTERN, EMAIL_RULE),
     (SECRET_NAME_PATTERN, SECRET_NAME_RULE),
+    (TASK_PATTERN, "Swarm's id of a task: 1 to 64 of a-z and 0-9"),
+    (RESUME_PATTERN, "a cursor that a log told"),
     (
         r"^(((localhost|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+)(:[0-9]+)?|[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?:[0-9]+)/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*|[a-z0-9]+((_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+|[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$",
         IMAGE_RULE,

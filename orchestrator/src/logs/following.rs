@@ -1,141 +1,222 @@
 //! Following: what tasks print from now on, of those that come as well. Whoever reads too slowly is given the newest lines, and told how many
-//! were dropped before them.
+//! were dropped before them. A task whose log breaks off is read again from there; one that has ended is read to its last line.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use db::log_subjects::LogSubject;
-use model::log::{LogCursor, LogEvent, LogLine, LogRequest};
+use futures::FutureExt as _;
+use futures::stream::{SelectAll, Stream, StreamExt as _, unfold};
+use model::log::{LogCursor, LogEvent, LogRequest, LogTask};
 use queue::streams::Outlet;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::reading::Reader;
-use super::{BATCH, End, Logs, MOMENT, size, wanted};
+use super::batch::Waiting;
+use super::reading::{Found, Reader, named};
+use super::{End, Logs, There, made};
+use crate::swarm::{SwarmResult, Task};
 
 /// Between two looks for tasks that were made since.
-const NEW_TASKS: Duration = Duration::from_secs(2);
-/// Lines that wait to be gathered, of all tasks.
-const GATHERED: usize = 1024;
-/// Of lines that wait for credit, in bytes; the oldest are dropped beyond.
-const WAITING: usize = 256 * 1024;
-/// Bytes a second that one stream is given at most, and at once.
-const RATE: f64 = 1_048_576.0;
+const LOOKS: Duration = Duration::from_secs(2);
+/// Looks in a row that may fail.
+const PATIENCE: u32 = 15;
 
+/// Lines that are taken at once.
+const BURST: usize = 256;
+
+/// What comes of the tasks that are read.
+enum Heard {
+    Line(Found),
+    /// A task's log has ended, or broke off.
+    Ended(LogTask, SwarmResult<()>),
+}
+
+/// Gives what is printed from now on: of the tasks that were `there`, from where they were read up to.
 pub(super) async fn follow(
     logs: &Logs,
-    subject: &LogSubject,
-    request: &LogRequest,
-    read: LogCursor,
+    (request, subject): (&Arc<LogRequest>, LogSubject),
+    (there, mut read, missing): (There, LogCursor, Vec<LogTask>),
     outlet: &Outlet,
 ) -> Result<(), End> {
-    let (lines, mut gathered) = mpsc::channel(GATHERED);
-    let mut readers = JoinSet::new();
-    let mut known = HashSet::new();
-    let mut looks = interval(NEW_TASKS);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut waiting = Waiting::new();
-    loop {
-        let due = waiting.due(outlet.has_credit());
-        tokio::select! {
-            line = gathered.recv() => match line {
-                Some(line) if wanted(request, &line) => waiting.push(line),
-                Some(_) => {}
-                // Not while `lines` is held here.
-                None => return Ok(()),
-            },
-            () = sleep_until(due) => waiting.send(outlet).await?,
-            _ = looks.tick() => {
-                let tasks = logs.tasks(subject, request).await.map_err(End::Failed)?;
-                for task in tasks.iter().filter(|task| !task.is_over()) {
-                    if known.insert(task.id.clone()) {
-                        let mut reader = Reader::after(&logs.swarm, task, (request, &read), true);
-                        let lines = lines.clone();
-                        readers.spawn(async move {
-                            while let Some(line) = reader.next().await {
-                                if lines.send(line).await.is_err() {
-                                    return;
-                                }
-                            }
-                        });
+    let now = Utc::now().timestamp_nanos_opt().unwrap_or(0);
+    for task in &there.tasks {
+        // What could not be read was said to be missing: it is given from now on.
+        let is_missing = missing.contains(&named(task));
+        read.know(&task.id, if is_missing { now } else { 0 });
+    }
+    read.catch_up(there.newest);
+    outlet.send(LogEvent::Read { cursor: read.clone() }).await?;
+    let over = there.tasks.iter().filter(|task| task.is_over());
+    let mut following = Following {
+        logs,
+        request,
+        subject,
+        given: read.clone(),
+        read,
+        reading: HashMap::new(),
+        closed: over.map(|task| task.id.clone()).collect(),
+        missing: missing.into_iter().map(|task| task.task).collect(),
+        untold: Vec::new(),
+        heard: SelectAll::new(),
+        failed: 0,
+    };
+    following.go_on(outlet).await
+}
+
+struct Following<'a> {
+    logs: &'a Logs,
+    request: &'a Arc<LogRequest>,
+    subject: LogSubject,
+    /// What was read of each task.
+    read: LogCursor,
+    /// What was sent of it, or dropped.
+    given: LogCursor,
+    /// The tasks that are read now. Dropped, the reading ends.
+    reading: HashMap<String, DropGuard>,
+    /// Those of which there is no more.
+    closed: HashSet<String>,
+    /// Those that are missing, and were said to be, or are to be said.
+    missing: HashSet<String>,
+    untold: Vec<LogTask>,
+    heard: SelectAll<Pin<Box<dyn Stream<Item = Heard> + Send>>>,
+    /// Looks in a row that failed.
+    failed: u32,
+}
+
+impl Following<'_> {
+    async fn go_on(&mut self, outlet: &Outlet) -> Result<(), End> {
+        let mut looks = interval(LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Waiting::new();
+        loop {
+            tokio::select! {
+                Some(heard) = self.heard.next() => {
+                    self.take(heard, &mut waiting);
+                    // What is there already costs no timer of its own.
+                    for _ in 0..BURST {
+                        let Some(Some(heard)) = self.heard.next().now_or_never() else { break };
+                        self.take(heard, &mut waiting);
+                    }
+                    if !self.untold.is_empty() {
+                        let tasks = std::mem::take(&mut self.untold);
+                        outlet.send(LogEvent::Missing { tasks }).await?;
+                    }
+                }
+                () = waiting.is_due(outlet), if !waiting.is_empty() => {
+                    waiting.send(&mut self.given, outlet).await?;
+                }
+                _ = looks.tick() => {
+                    let is_all = self.look(outlet).await?;
+                    if is_all && waiting.is_empty() {
+                        return Ok(());
                     }
                 }
             }
         }
     }
-}
 
-/// Lines on their way out.
-struct Waiting {
-    lines: VecDeque<LogLine>,
-    bytes: usize,
-    dropped: u64,
-    /// When the first of them came.
-    begun: Instant,
-    /// Bytes that may be sent at `counted`.
-    allowance: f64,
-    counted: Instant,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        let now = Instant::now();
-        let lines = VecDeque::new();
-        Self { lines, bytes: 0, dropped: 0, begun: now, allowance: RATE, counted: now }
-    }
-
-    fn push(&mut self, line: LogLine) {
-        if self.lines.is_empty() {
-            self.begun = Instant::now();
-        }
-        self.bytes += size(&line);
-        self.lines.push_back(line);
-        while self.bytes > WAITING {
-            let Some(oldest) = self.lines.pop_front() else { return };
-            self.bytes -= size(&oldest);
-            self.dropped += 1;
-        }
-    }
-
-    /// When the next batch is sent, if nothing else happens before.
-    fn due(&self, has_credit: bool) -> Instant {
-        let now = Instant::now();
-        if self.lines.is_empty() {
-            return now + NEW_TASKS;
-        }
-        if !has_credit {
-            // Credit comes unheard: looked for again in a moment.
-            return now + MOMENT;
-        }
-        let whole = if self.bytes >= BATCH { now } else { self.begun + MOMENT };
-        let wait = (self.bytes.min(BATCH) as f64 - self.allowed(now)) / RATE;
-        whole.max(now + Duration::from_secs_f64(wait.max(0.0)))
-    }
-
-    fn allowed(&self, now: Instant) -> f64 {
-        (self.allowance + (now - self.counted).as_secs_f64() * RATE).min(RATE)
-    }
-
-    /// Sends a batch, in the order of its lines' times.
-    async fn send(&mut self, outlet: &Outlet) -> Result<(), End> {
-        if self.lines.is_empty() || !outlet.has_credit() {
-            return Ok(());
-        }
-        let (mut lines, mut bytes) = (Vec::new(), 0);
-        while let Some(line) = self.lines.pop_front() {
-            bytes += size(&line);
-            lines.push(line);
-            if bytes >= BATCH {
-                break;
+    fn take(&mut self, heard: Heard, waiting: &mut Waiting) {
+        match heard {
+            Heard::Line(Found { line, is_asked_for }) => {
+                self.read.give(&line.task, line.output, line.at);
+                self.missing.remove(&line.task);
+                if is_asked_for {
+                    waiting.push(line);
+                }
+            }
+            Heard::Ended(task, outcome) => {
+                self.reading.remove(&task.task);
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, task = task.task, "its log broke off");
+                    if self.missing.insert(task.task.clone()) {
+                        self.untold.push(task);
+                    }
+                }
             }
         }
-        let now = Instant::now();
-        self.allowance = self.allowed(now) - bytes as f64;
-        (self.counted, self.begun) = (now, now);
-        self.bytes -= bytes;
-        lines.sort_by_key(|line| line.at);
-        let dropped = std::mem::take(&mut self.dropped);
-        Ok(outlet.send(LogEvent::Lines { lines, dropped }).await?)
     }
+
+    /// Looks for tasks to read; true: there is no more, and will be none.
+    async fn look(&mut self, outlet: &Outlet) -> Result<bool, End> {
+        let there = match self.find().await {
+            Ok(Some(there)) => there,
+            // What there was is gone, and its tasks with it.
+            Ok(None) => return Ok(self.reading.is_empty()),
+            Err(End::Failed(_)) if self.failed < PATIENCE => {
+                self.failed += 1;
+                return Ok(false);
+            }
+            Err(end) => return Err(end),
+        };
+        self.failed = 0;
+        for task in &there.tasks {
+            if !self.reading.contains_key(&task.id) && !self.closed.contains(&task.id) {
+                self.begin(task);
+            }
+        }
+        let listed: HashSet<&str> = there.tasks.iter().map(|task| task.id.as_str()).collect();
+        let gone: Vec<String> =
+            self.read.tasks().filter(|task| !listed.contains(task)).map(str::to_owned).collect();
+        if !gone.is_empty() {
+            for task in gone {
+                self.reading.remove(&task);
+                self.closed.remove(&task);
+                self.missing.remove(&task);
+                self.read.forget(&task);
+                self.given.forget(&task);
+            }
+            self.read.catch_up(there.newest);
+            self.given.catch_up(there.newest);
+            outlet.send(LogEvent::Read { cursor: self.given.clone() }).await?;
+        }
+        let is_past = self.subject.to.is_some();
+        Ok(is_past
+            && self.reading.is_empty()
+            && there.tasks.iter().all(|task| self.closed.contains(&task.id)))
+    }
+
+    /// The tasks that are there; `None`: what they are asked of is gone.
+    async fn find(&mut self) -> Result<Option<There>, End> {
+        // Which tasks are a deployment's is known when the next one begins.
+        if self.request.deployment.is_some() {
+            let Some(subject) = self.logs.subject(self.request).await? else { return Ok(None) };
+            self.subject = subject;
+        }
+        self.logs.there(&self.subject, self.request).await.map(Some)
+    }
+
+    fn begin(&mut self, task: &Task) {
+        let is_over = task.is_over();
+        let is_known = self.read.knows(&task.id);
+        let is_old = self.read.caught_up().is_some_and(|newest| made(task) <= newest);
+        if is_over {
+            // Read to its end this time, whatever becomes of that.
+            self.closed.insert(task.id.clone());
+        }
+        if is_over && !is_known && is_old {
+            // It was over before the log was asked for.
+            return;
+        }
+        let reader = Reader::of(&self.logs.swarm, task, self.request, &self.read, !is_over);
+        let goes_on = CancellationToken::new();
+        let until = goes_on.clone().cancelled_owned();
+        self.reading.insert(task.id.clone(), goes_on.drop_guard());
+        self.heard.push(Box::pin(heard(reader, named(task)).take_until(until)));
+    }
+}
+
+/// What comes of a task, and its end.
+fn heard(reader: Reader, task: LogTask) -> impl Stream<Item = Heard> + Send {
+    unfold(Some((reader, task)), async |reading| {
+        let (mut reader, task) = reading?;
+        Some(match reader.next().await {
+            Some(Ok(found)) => (Heard::Line(found), Some((reader, task))),
+            Some(Err(error)) => (Heard::Ended(task, Err(error)), None),
+            None => (Heard::Ended(task, Ok(())), None),
+        })
+    })
 }

@@ -57,12 +57,13 @@ impl Listener {
 pub struct Gone;
 
 impl Outlet {
-    /// Whether a batch would be sent at once.
-    pub fn has_credit(&self) -> bool {
-        self.listener.credit.available_permits() > 0
+    /// Until something could be sent at once.
+    pub async fn credited(&self) {
+        // Given back: it is taken when there is something to send. Never closed.
+        let _ = self.listener.credit.acquire().await;
     }
 
-    /// Sends a batch, when there is credit for it.
+    /// Sends what takes credit, when there is some.
     pub async fn send(&self, event: LogEvent) -> Result<(), Gone> {
         match timeout(CREDITED, self.listener.credit.acquire()).await {
             Ok(Ok(credit)) => credit.forget(),
@@ -156,15 +157,11 @@ where
             opening = openings.next() => {
                 let Some(opening) = opening else { return Err(BrokerError::Ended) };
                 let opening = opening?;
-                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                    // Another worker may have room; whoever asked is told by their deadline.
-                    opening.acker.nack(lapin::options::BasicNackOptions { requeue: false, ..Default::default() }).await?;
-                    continue;
-                };
                 opening.acker.ack(BasicAckOptions::default()).await?;
+                let slot = Arc::clone(&slots).try_acquire_owned();
                 let (link, listeners, giver) = (Arc::clone(&link), Arc::clone(&listeners), giver.clone());
                 tokio::spawn(async move {
-                    serve(link, &opening, &listeners, giver).await;
+                    serve(link, &opening, &listeners, slot.is_ok().then_some(giver)).await;
                     drop(slot);
                 });
             }
@@ -191,11 +188,12 @@ fn told(delivery: &Delivery, listeners: &Listeners) {
     }
 }
 
+/// Gives one stream; without a giver, says that there is no room for it.
 async fn serve<F>(
     link: Arc<Link>,
     opening: &Delivery,
     listeners: &Listeners,
-    giver: impl Fn(LogRequest, Arc<Outlet>) -> F,
+    giver: Option<impl Fn(LogRequest, Arc<Outlet>) -> F>,
 ) where
     F: Future<Output = Result<(), String>>,
 {
@@ -218,6 +216,7 @@ async fn serve<F>(
         .filter(|opening| opening.version <= LOG_VERSION)
         .and_then(|opening| serde_json::from_value(opening.request).ok());
     let given = async {
+        let Some(giver) = giver else { return LogEvent::Busy };
         let Some(request) = request else {
             return LogEvent::Failed { why: "the worker is of an older version".to_owned() };
         };
@@ -236,11 +235,14 @@ async fn serve<F>(
         }
     };
     let last = tokio::select! {
+        // Who has no room says so before anything else.
+        biased;
         last = given => Some(last),
         () = beats => None,
         () = listener.gone.cancelled() => None,
     };
-    if let Some(last) = last {
+    // A giver ends as well when something did not go out: that is no end of the log. Whoever listens finds out by the silence.
+    if let Some(last) = last.filter(|_| !listener.gone.is_cancelled()) {
         // Whoever is gone by now needs no end.
         let _ = outlet.put(&last).await;
     }

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation};
 use model::error::chain;
 use model::log::{LOG_VERSION, LogEvent, LogRequest};
 use secrecy::SecretString;
@@ -25,6 +25,8 @@ use crate::topology::Topology;
 
 /// How long a worker may take to take a stream up.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Workers that are asked, where one after the other has no room.
+const TRIES: u32 = 4;
 /// Batches that are taken before credit for them is given.
 const AT_A_TIME: u32 = WINDOW / 2;
 /// Room for what comes without credit: beats and an end.
@@ -45,6 +47,8 @@ struct Open {
 /// A stream that a worker gives. Dropped, it is closed.
 pub struct Stream {
     id: String,
+    /// What told that a worker has taken it up.
+    first: Option<LogEvent>,
     events: mpsc::Receiver<LogEvent>,
     controls: mpsc::Sender<(String, Control)>,
     /// Batches that were taken and are not credited yet.
@@ -63,8 +67,24 @@ impl Streams {
         Self { opening, controls }
     }
 
-    /// A stream from whichever worker is free.
+    /// A stream that a worker has taken up, whichever has room.
     pub async fn open(&self, request: LogRequest) -> Result<Stream, Unanswered> {
+        for _ in 0..TRIES {
+            let mut stream = self.ask(request.clone()).await?;
+            match timeout(PATIENCE, stream.events.recv()).await {
+                Ok(Some(LogEvent::Busy)) => {}
+                Ok(Some(first)) => {
+                    stream.first = Some(first);
+                    return Ok(stream);
+                }
+                Ok(None) => return Err(Unanswered::NoBroker),
+                Err(_) => return Err(Unanswered::TooLate),
+            }
+        }
+        Err(Unanswered::TooMany)
+    }
+
+    async fn ask(&self, request: LogRequest) -> Result<Stream, Unanswered> {
         let (opened, answer) = oneshot::channel();
         self.opening.try_send(Open { request, opened }).map_err(|_| Unanswered::TooMany)?;
         let (id, events) = match timeout(PATIENCE, answer).await {
@@ -72,22 +92,28 @@ impl Streams {
             Ok(Err(_)) => return Err(Unanswered::NoBroker),
             Err(_) => return Err(Unanswered::TooLate),
         };
-        Ok(Stream { id, events, controls: self.controls.clone(), taken: 0 })
+        Ok(Stream { id, first: None, events, controls: self.controls.clone(), taken: 0 })
     }
 }
 
 impl Stream {
     /// What the worker gives next; `None`: it was lost.
     pub async fn next(&mut self) -> Option<LogEvent> {
-        let event = self.events.recv().await?;
-        if matches!(event, LogEvent::Lines { .. }) {
-            self.taken += 1;
-            if self.taken >= AT_A_TIME {
-                // Where there is no room, credit is given for more at once the next time.
-                let more = (self.id.clone(), Control::More(self.taken));
-                if self.controls.try_send(more).is_ok() {
-                    self.taken = 0;
-                }
+        let event = match self.first.take() {
+            Some(first) => first,
+            None => self.events.recv().await?,
+        };
+        match event {
+            LogEvent::Lines { .. } | LogEvent::Read { .. } | LogEvent::Missing { .. } => {
+                self.taken += 1;
+            }
+            LogEvent::Beat | LogEvent::Busy | LogEvent::End | LogEvent::Failed { .. } => {}
+        }
+        if self.taken >= AT_A_TIME {
+            // Where there is no room, credit is given for more at once the next time.
+            let more = (self.id.clone(), Control::More(self.taken));
+            if self.controls.try_send(more).is_ok() {
+                self.taken = 0;
             }
         }
         Some(event)
@@ -139,6 +165,8 @@ async fn connected(
     let answers =
         link.channel.basic_consume(REPLY_TO.into(), "".into(), no_ack, FieldTable::default());
     let mut answers = within(async { Ok(answers.await?) }).await?;
+    // What workers are told is not waited for: where one is gone, its silence tells.
+    let telling = link.unconfirmed().await?;
     backoff.reset();
     let mut streams: HashMap<String, Carried> = HashMap::new();
     let mut next = Some(first);
@@ -153,18 +181,19 @@ async fn connected(
                 None => return Ok(()),
             },
             control = controls.recv() => match control {
-                Some((id, control)) => tell(&link, &mut streams, &id, control).await?,
+                Some((id, control)) => tell(&telling, &mut streams, &id, control).await?,
                 None => return Ok(()),
             },
             _ = listens.tick() => {
+                streams.retain(|_, carried| !carried.events.is_closed());
                 for (id, carried) in &streams {
                     if let Some(worker) = &carried.worker {
-                        send(&link, worker, id, Control::More(0)).await?;
+                        send(&telling, worker, id, Control::More(0)).await?;
                     }
                 }
             }
             answer = answers.next() => match answer {
-                Some(answer) => hand_on(&link, &mut streams, &answer?).await?,
+                Some(answer) => hand_on(&telling, &mut streams, &answer?).await?,
                 None => return Err(BrokerError::Ended),
             },
         }
@@ -201,7 +230,7 @@ async fn put(
     let publish = link.channel.basic_publish("".into(), queue, mandatory, &payload, properties);
     let confirmation = within(async { Ok(publish.await?.await?) }).await?;
     let outcome = match confirmation {
-        Confirmation::Ack(None) => Ok((id, taken)),
+        Confirmation::Ack(None) => Ok((id.clone(), taken)),
         Confirmation::Ack(Some(_)) => {
             streams.remove(&id);
             Err(Unanswered::NoWorker)
@@ -212,13 +241,15 @@ async fn put(
         }
     };
     // Who is gone by now has its stream closed at the first that comes of it.
-    drop(opened.send(outcome));
+    if opened.send(outcome).is_err() {
+        streams.remove(&id);
+    }
     Ok(())
 }
 
 /// Tells the worker of a stream, if it is known by now.
 async fn tell(
-    link: &Link,
+    telling: &Channel,
     streams: &mut HashMap<String, Carried>,
     id: &str,
     control: Control,
@@ -232,24 +263,26 @@ async fn tell(
         None => streams.get(id).and_then(|carried| carried.worker.clone()),
     };
     match worker {
-        Some(worker) => send(link, &worker, id, control).await,
+        Some(worker) => send(telling, &worker, id, control).await,
         None => Ok(()),
     }
 }
 
-async fn send(link: &Link, worker: &str, id: &str, control: Control) -> Result<(), BrokerError> {
+async fn send(
+    telling: &Channel,
+    worker: &str,
+    id: &str,
+    control: Control,
+) -> Result<(), BrokerError> {
     let payload = serde_json::to_vec(&control).unwrap_or_default();
     let properties = BasicProperties::default().with_correlation_id(id.into());
     let options = BasicPublishOptions::default();
-    let publish =
-        link.channel.basic_publish("".into(), worker.into(), options, &payload, properties);
-    // Not waited for: where the worker is gone, its silence tells.
-    drop(within(async { Ok(publish.await?) }).await?);
-    Ok(())
+    let publish = telling.basic_publish("".into(), worker.into(), options, &payload, properties);
+    within(async { Ok(publish.await?) }).await.map(drop)
 }
 
 async fn hand_on(
-    link: &Link,
+    telling: &Channel,
     streams: &mut HashMap<String, Carried>,
     delivery: &Delivery,
 ) -> Result<(), BrokerError> {
@@ -268,7 +301,7 @@ async fn hand_on(
     }
     streams.remove(&id);
     match worker {
-        Some(worker) => send(link, &worker, &id, Control::Close).await,
+        Some(worker) => send(telling, &worker, &id, Control::Close).await,
         None => Ok(()),
     }
 }

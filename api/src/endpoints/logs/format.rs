@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use model::log::LogLine;
+use model::log::{LogLine, LogTask};
 use poem::http::{HeaderMap, header};
 use serde_json::json;
 
@@ -59,6 +59,7 @@ impl Writer {
                 (Some(Piece::Lines(lines, dropped)), _) => {
                     (Ok(self.lines(&lines, dropped, &cursor)), true)
                 }
+                (Some(Piece::Missing(tasks)), _) => (Ok(self.missing(&tasks)), true),
                 (Some(Piece::Beat), Format::Events) => (Ok(": still here\n\n".into()), true),
                 (Some(Piece::Beat), Format::Lines) => {
                     (Ok(format!("{}\n", json!({ "cursor": cursor }))), true)
@@ -106,13 +107,35 @@ impl Writer {
         text
     }
 
+    /// Tasks of which nothing can be read.
+    fn missing(&self, tasks: &[LogTask]) -> String {
+        let mut text = String::new();
+        for LogTask { task, slot } in tasks {
+            let object = json!({ "task": task, "slot": slot });
+            let _ = match self.format {
+                Format::Text => writeln!(
+                    text,
+                    "--- {}.{slot}.{} cannot be read: its node does not answer, or its container is gone",
+                    self.slug,
+                    short(task)
+                ),
+                Format::Lines => writeln!(text, "{}", json!({ "missing": object })),
+                Format::Events => write!(text, "event: missing\ndata: {object}\n\n"),
+            };
+        }
+        text
+    }
+
     fn text(&self, text: &mut String, line: &LogLine) -> std::fmt::Result {
         if self.timestamps {
             write!(text, "{} ", time(line.at))?;
         }
-        let task = line.task.get(..8).unwrap_or(&line.task);
-        writeln!(text, "{}.{}.{task} | {}", self.slug, line.slot, line.text)
+        writeln!(text, "{}.{}.{} | {}", self.slug, line.slot, short(&line.task), line.text)
     }
+}
+
+fn short(task: &str) -> &str {
+    task.get(..8).unwrap_or(task)
 }
 
 fn object(line: &LogLine) -> serde_json::Value {

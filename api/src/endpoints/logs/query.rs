@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use model::Error;
 use model::error::Violation;
 use model::id::{AppId, DeploymentId};
-use model::log::{LogCursor, LogRequest, MAX_TAIL};
+use model::log::{LogCursor, LogRequest, MAX_TAIL, is_task_id};
 use poem::{FromRequest, Request, RequestBody};
 use serde_json::{Value, json};
 
 use super::format::Format;
 use crate::document::document;
 use crate::problem::Problem;
+use crate::schema::{RESUME_PATTERN, TASK_PATTERN};
 
 /// Longest text that lines are looked through for, in characters.
 const MAX_TEXT: usize = 256;
@@ -48,7 +49,6 @@ impl LogQuery {
             until: self.until.and_then(nanos),
             contains: self.contains,
             follow: self.follow,
-            begun: nanos(Utc::now()),
             after: self.cursor,
         }
     }
@@ -74,7 +74,7 @@ pub(crate) fn parameters() -> Vec<Value> {
         parameter(
             "task",
             "Of one replica's task only, by Swarm's id.",
-            json!({ "type": "string", "pattern": "^[a-z0-9]{1,64}$" }),
+            json!({ "type": "string", "pattern": TASK_PATTERN }),
         ),
         parameter(
             "contains",
@@ -87,9 +87,9 @@ pub(crate) fn parameters() -> Vec<Value> {
             json!({ "type": "boolean", "default": false }),
         ),
         parameter(
-            "cursor",
-            "Go on from there: a cursor of an earlier answer (`cursor`, or an event's `id`, which browsers send as `Last-Event-ID`).",
-            json!({ "type": "string", "pattern": "^[a-z0-9.-]*$", "maxLength": MAX_CURSOR }),
+            "resume",
+            "Go on from there: a cursor that an earlier answer told (`cursor`, or an event's `id`, which browsers send as `Last-Event-ID`).",
+            json!({ "type": "string", "pattern": RESUME_PATTERN, "maxLength": MAX_CURSOR }),
         ),
     ]
 }
@@ -115,9 +115,9 @@ impl<'a> FromRequest<'a> for LogQuery {
             .map(|(name, _)| Violation::new(name.clone(), rule(&name)))
             .collect();
         if let Some(last) = request.header("last-event-id")
-            && read(&mut query, "cursor", last).is_none()
+            && read(&mut query, "resume", last).is_none()
         {
-            broken.push(Violation::new("Last-Event-ID", rule("cursor")));
+            broken.push(Violation::new("Last-Event-ID", rule("resume")));
         }
         if query.follow && query.until.is_some() {
             broken.push(Violation::new("until", "not with `follow`"));
@@ -132,23 +132,19 @@ impl<'a> FromRequest<'a> for LogQuery {
 
 /// Reads one parameter; `None`: it is not what it must be.
 fn read(query: &mut LogQuery, name: &str, text: &str) -> Option<()> {
-    let is_task = |text: &str| {
-        (1..=64).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
     match name {
         "tail" => query.tail = Some(text.parse().ok().filter(|tail| *tail <= MAX_TAIL)?),
         "since" => query.since = Some(time(text)?),
         "until" => query.until = Some(time(text)?),
         "follow" => query.follow = text.parse().ok()?,
         "timestamps" => query.timestamps = text.parse().ok()?,
-        "task" => query.task = is_task(text).then(|| Some(text.to_owned()))?,
+        "task" => query.task = is_task_id(text).then(|| Some(text.to_owned()))?,
         "contains" => {
             let fits = (1..=MAX_TEXT).contains(&text.chars().count()) && !text.contains('\0');
             query.contains = fits.then(|| Some(text.to_owned()))?;
         }
-        "cursor" if text.len() <= MAX_CURSOR => query.cursor = text.parse().ok()?,
-        "cursor" => return None,
+        "resume" if text.len() <= MAX_CURSOR => query.cursor = text.parse().ok()?,
+        "resume" => return None,
         // One that the route does not know was refused before.
         _ => {}
     }
