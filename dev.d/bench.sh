@@ -1,4 +1,4 @@
-# ./dev bench [deploy|logins|api|networks|faults] [--help]   The benchmarks start their own API and workers, built for release; the fault search at length.
+# ./dev bench [deploy|logins|logs|api|networks|faults] [--help]   The benchmarks start their own API and workers, built for release; the fault search at length.
 
 command_bench() {
   # Help needs no services, and no build that takes minutes.

@@ -16,6 +16,7 @@ mod figures;
 mod images;
 mod installation;
 mod logins;
+mod logs;
 mod machine;
 mod networks;
 mod operation;
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
     let outcome = match benchmark.unwrap_or_default() {
         Benchmark::Deploy(settings) => deploy::run(&directory, &settings).await,
         Benchmark::Logins(settings) => logins::run(&directory, &settings).await,
+        Benchmark::Logs(settings) => logs::run(&directory, &settings).await,
         Benchmark::Api(settings) => api::run(&directory, &settings).await,
         Benchmark::Networks(settings) => networks::run(&directory, &settings).await,
         // Its stories have runtimes of their own.

@@ -91,6 +91,11 @@ impl Process {
         resident_in(&status).with_context(|| format!("/proc/{pid}/status tells no VmRSS"))
     }
 
+    /// Nanoseconds that it was on a CPU.
+    pub(crate) fn on_cpu(&mut self) -> Result<u64> {
+        Ok(on_cpu(&self.id()?.to_string()))
+    }
+
     /// Waits for its end, which has to be a success.
     pub(crate) async fn finish(mut self) -> Result<()> {
         let status = self.child.wait().await?;
@@ -146,6 +151,16 @@ impl Process {
             Err(_) => bail!("a process did not stop within {} s", STOP.as_secs()),
         }
     }
+}
+
+/// Nanoseconds that the threads of a process were on a CPU; 0 where it has ended.
+pub(crate) fn on_cpu(process: &str) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
+    let of_thread = |thread: fs::DirEntry| {
+        let told = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        told.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    threads.filter_map(|thread| of_thread(thread.ok()?)).sum()
 }
 
 /// A program beside this one.

@@ -24,6 +24,9 @@ pub(crate) enum Benchmark {
     Deploy(Deploy),
     /// Reads while people log in, beside reads while nobody does
     Logins(Logins),
+    /// Logs that many follow at once, a worker killed in the middle: what came of every line, latency, CPU and memory; and one that prints
+    /// more than anybody is given
+    Logs(Logs),
     /// The API under load at 1,000 organizations, 10,000 apps, 100,000 deployments: latency, CPU of API
     /// and Postgres, statements, resident memory; what the data's size and row security cost; accepts
     /// beside pgbench
@@ -69,6 +72,23 @@ pub(crate) struct Logins {
     /// Seconds of each round
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) seconds: u64,
+}
+
+/// Settings of `logs`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Logs {
+    /// Who follow the log at once
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) followers: u32,
+    /// Lines that the app prints each second
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) lines: u32,
+    /// For how long; half-way one of two workers is killed
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(20..=600))]
+    pub(crate) seconds: u64,
+    /// Lines a second, of a kilobyte each, of the app that prints too much, for a fourth of the time
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) flood: u32,
 }
 
 /// Settings of `api`.

@@ -1,18 +1,14 @@
 //! Logs of apps: all replicas together, followed, resumed, and moved to another worker.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tests::answer::text;
-use tests::follow::Follow;
+use tests::follow::{Follow, Heard};
 use tests::specs::web;
 use tests::{Outcome, Tenant, run};
 use tokio::time::Instant;
-
-/// The last line of a task that crashes after a second.
-const CRASHED: &str = "fatal: giving up after 1 s";
 
 /// An app of so many replicas that print so many lines a second each.
 async fn printing(tenant: &Tenant, replicas: u32, rate: u32) -> anyhow::Result<()> {
@@ -22,62 +18,6 @@ async fn printing(tenant: &Tenant, replicas: u32, rate: u32) -> anyhow::Result<(
     tenant.create_app("web", spec).await?;
     tenant.deploy_live("web", json!({})).await?;
     Ok(())
-}
-
-/// What came of a log.
-#[derive(Default)]
-struct Heard {
-    /// The first and the last number of each task.
-    first: BTreeMap<String, u64>,
-    last: BTreeMap<String, u64>,
-    /// The tasks whose last line came.
-    drained: BTreeSet<String>,
-    lines: u64,
-    dropped: u64,
-    cursor: String,
-}
-
-impl Heard {
-    /// Takes objects of a log. Of each task the numbers follow each other, but for what was dropped.
-    fn hear(&mut self, objects: &[Value]) -> Outcome {
-        let mut dropped = 0;
-        for object in objects {
-            if let Some(count) = object["dropped"].as_u64() {
-                dropped += count;
-                self.dropped += count;
-            } else if let Some(cursor) = object["cursor"].as_str() {
-                cursor.clone_into(&mut self.cursor);
-            } else if let Some(number) = text(object, "/text")?.strip_prefix("line ") {
-                let (number, task) = (number.parse::<u64>()?, text(object, "/task")?.to_owned());
-                if let Some(last) = self.last.get(&task) {
-                    let missing = number
-                        .checked_sub(last + 1)
-                        .context("a line came twice, or out of order")?;
-                    ensure!(
-                        missing <= dropped,
-                        "{missing} lines are missing before line {number}, {dropped} were said to be dropped"
-                    );
-                    dropped -= missing;
-                }
-                self.first.entry(task.clone()).or_insert(number);
-                self.last.insert(task, number);
-                self.lines += 1;
-            } else if matches!(text(object, "/text")?, "drained" | CRASHED) {
-                self.drained.insert(text(object, "/task")?.to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads for so long.
-    async fn read(&mut self, follow: &mut Follow, time: Duration) -> Outcome {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            let objects = follow.next().await?.context("the log has ended")?;
-            self.hear(&objects)?;
-        }
-        Ok(())
-    }
 }
 
 #[test]
@@ -207,7 +147,8 @@ fn what_is_followed_goes_on_at_another_worker_and_by_its_cursor() -> Outcome {
         ensure!(heard.lines - before > 500, "{} {}", before, heard.lines);
         drop(follow);
         // What comes while nobody listens is given whole, and so are those that have ended in between.
-        acme.scale("web", 3).await?;
+        let scaled = acme.scale("web", 3).await?;
+        acme.wait_for(&scaled, "succeeded", "live").await?;
         acme.deploy_live("web", json!({ "force": true })).await?;
         let resumed = format!("{path}?follow=true&resume={}", heard.cursor);
         let mut follow = Follow::begin(&acme.client, &resumed).await?;
@@ -221,11 +162,16 @@ fn what_is_followed_goes_on_at_another_worker_and_by_its_cursor() -> Outcome {
 }
 
 #[test]
-fn who_reads_too_slowly_is_told_what_was_dropped() -> Outcome {
+fn what_is_printed_too_fast_is_dropped_and_said_to_be() -> Outcome {
     run(async |skep| {
         skep.start_worker().await?;
         let acme = skep.tenant("acme").await?;
-        printing(&acme, 1, 20_000).await?;
+        // Three megabytes a second, of which one follower is given one.
+        let mut spec = web("v1");
+        spec["env"] =
+            json!({ "APP_DRAIN_SECONDS": "0", "APP_PRINT": "3000", "APP_LINE_BYTES": "1000" });
+        acme.create_app("web", spec).await?;
+        acme.deploy_live("web", json!({})).await?;
         let path = acme.path("apps/web/logs?follow=true&tail=0");
         let mut follow = Follow::begin(&acme.client, &path).await?;
         let mut heard = Heard::default();

@@ -11,6 +11,8 @@ use db::Database;
 // `tests` alone would be this file's own.
 use ::tests::sql;
 
+use crate::process::on_cpu;
+
 /// Linux counts the machine's CPU time in hundredths of a second on every platform.
 const TICK: u64 = 10_000_000;
 
@@ -100,16 +102,6 @@ impl Clocks {
             machine: seconds(later.machine.saturating_sub(self.machine)),
         }
     }
-}
-
-/// Nanoseconds that the threads of a process were on a CPU; 0 where it has ended.
-fn on_cpu(process: &str) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
-    let of_thread = |thread: fs::DirEntry| {
-        let told = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        told.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    threads.filter_map(|thread| of_thread(thread.ok()?)).sum()
 }
 
 /// The parent's id in /proc/…/stat. The program's name, in brackets, may hold anything.

@@ -113,8 +113,11 @@ pub(super) struct Merged {
 
 struct Source {
     task: LogTask,
-    lines: Pin<Box<Peekable<Pin<Box<dyn Stream<Item = SwarmResult<Found>> + Send>>>>>,
+    lines: Pin<Box<Peekable<Unread>>>,
 }
+
+/// Lines that were not given yet.
+type Unread = Pin<Box<dyn Stream<Item = SwarmResult<Found>> + Send>>;
 
 /// What a source has next.
 enum Head {
@@ -145,11 +148,10 @@ impl Merged {
     pub(super) fn new(readers: impl Iterator<Item = Reader>) -> Self {
         let source = |reader: Reader| {
             let task = reader.task.clone();
-            let lines: Pin<Box<dyn Stream<Item = _> + Send>> =
-                Box::pin(unfold(reader, async |mut reader| {
-                    let found = reader.next().await?;
-                    Some((found, reader))
-                }));
+            let lines: Unread = Box::pin(unfold(reader, async |mut reader| {
+                let found = reader.next().await?;
+                Some((found, reader))
+            }));
             Source { task, lines: Box::pin(lines.peekable()) }
         };
         Self { sources: readers.map(source).collect(), missing: Vec::new() }
