@@ -167,7 +167,8 @@ async fn flood(
     workers: &mut [Process],
 ) -> Result<String> {
     let step = Step::begin("logs", &format!("{OF_THE_FLOOD} follow it"));
-    let time = Duration::from_secs(settings.seconds / 4);
+    // Short enough that the app's log is not rotated for the third time, where Docker's own reader loses its place (docs/logs.md).
+    let time = Duration::from_secs(settings.seconds / 8);
     let following = try_join_all((0..OF_THE_FLOOD).map(|_| follow(client, path, time)));
     let mut most = Most::default();
     let (followed, watched) = join(following, most.watch(api, workers, time)).await;

@@ -79,9 +79,10 @@ impl Heard {
                 let number = number.split(' ').next().unwrap_or_default();
                 let (number, task) = (number.parse::<u64>()?, text(object, "/task")?.to_owned());
                 if let Some(last) = self.last.get(&task) {
-                    let missing = number
-                        .checked_sub(last + 1)
-                        .context("a line came twice, or out of order")?;
+                    let missing = number.checked_sub(last + 1).with_context(|| {
+                        let at = text(object, "/at").unwrap_or_default();
+                        format!("line {number} of {task} came after line {last}, and is of {at}")
+                    })?;
                     ensure!(
                         missing <= dropped,
                         "{missing} lines are missing before line {number}, {dropped} were said to be dropped"
