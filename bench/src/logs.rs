@@ -59,6 +59,7 @@ async fn measure(installation: &Installation, images: &Images, settings: &Logs) 
     step.done(&format!("it prints {} lines a second", settings.lines));
     let opening = opening(&clients[0], &path).await?;
     let steady = steady(&clients, &path, settings, &mut api, &mut workers).await?;
+    println!("\nfirst line after: {opening} ms ({OPENED} logs, one after the other)\n{steady}");
     tenant.remove("steady").await?;
     workers.push(installation.worker_beside(3)?);
 
@@ -67,8 +68,7 @@ async fn measure(installation: &Installation, images: &Images, settings: &Logs) 
     step.done(&format!("it prints {} lines a second", settings.flood));
     let flood = flood(&clients[0], &path, settings, &mut api, &mut workers).await?;
 
-    println!("\nfirst line after: {opening} ms ({OPENED} logs, one after the other)");
-    println!("{steady}\n{flood}");
+    println!("\n{flood}");
     for process in workers.into_iter().chain([api]) {
         process.stop().await?;
     }
@@ -167,7 +167,7 @@ async fn flood(
     workers: &mut [Process],
 ) -> Result<String> {
     let step = Step::begin("logs", &format!("{OF_THE_FLOOD} follow it"));
-    // Short enough that the app's log is not rotated for the third time, where Docker's own reader loses its place (docs/logs.md).
+    // Not for long: where the log is rotated, Docker's own reader may lose its place (docs/logs.md), which ends the benchmark.
     let time = Duration::from_secs(settings.seconds / 8);
     let following = try_join_all((0..OF_THE_FLOOD).map(|_| follow(client, path, time)));
     let mut most = Most::default();
