@@ -86,7 +86,7 @@ pub(crate) struct Logs {
     /// For how long; half-way one of two workers is killed
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(20..=600))]
     pub(crate) seconds: u64,
-    /// Lines a second, of a kilobyte each, of the app that prints too much, for an eighth of the time
+    /// Lines a second, of a kilobyte each, of the app that prints too much, for half of the time
     #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) flood: u32,
 }

@@ -38,8 +38,8 @@ const TEND: Duration = Duration::from_secs(60);
 /// Between two looks at tasks.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long listeners may take to listen, and probes to end: an image that is on its node starts in seconds, and a probe goes on
-/// trying for 40 s where its own network is silent (`isolation-probe/src/attempt.rs`).
-const PATIENCE: Duration = Duration::from_secs(75);
+/// trying for 75 s where its own network is silent (`isolation-probe/src/attempt.rs`).
+const PATIENCE: Duration = Duration::from_secs(110);
 /// The longest that a check may take: less than it is this worker's.
 const LONGEST: Duration = Duration::from_secs(240);
 /// How often a check is begun, where workers die of it or meanwhile.

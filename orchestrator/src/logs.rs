@@ -3,6 +3,7 @@
 //! changes anything.
 
 mod batch;
+mod behind;
 mod following;
 mod reading;
 
@@ -18,7 +19,7 @@ use tokio::time::timeout_at;
 use crate::swarm::docker::DockerSwarm;
 use crate::swarm::{Swarm as _, SwarmError, Task, TaskState};
 use batch::Batch;
-use reading::{Merged, Reader};
+use reading::{Merged, Reader, Start};
 
 /// Tasks that are read at most: those that run, then those that ended last.
 const MOST_TASKS: usize = 128;
@@ -96,8 +97,9 @@ impl Logs {
         outlet: &Outlet,
     ) -> Result<(LogCursor, Vec<LogTask>), End> {
         let mut read = request.after.clone();
-        let readers =
-            tasks.iter().map(|task| Reader::of(&self.swarm, task, request, &request.after, false));
+        let readers = tasks
+            .iter()
+            .map(|task| Reader::of(&self.swarm, task, request, &request.after, Start::LastGiven));
         let mut merged = Merged::new(readers);
         let mut batch = Batch::default();
         loop {

@@ -29,6 +29,7 @@ mod keyring;
 mod ledger;
 mod ledger_contract;
 mod live;
+mod log_streams;
 mod measures;
 mod members;
 mod openapi;

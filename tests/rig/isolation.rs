@@ -20,7 +20,7 @@ async fn check(skep: &Skep) -> Result<Value> {
     let body = json!({ "organizations": ["acme", "globex"] });
     let made = skep.operator.post(CHECKS, &body).await?.expect(202)?;
     let path = format!("{CHECKS}/{}", text(&made, "/id")?);
-    wait_for("the check's end", Duration::from_secs(150), async || {
+    wait_for("the check's end", Duration::from_secs(250), async || {
         let found = skep.operator.get(&path).await?.expect(200)?;
         Ok((found["status"] == "ended").then_some(found))
     })

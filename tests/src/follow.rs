@@ -60,18 +60,25 @@ pub struct Heard {
     pub lines: u64,
     /// Lines that were said to be dropped.
     pub dropped: u64,
+    /// How often lines of a task were said to be missing.
+    pub missing: u64,
+    /// The tasks of which they were since their last line.
+    gaps: BTreeSet<String>,
     /// The last one.
     pub cursor: String,
 }
 
 impl Heard {
-    /// Takes objects of a log. Of each task the numbers follow each other, but for what was dropped.
+    /// Takes objects of a log. Of each task the numbers follow each other, but for what was dropped or said to be missing.
     pub fn hear(&mut self, objects: &[Value]) -> Result<()> {
         let mut dropped = 0;
         for object in objects {
             if let Some(count) = object["dropped"].as_u64() {
                 dropped += count;
                 self.dropped += count;
+            } else if let Some(task) = object["missing"]["task"].as_str() {
+                self.gaps.insert(task.to_owned());
+                self.missing += 1;
             } else if let Some(cursor) = object["cursor"].as_str() {
                 cursor.clone_into(&mut self.cursor);
             } else if let Some(number) = text(object, "/text")?.strip_prefix("line ") {
@@ -83,11 +90,12 @@ impl Heard {
                         let at = text(object, "/at").unwrap_or_default();
                         format!("line {number} of {task} came after line {last}, and is of {at}")
                     })?;
+                    let is_said = self.gaps.remove(&task);
                     ensure!(
-                        missing <= dropped,
+                        is_said || missing <= dropped,
                         "{missing} lines are missing before line {number}, {dropped} were said to be dropped"
                     );
-                    dropped -= missing;
+                    dropped = dropped.saturating_sub(missing);
                 }
                 self.first.entry(task.clone()).or_insert(number);
                 self.last.insert(task, number);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::log::{LogCursor, LogEvent, LogLine};
+use model::log::{LogCursor, LogEvent, LogLine, LogTask};
 use queue::streams::{Gone, Outlet};
 use tokio::time::{Instant, sleep_until};
 
@@ -55,11 +55,13 @@ impl Batch {
     }
 }
 
-/// Lines that are followed, on their way out.
+/// Lines that are followed, and gaps between them, on their way out.
 pub(super) struct Waiting {
-    lines: VecDeque<LogLine>,
+    pieces: VecDeque<Piece>,
     bytes: usize,
+    /// What was dropped before them.
     dropped: u64,
+    missing: Vec<LogTask>,
     /// When the first of them came.
     begun: Instant,
     /// Bytes that may be sent at `counted`.
@@ -67,28 +69,49 @@ pub(super) struct Waiting {
     counted: Instant,
 }
 
+enum Piece {
+    Line(LogLine),
+    /// Of this task lines are missing here.
+    Missing(LogTask),
+}
+
 impl Waiting {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let lines = VecDeque::new();
-        Self { lines, bytes: 0, dropped: 0, begun: now, allowance: RATE, counted: now }
+        let (pieces, missing) = (VecDeque::new(), Vec::new());
+        Self { pieces, bytes: 0, dropped: 0, missing, begun: now, allowance: RATE, counted: now }
     }
 
     pub(super) fn push(&mut self, line: LogLine) {
-        if self.lines.is_empty() {
-            self.begun = Instant::now();
-        }
         self.bytes += size(&line);
-        self.lines.push_back(line);
-        while self.bytes > WAITING {
-            let Some(oldest) = self.lines.pop_front() else { return };
-            self.bytes -= size(&oldest);
-            self.dropped += 1;
+        self.push_back(Piece::Line(line));
+        while self.bytes > WAITING
+            && let Some(oldest) = self.pieces.pop_front()
+        {
+            match oldest {
+                Piece::Line(line) => {
+                    self.bytes -= size(&line);
+                    self.dropped += 1;
+                }
+                Piece::Missing(task) => self.missing.push(task),
+            }
         }
     }
 
+    /// Of this task lines are missing here.
+    pub(super) fn miss(&mut self, task: LogTask) {
+        self.push_back(Piece::Missing(task));
+    }
+
+    fn push_back(&mut self, piece: Piece) {
+        if self.pieces.is_empty() {
+            self.begun = Instant::now();
+        }
+        self.pieces.push_back(piece);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.pieces.is_empty() && self.missing.is_empty()
     }
 
     /// Until a batch is due, and there is credit for it.
@@ -104,26 +127,40 @@ impl Waiting {
         (self.allowance + (now - self.counted).as_secs_f64() * RATE).min(RATE)
     }
 
-    /// Sends a batch, in the order of its lines' times, and writes down in `given` what was in it.
+    /// Sends the lines up to the next gap, in the order of their times and no more than a batch of them, and writes down in `given` what was
+    /// in it.
     pub(super) async fn send(
         &mut self,
         given: &mut LogCursor,
         outlet: &Outlet,
     ) -> Result<(), Gone> {
         let (mut lines, mut bytes) = (Vec::new(), 0);
+        let dropped = std::mem::take(&mut self.dropped);
+        let mut missing = std::mem::take(&mut self.missing);
         while bytes < BATCH
-            && let Some(line) = self.lines.pop_front()
+            && missing.is_empty()
+            && let Some(piece) = self.pieces.pop_front()
         {
-            bytes += size(&line);
-            given.give(&line.task, line.output, line.at);
-            lines.push(line);
+            match piece {
+                Piece::Line(line) => {
+                    bytes += size(&line);
+                    given.give(&line.task, line.output, line.at);
+                    lines.push(line);
+                }
+                Piece::Missing(task) => missing.push(task),
+            }
         }
         let now = Instant::now();
         self.allowance = self.allowed(now) - bytes as f64;
         (self.counted, self.begun) = (now, now);
         self.bytes -= bytes;
         lines.sort_by_key(|line| line.at);
-        let dropped = std::mem::take(&mut self.dropped);
-        outlet.send(LogEvent::Lines { lines, dropped }).await
+        if dropped > 0 || !lines.is_empty() {
+            outlet.send(LogEvent::Lines { lines, dropped }).await?;
+        }
+        if !missing.is_empty() {
+            outlet.send(LogEvent::Missing { tasks: missing }).await?;
+        }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::batch::Waiting;
-use super::reading::{Found, Reader, named};
+use super::reading::{Found, Reader, Start, named};
 use super::{End, Logs, There, made};
 use crate::swarm::{SwarmResult, Task};
 
@@ -60,7 +60,7 @@ pub(super) async fn follow(
         reading: HashMap::new(),
         closed: over.map(|task| task.id.clone()).collect(),
         missing: missing.into_iter().map(|task| task.task).collect(),
-        untold: Vec::new(),
+        too_late: HashSet::new(),
         heard: SelectAll::new(),
         failed: 0,
     };
@@ -79,9 +79,10 @@ struct Following<'a> {
     reading: HashMap<String, DropGuard>,
     /// Those of which there is no more.
     closed: HashSet<String>,
-    /// Those that are missing, and were said to be, or are to be said.
+    /// Those that are missing, and were said to be.
     missing: HashSet<String>,
-    untold: Vec<LogTask>,
+    /// Those of them that were read too late, and are read from what is newest on.
+    too_late: HashSet<String>,
     heard: SelectAll<Pin<Box<dyn Stream<Item = Heard> + Send>>>,
     /// Looks in a row that failed.
     failed: u32,
@@ -101,10 +102,6 @@ impl Following<'_> {
                         let Some(Some(heard)) = self.heard.next().now_or_never() else { break };
                         self.take(heard, &mut waiting);
                     }
-                    if !self.untold.is_empty() {
-                        let tasks = std::mem::take(&mut self.untold);
-                        outlet.send(LogEvent::Missing { tasks }).await?;
-                    }
                 }
                 () = waiting.is_due(outlet), if !waiting.is_empty() => {
                     waiting.send(&mut self.given, outlet).await?;
@@ -121,22 +118,33 @@ impl Following<'_> {
 
     fn take(&mut self, heard: Heard, waiting: &mut Waiting) {
         match heard {
-            Heard::Line(Found { line, is_asked_for }) => {
+            Heard::Line(Found { line, is_asked_for, is_too_late }) => {
                 self.read.give(&line.task, line.output, line.at);
                 self.missing.remove(&line.task);
+                let task = LogTask { task: line.task.clone(), slot: line.slot };
                 if is_asked_for {
                     waiting.push(line);
+                }
+                if is_too_late {
+                    self.reading.remove(&task.task);
+                    self.too_late.insert(task.task.clone());
+                    self.miss(task, waiting);
                 }
             }
             Heard::Ended(task, outcome) => {
                 self.reading.remove(&task.task);
                 if let Err(error) = outcome {
                     tracing::debug!(%error, task = task.task, "its log broke off");
-                    if self.missing.insert(task.task.clone()) {
-                        self.untold.push(task);
-                    }
+                    self.miss(task, waiting);
                 }
             }
+        }
+    }
+
+    /// Says of a task that it is missing, once.
+    fn miss(&mut self, task: LogTask, waiting: &mut Waiting) {
+        if self.missing.insert(task.task.clone()) {
+            waiting.miss(task);
         }
     }
 
@@ -166,6 +174,7 @@ impl Following<'_> {
                 self.reading.remove(&task);
                 self.closed.remove(&task);
                 self.missing.remove(&task);
+                self.too_late.remove(&task);
                 self.read.forget(&task);
                 self.given.forget(&task);
             }
@@ -201,7 +210,13 @@ impl Following<'_> {
             // It was over before the log was asked for.
             return;
         }
-        let reader = Reader::of(&self.logs.swarm, task, self.request, &self.read, !is_over);
+        let is_late = self.too_late.remove(&task.id);
+        let start = match (is_over, is_late) {
+            (true, _) => Start::LastGiven,
+            (false, true) => Start::Now,
+            (false, false) => Start::LastGivenOn,
+        };
+        let reader = Reader::of(&self.logs.swarm, task, self.request, &self.read, start);
         let goes_on = CancellationToken::new();
         let until = goes_on.clone().cancelled_owned();
         self.reading.insert(task.id.clone(), goes_on.drop_guard());

@@ -107,7 +107,7 @@ impl Writer {
         text
     }
 
-    /// Tasks of which nothing can be read.
+    /// Tasks of which lines are missing here.
     fn missing(&self, tasks: &[LogTask]) -> String {
         let mut text = String::new();
         for LogTask { task, slot } in tasks {
@@ -115,7 +115,7 @@ impl Writer {
             let _ = match self.format {
                 Format::Text => writeln!(
                     text,
-                    "--- {}.{slot}.{} cannot be read: its node does not answer, or its container is gone",
+                    "--- lines of {}.{slot}.{} are missing here: its node does not answer, its container is gone, or it prints faster than its log is read",
                     self.slug,
                     short(task)
                 ),

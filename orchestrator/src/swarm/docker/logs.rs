@@ -27,6 +27,8 @@ pub(crate) struct RawLine {
     /// When Docker read it, in nanoseconds since 1970.
     pub(crate) at: i64,
     pub(crate) text: String,
+    /// Whether it ends here: Docker cuts long ones into pieces of 16 KiB, of one time.
+    pub(crate) is_ended: bool,
 }
 
 impl DockerSwarm {
@@ -61,12 +63,13 @@ fn read(line: LogOutput) -> Option<RawLine> {
     let time = std::str::from_utf8(&bytes[..end]).ok()?;
     let at = DateTime::parse_from_rfc3339(time).ok()?.timestamp_nanos_opt()?;
     let mut line = &bytes[end + 1..];
+    let is_ended = line.ends_with(b"\n");
     while let [start @ .., b'\n' | b'\r'] = line {
         line = start;
     }
     let text = String::from_utf8_lossy(&line[..line.len().min(MAX_LINE)]);
     // NUL is nowhere in what the API answers.
-    Some(RawLine { output, at, text: text.replace('\0', "\u{fffd}") })
+    Some(RawLine { output, at, text: text.replace('\0', "\u{fffd}"), is_ended })
 }
 
 #[cfg(test)]
@@ -82,6 +85,7 @@ mod tests {
         let found = line("2026-11-23T08:00:00.000000007Z GET / 200\n").unwrap();
         assert_eq!(found.text, "GET / 200");
         assert_eq!((found.output, found.at % 1_000_000_000), (Output::Stderr, 7));
+        assert!(found.is_ended && !line("2026-11-23T08:00:00Z a piece").unwrap().is_ended);
         assert_eq!(line("2026-11-23T08:00:00Z \r\n").unwrap().text, "");
         assert_eq!(line("2026-11-23T08:00:00Z a\0b").unwrap().text, "a\u{fffd}b");
         assert_eq!(line("error from daemon in stream"), None);
