@@ -87,7 +87,7 @@ pub enum LogEvent {
         /// As far as this.
         cursor: LogCursor,
     },
-    /// Of these tasks lines are missing here: their nodes do not answer, their containers are gone, or they print faster than they are read.
+    /// Of these tasks lines are missing here: their nodes do not answer, or they print faster than they are read.
     Missing {
         /// Which.
         tasks: Vec<LogTask>,

@@ -5,6 +5,7 @@
 mod batch;
 mod behind;
 mod following;
+mod lost;
 mod reading;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::time::timeout_at;
 use crate::swarm::docker::DockerSwarm;
 use crate::swarm::{Swarm as _, SwarmError, Task, TaskState};
 use batch::Batch;
+use lost::Lost;
 use reading::{Merged, Reader, Start};
 
 /// Tasks that are read at most: those that run, then those that ended last.
@@ -26,13 +28,17 @@ const MOST_TASKS: usize = 128;
 
 /// Gives logs.
 pub struct Logs {
-    /// Where apps are.
-    pub database: Database,
-    /// Where their tasks are.
-    pub swarm: Arc<DockerSwarm>,
+    database: Database,
+    swarm: Arc<DockerSwarm>,
+    lost: Lost,
 }
 
 impl Logs {
+    /// Of the apps in `database`, whose tasks are in `swarm`.
+    pub fn new(database: Database, swarm: Arc<DockerSwarm>) -> Self {
+        Self { database, swarm, lost: Lost::default() }
+    }
+
     /// Gives what is asked for, until there is no more; an error is a sentence for whoever asked.
     pub async fn give(&self, request: LogRequest, outlet: Arc<Outlet>) -> Result<(), String> {
         match self.give_all(&Arc::new(request), &outlet).await {

@@ -80,7 +80,7 @@ fn a_worker_that_is_full_says_so_and_another_takes_the_stream_up() -> Outcome {
         let mut open: Vec<Stream> = Vec::new();
         let refused = loop {
             ensure!(open.len() <= AT_ONCE, "{} were taken up", open.len());
-            let from = if open.len() % 2 == 0 { &one } else { &other };
+            let from = if open.len().is_multiple_of(2) { &one } else { &other };
             match from.open(request()).await {
                 Ok(stream) => open.push(stream),
                 Err(refused) => break refused,
@@ -114,7 +114,8 @@ fn a_stream_that_is_open_beats_and_is_not_taken_for_lost() -> Outcome {
     run(async |skep| {
         let (stop, _worker) = (CancellationToken::new(), Silent::start(skep));
         let _stop = stop.clone().drop_guard();
-        let mut stream = streams(skep, &stop).await?.open(request()).await?;
+        let streams = streams(skep, &stop).await?;
+        let mut stream = streams.open(request()).await?;
         for _ in 0..3 {
             let beat = tokio::time::timeout(queue::streams::SILENCE, stream.next()).await?;
             assert_eq!(beat, Some(LogEvent::Beat));

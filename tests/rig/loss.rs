@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, ensure};
 use bollard::models::NodeSpecAvailabilityEnum;
 use serde_json::json;
 use tests::answer::text;
+use tests::follow::{Follow, Heard};
 use tests::rig::run_on_rig;
 use tests::{Outcome, wait_for, wait_until};
 
@@ -21,10 +23,16 @@ fn apps_of_a_lost_node_are_degraded_then_healthy_elsewhere() -> Outcome {
         let acme = skep.tenant("acme").await?;
         let mut spec = web("v1");
         spec["replicas"] = 2.into();
+        spec["env"] = json!({ "APP_PRINT": "5" });
         let app = acme.create_app("web", spec).await?;
         let app = text(&app, "/id")?;
         acme.deploy_live("web", json!({})).await?;
         assert_eq!(rig.places(app).await?, [2, 3]);
+        let logs = acme.path("apps/web/logs");
+        let mut follow = Follow::begin(&acme.client, &format!("{logs}?follow=true&tail=1")).await?;
+        let mut heard = Heard::default();
+        heard.read(&mut follow, Duration::from_secs(2)).await?;
+        assert_eq!((heard.last.len(), heard.missing), (2, 0));
         let health = async || Ok::<_, anyhow::Error>(acme.app("web").await?["status"].clone());
 
         // So long as the other node takes no more, its replica has nowhere to go.
@@ -33,6 +41,17 @@ fn apps_of_a_lost_node_are_degraded_then_healthy_elsewhere() -> Outcome {
         rig.kill(3).await?;
         rig.wait_for_state(rig.node(3), "down", GIVEN_UP).await?;
         let down = begun.elapsed();
+        // Who follows the log is told that one of the two is missing; who asks for what was printed, too.
+        let told = Instant::now() + GIVEN_UP;
+        while heard.missing == 0 {
+            ensure!(Instant::now() < told, "{:?}", heard.last);
+            heard.hear(&follow.next().await?.context("the log has ended")?)?;
+        }
+        let lines = heard.lines;
+        heard.read(&mut follow, Duration::from_secs(2)).await?;
+        ensure!(heard.missing == 1 && heard.lines > lines, "{heard:?}");
+        let people = acme.client.get(&logs).await?.text;
+        ensure!(people.contains("are missing here: its node does not answer"), "{people}");
         let degraded = wait_for("live health to name the node", GIVEN_UP, async || {
             let status = health().await?;
             let is_named =

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tests::answer::text;
-use tests::docker::Engine;
 use tests::follow::{Follow, Heard};
 use tests::specs::web;
 use tests::{Outcome, Tenant, run};
@@ -184,41 +183,6 @@ fn what_is_printed_too_fast_is_dropped_and_said_to_be() -> Outcome {
         heard.read(&mut follow, Duration::from_millis(500)).await?;
         println!("{} lines, {} dropped", heard.lines, heard.dropped);
         ensure!(heard.lines > 0 && heard.dropped > 0);
-        Ok(())
-    })
-}
-
-/// A container is taken away behind Docker's back: what it printed is said to be missing, and what the others printed is given.
-#[test]
-fn what_cannot_be_read_is_said_to_be_missing() -> Outcome {
-    run(async |skep| {
-        skep.start_worker().await?;
-        let acme = skep.tenant("acme").await?;
-        printing(&acme, 1, 5).await?;
-        let engine = Engine::connect()?;
-        let app = acme.client.get(&acme.path("apps/web")).await?.expect(200)?;
-        let gone = engine.container_of(text(&app, "/id")?).await?;
-        acme.deploy_live("web", json!({ "force": true })).await?;
-        let path = acme.path("apps/web/logs?tail=1000");
-        let read = async || {
-            let with = ("Accept", "application/jsonl");
-            let answer = acme.client.ask_with(reqwest::Method::GET, &path, None, with).await?;
-            let objects: Vec<Value> =
-                answer.text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-            let mut heard = Heard::default();
-            heard.hear(&objects)?;
-            anyhow::Ok((heard, objects))
-        };
-        let (before, _) = read().await?;
-        assert_eq!((before.last.len(), before.missing), (2, 0));
-        ensure!(engine.delete(&format!("/containers/{gone}?force=true")).await?, "{gone}");
-        let (after, objects) = read().await?;
-        assert_eq!((after.last.len(), after.missing), (1, 1), "{:?}", after.last);
-        let missing = objects.iter().find_map(|object| object["missing"]["task"].as_str());
-        let missing = missing.context("no task")?;
-        ensure!(before.last.contains_key(missing) && !after.last.contains_key(missing));
-        let people = acme.client.get(&path).await?.text;
-        ensure!(people.contains("are missing here: "), "{people}");
         Ok(())
     })
 }

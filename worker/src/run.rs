@@ -113,7 +113,7 @@ pub(crate) async fn run(settings: Run) -> anyhow::Result<()> {
         relay: relay.clone(),
         every: (seconds > 0).then(|| Duration::from_secs(seconds)),
     };
-    let logs = Arc::new(Logs { database: database.clone(), swarm: Arc::clone(&swarm) });
+    let logs = Arc::new(Logs::new(database.clone(), Arc::clone(&swarm)));
     let live = Live { database, swarm, platform, vault, relay: relay.clone() };
     tracing::info!(%worker, slots = settings.slots, "driving");
     let mut running = tokio::spawn(runner.run(wakeups, stop.clone()));

@@ -107,7 +107,7 @@ impl Following<'_> {
                     waiting.send(&mut self.given, outlet).await?;
                 }
                 _ = looks.tick() => {
-                    let is_all = self.look(outlet).await?;
+                    let is_all = self.look(&mut waiting, outlet).await?;
                     if is_all && waiting.is_empty() {
                         return Ok(());
                     }
@@ -149,7 +149,7 @@ impl Following<'_> {
     }
 
     /// Looks for tasks to read; true: there is no more, and will be none.
-    async fn look(&mut self, outlet: &Outlet) -> Result<bool, End> {
+    async fn look(&mut self, waiting: &mut Waiting, outlet: &Outlet) -> Result<bool, End> {
         let there = match self.find().await {
             Ok(Some(there)) => there,
             // What there was is gone, and its tasks with it.
@@ -161,8 +161,15 @@ impl Following<'_> {
             Err(end) => return Err(end),
         };
         self.failed = 0;
+        let lost = self.logs.lost.lately(&self.logs.swarm).await;
         for task in &there.tasks {
-            if !self.reading.contains_key(&task.id) && !self.closed.contains(&task.id) {
+            if self.closed.contains(&task.id) {
+                continue;
+            }
+            if task.node.as_ref().is_some_and(|node| lost.contains(node)) {
+                self.reading.remove(&task.id);
+                self.miss(named(task), waiting);
+            } else if !self.reading.contains_key(&task.id) {
                 self.begin(task);
             }
         }

@@ -115,7 +115,7 @@ impl Writer {
             let _ = match self.format {
                 Format::Text => writeln!(
                     text,
-                    "--- lines of {}.{slot}.{} are missing here: its node does not answer, its container is gone, or it prints faster than its log is read",
+                    "--- lines of {}.{slot}.{} are missing here: its node does not answer, or it prints faster than its log is read",
                     self.slug,
                     short(task)
                 ),

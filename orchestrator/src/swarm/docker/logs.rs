@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use model::log::{MAX_LINE, Output};
 
 use super::{DockerSwarm, incoming};
-use crate::swarm::SwarmResult;
+use crate::swarm::{SwarmError, SwarmResult};
 
 /// What is read of a task.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,17 +48,30 @@ impl DockerSwarm {
             .tail(&tail)
             .build();
         let lines = self.docker.task_logs(task, Some(options));
-        lines.filter_map(async |line| line.map(read).map_err(incoming::error).transpose())
+        lines.filter_map(async |line| match line {
+            Ok(line) => read(line),
+            Err(error) => Some(Err(incoming::error(error))),
+        })
     }
 }
 
 /// A line, behind the time that Docker writes before it. What has none is no line of a task's.
-fn read(line: LogOutput) -> Option<RawLine> {
-    let (output, bytes) = match line {
-        LogOutput::StdErr { message } => (Output::Stderr, message),
-        LogOutput::StdOut { message } | LogOutput::Console { message } => (Output::Stdout, message),
-        LogOutput::StdIn { .. } => return None,
-    };
+fn read(line: LogOutput) -> Option<SwarmResult<RawLine>> {
+    match line {
+        LogOutput::StdErr { message } => line_of(Output::Stderr, &message).map(Ok),
+        LogOutput::StdOut { message } => line_of(Output::Stdout, &message).map(Ok),
+        LogOutput::StdIn { .. } => None,
+        // What is of neither output is Docker's own word, of a node that does not answer for one (moby, `stdcopy.Systemerr`, whose frame
+        // bollard leaves around it).
+        LogOutput::Console { message } => {
+            let word = String::from_utf8_lossy(&message);
+            let word = word.find("Error").map_or(&*word, |start| &word[start..]).trim_end();
+            Some(Err(SwarmError::Unavailable(word.to_owned())))
+        }
+    }
+}
+
+fn line_of(output: Output, bytes: &[u8]) -> Option<RawLine> {
     let end = bytes.iter().position(|byte| *byte == b' ')?;
     let time = std::str::from_utf8(&bytes[..end]).ok()?;
     let at = DateTime::parse_from_rfc3339(time).ok()?.timestamp_nanos_opt()?;
@@ -77,7 +90,15 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Option<RawLine> {
-        read(LogOutput::StdErr { message: text.as_bytes().to_vec().into() })
+        read(LogOutput::StdErr { message: text.as_bytes().to_vec().into() })?.ok()
+    }
+
+    #[test]
+    fn what_docker_says_of_itself_is_an_error() {
+        let frame = b"\x03\0\0\0\0\0\0\x29Error grabbing logs: node a is not available\n";
+        let word = read(LogOutput::Console { message: frame.to_vec().into() });
+        let error = word.unwrap().unwrap_err().to_string();
+        assert_eq!(error, "the Docker daemon failed: Error grabbing logs: node a is not available");
     }
 
     #[test]
