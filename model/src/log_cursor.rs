@@ -28,7 +28,7 @@ pub struct LogCursor {
 }
 
 /// The last lines of an output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Mark {
     /// Their time, in nanoseconds since 1970.
     at: i64,
@@ -60,24 +60,32 @@ impl LogCursor {
         })
     }
 
+    /// The newest time of this task's lines that were given.
+    pub fn newest(&self, task: &str) -> Option<i64> {
+        self.marks.get(task)?.iter().map(|mark| mark.at).max()
+    }
+
     /// This line was given.
     pub fn give(&mut self, task: &str, output: Output, at: i64) {
-        let first = Mark { at, count: 0 };
+        let mark = self.marks.get(task).map(|marks| marks[place(output)]);
+        let before = mark.filter(|mark| mark.at == at).map_or(0, |mark| mark.count);
+        self.reach(task, output, at, before.saturating_add(1));
+    }
+
+    /// So many lines of this output and time were given, and all that came before them.
+    pub fn reach(&mut self, task: &str, output: Output, at: i64, count: u32) {
         if !self.marks.contains_key(task) {
             self.make_room();
+            let first = Mark { at, count: 0 };
             self.marks.insert(task.to_owned(), [first, first]);
         }
         let Some(marks) = self.marks.get_mut(task) else { return };
         for (number, mark) in marks.iter_mut().enumerate() {
-            if number != place(output) {
+            if number == place(output) {
+                *mark = Mark { at, count }.max(*mark);
+            } else if mark.at < at.saturating_sub(DISORDER) {
                 // Of the other one, too, nothing can come that is much older.
-                if mark.at < at.saturating_sub(DISORDER) {
-                    *mark = Mark { at: at - DISORDER, count: 0 };
-                }
-            } else if at == mark.at {
-                mark.count = mark.count.saturating_add(1);
-            } else if at > mark.at {
-                *mark = Mark { at, count: 1 };
+                *mark = Mark { at: at - DISORDER, count: 0 };
             }
         }
     }
@@ -234,6 +242,16 @@ mod tests {
         let is_new = |task, at, passed| cursor.is_new(task, Output::Stdout, at, passed);
         assert!(!is_new("a", 4, 0) && !is_new("a", 5, 0) && !is_new("a", 5, 1));
         assert!(is_new("a", 5, 2) && is_new("a", 6, 0) && is_new("b", 1, 0));
+    }
+
+    #[test]
+    fn what_was_reached_is_not_reached_less() {
+        let mut cursor = LogCursor::default();
+        cursor.reach("a", Output::Stdout, 5, 3);
+        cursor.reach("a", Output::Stdout, 5, 2);
+        cursor.reach("a", Output::Stdout, 4, 9);
+        cursor.give("a", Output::Stdout, 5);
+        assert_eq!((cursor.to_string().as_str(), cursor.newest("a")), ("a-5-4-5-0", Some(5)));
     }
 
     #[test]

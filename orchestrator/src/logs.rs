@@ -6,7 +6,8 @@ mod batch;
 mod behind;
 mod following;
 mod lost;
-mod reading;
+mod merged;
+mod reader;
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use crate::swarm::docker::DockerSwarm;
 use crate::swarm::{Swarm as _, SwarmError, Task, TaskState};
 use batch::Batch;
 use lost::Lost;
-use reading::{Merged, Reader, Start};
+use merged::Merged;
+use reader::{Reader, Start};
 
 /// Tasks that are read at most: those that run, then those that ended last.
 const MOST_TASKS: usize = 128;

@@ -32,6 +32,11 @@ impl Behind {
         Self { skew: Some(0), ..Self::at_the_end() }
     }
 
+    /// Of one that begins again, of the same task.
+    pub(super) fn again(&self) -> Self {
+        Self { skew: self.skew.or(Some(0)), ..Self::at_the_end() }
+    }
+
     /// A line of so many bytes, printed `at`, is read `now` (in nanoseconds since 1970): whether that is too far behind.
     pub(super) fn read(&mut self, at: i64, bytes: usize, now: i64) -> bool {
         let counted = at.saturating_sub(self.since);

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::batch::Waiting;
-use super::reading::{Found, Reader, Start, named};
+use super::reader::{Found, Reader, Start, named};
 use super::{End, Logs, There, made};
 use crate::swarm::{SwarmResult, Task};
 

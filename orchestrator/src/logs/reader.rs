@@ -1,12 +1,12 @@
-//! Reading tasks: each from where it was given up to, and several at once in the order of their times.
+//! Reading a task from where it was given up to, and going on with what it prints. Docker's own reader may stand still at a rotation until
+//! the next one, and then pass over what lies between (seen with Docker 20.10): who follows and hears nothing asks what the last line is.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures::future::join_all;
-use futures::stream::{Peekable, Stream, StreamExt as _, unfold};
+use futures::stream::{Stream, StreamExt as _};
 use model::log::{LogCursor, LogLine, LogRequest, LogTask, Output};
 use tokio::time::timeout;
 
@@ -18,8 +18,16 @@ use crate::swarm::{SwarmResult, Task};
 const SECOND: i64 = 1_000_000_000;
 /// A line that is older than the one before by more than this was printed after the node's clock was set back, in nanoseconds.
 const SET_BACK: i64 = 60 * SECOND;
-/// How long what was printed already may be in coming: a node that is silent for longer keeps the others waiting no more.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a task may be silent before its last line is asked for.
+const SILENT: Duration = Duration::from_secs(30);
+/// The same where much was printed: its log is rotated the more often.
+const SUDDENLY_SILENT: Duration = Duration::from_secs(1);
+/// So much, in bytes since its last line was asked for.
+const MUCH: usize = 256 * 1024;
+/// How long a last line that was not heard may still be on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// How long it may take to be told what the last line is.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// A line that was not given yet.
 pub(super) struct Found {
@@ -43,23 +51,50 @@ pub(super) enum Start {
 
 /// The lines of a task that were not given yet.
 pub(super) struct Reader {
-    task: LogTask,
+    swarm: Arc<DockerSwarm>,
+    pub(super) task: LogTask,
     request: Arc<LogRequest>,
+    /// What was given before.
     after: LogCursor,
-    lines: Pin<Box<dyn Stream<Item = SwarmResult<RawLine>> + Send>>,
+    lines: RawLines,
     /// Whether it is read for its last line only, from which on it is followed.
     is_for_its_place: bool,
     /// Of each output the line before.
     last: [Last; 2],
-    /// How far it is behind; nothing that is printed already is ever passed over.
-    behind: Option<Behind>,
+    /// What is known of a reading that goes on; of what was printed already Docker passes over nothing.
+    going_on: Option<GoingOn>,
+}
+
+type RawLines = Pin<Box<dyn Stream<Item = SwarmResult<RawLine>> + Send>>;
+
+struct GoingOn {
+    behind: Behind,
+    /// Bytes that were heard since its last line was asked for.
+    heard: usize,
+    /// Whether there is a line that did not come.
+    is_suspect: bool,
+}
+
+impl GoingOn {
+    const fn new(behind: Behind) -> Self {
+        Self { behind, heard: 0, is_suspect: false }
+    }
+
+    /// How long the next line is waited for.
+    const fn patience(&self) -> Duration {
+        match (self.is_suspect, self.heard >= MUCH) {
+            (true, _) => ON_ITS_WAY,
+            (false, true) => SUDDENLY_SILENT,
+            (false, false) => SILENT,
+        }
+    }
 }
 
 impl Reader {
     /// Reads a task from its last line on that was given. Of one of which nothing was, the last lines that are asked for; all of them, where it
     /// came later than the log was asked for.
     pub(super) fn of(
-        swarm: &DockerSwarm,
+        swarm: &Arc<DockerSwarm>,
         task: &Task,
         request: &Arc<LogRequest>,
         read: &LogCursor,
@@ -69,11 +104,13 @@ impl Reader {
         let is_looked_back_upon = since.is_none() && read.caught_up().is_none();
         let tail = request.tail.filter(|_| is_looked_back_upon);
         let is_for_its_place = tail == Some(0);
-        let (tail, behind) = match start {
+        let (tail, going_on) = match start {
             // Without its last line it would not be known where it is.
             Start::LastGiven => (tail.map(|lines| lines.max(1)), None),
-            Start::LastGivenOn => (tail.map(|lines| lines.max(1)), Some(Behind::before_the_end())),
-            Start::Now => (Some(0), Some(Behind::at_the_end())),
+            Start::LastGivenOn => {
+                (tail.map(|lines| lines.max(1)), Some(GoingOn::new(Behind::before_the_end())))
+            }
+            Start::Now => (Some(0), Some(GoingOn::new(Behind::at_the_end()))),
         };
         let lines = Lines {
             since: since.or(request.since).unwrap_or(0) / SECOND,
@@ -81,20 +118,21 @@ impl Reader {
             follow: start != Start::LastGiven,
         };
         Self {
+            swarm: Arc::clone(swarm),
             task: named(task),
             request: Arc::clone(request),
             after: read.clone(),
             lines: Box::pin(swarm.lines(&task.id, lines)),
             is_for_its_place,
             last: [Last::NOTHING; 2],
-            behind,
+            going_on,
         }
     }
 
     /// Its next line; `None`: there is no more.
     pub(super) async fn next(&mut self) -> Option<SwarmResult<Found>> {
         loop {
-            let RawLine { output, at, text, is_ended } = match self.lines.next().await? {
+            let RawLine { output, at, text, is_ended } = match self.line().await? {
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
             };
@@ -111,13 +149,61 @@ impl Reader {
                 let LogTask { task, slot } = self.task.clone();
                 let line = LogLine { task, slot, output, at, text };
                 let is_asked_for = !self.is_for_its_place && self.wants(&line);
-                let is_too_late = self.behind.as_mut().is_some_and(|behind| {
+                let is_too_late = self.going_on.as_mut().is_some_and(|going_on| {
                     let now = Utc::now().timestamp_nanos_opt().unwrap_or(at);
-                    behind.read(at, line.text.len(), now)
+                    going_on.heard = going_on.heard.saturating_add(line.text.len());
+                    going_on.behind.read(at, line.text.len(), now)
                 });
                 return Some(Ok(Found { line, is_asked_for, is_too_late }));
             }
         }
+    }
+
+    /// The next line that Docker gives. Where it gives none, that there is none is not believed.
+    async fn line(&mut self) -> Option<SwarmResult<RawLine>> {
+        loop {
+            let Some(going_on) = &mut self.going_on else { return self.lines.next().await };
+            if let Ok(line) = timeout(going_on.patience(), self.lines.next()).await {
+                going_on.is_suspect = false;
+                return line;
+            }
+            going_on.heard = 0;
+            if std::mem::take(&mut going_on.is_suspect) {
+                tracing::debug!(task = self.task.task, "its log stood still, and is read again");
+                self.begin_again();
+            } else {
+                let is_suspect = self.has_more().await;
+                if let Some(going_on) = &mut self.going_on {
+                    going_on.is_suspect = is_suspect;
+                }
+            }
+        }
+    }
+
+    /// Whether there is a line that was not heard.
+    async fn has_more(&mut self) -> bool {
+        let last = Lines { since: 0, tail: Some(1), follow: false };
+        let mut last = pin!(self.swarm.lines(&self.task.task, last));
+        // Where it cannot be told now, it is asked again later.
+        let Ok(Some(Ok(last))) = timeout(TOLD, last.next()).await else { return false };
+        let heard = self.last.iter().map(|last| last.at).max();
+        let heard = heard.max(self.after.newest(&self.task.task));
+        heard.is_none_or(|heard| heard < last.at)
+    }
+
+    /// Reads from the last line on that was heard.
+    fn begin_again(&mut self) {
+        for (output, last) in [Output::Stdout, Output::Stderr].into_iter().zip(self.last) {
+            if last.at > i64::MIN {
+                let count = last.passed.saturating_add(1);
+                self.after.reach(&self.task.task, output, last.at, count);
+            }
+        }
+        self.last = [Last::NOTHING; 2];
+        let since = self.after.since(&self.task.task).or(self.request.since).unwrap_or(0);
+        let lines = Lines { since: since / SECOND, tail: None, follow: true };
+        self.lines = Box::pin(self.swarm.lines(&self.task.task, lines));
+        self.going_on = self.going_on.take().map(|going_on| GoingOn::new(going_on.behind.again()));
     }
 
     fn wants(&self, line: &LogLine) -> bool {
@@ -156,89 +242,6 @@ impl Last {
 /// A task by its names.
 pub(super) fn named(task: &Task) -> LogTask {
     LogTask { task: task.id.clone(), slot: task.slot }
-}
-
-/// Several tasks, in the order of their lines' times.
-pub(super) struct Merged {
-    sources: Vec<Source>,
-    /// Those that cannot be read, or not to their ends.
-    missing: Vec<LogTask>,
-}
-
-struct Source {
-    task: LogTask,
-    lines: Pin<Box<Peekable<Unread>>>,
-}
-
-/// Lines that were not given yet.
-type Unread = Pin<Box<dyn Stream<Item = SwarmResult<Found>> + Send>>;
-
-/// What a source has next.
-enum Head {
-    /// A line of this time.
-    At(i64),
-    End,
-    Missing,
-}
-
-impl Source {
-    async fn head(&mut self) -> Head {
-        match timeout(PATIENCE, self.lines.as_mut().peek()).await {
-            Ok(Some(Ok(found))) => Head::At(found.line.at),
-            Ok(None) => Head::End,
-            Ok(Some(Err(error))) => {
-                tracing::debug!(%error, task = self.task.task, "its log cannot be read");
-                Head::Missing
-            }
-            Err(_) => {
-                tracing::warn!(task = self.task.task, "its log does not come");
-                Head::Missing
-            }
-        }
-    }
-}
-
-impl Merged {
-    pub(super) fn new(readers: impl Iterator<Item = Reader>) -> Self {
-        let source = |reader: Reader| {
-            let task = reader.task.clone();
-            let lines: Unread = Box::pin(unfold(reader, async |mut reader| {
-                let found = reader.next().await?;
-                Some((found, reader))
-            }));
-            Source { task, lines: Box::pin(lines.peekable()) }
-        };
-        Self { sources: readers.map(source).collect(), missing: Vec::new() }
-    }
-
-    /// The oldest line that was not given yet. May be given up in between: nothing is lost.
-    pub(super) async fn next(&mut self) -> Option<Found> {
-        let heads = join_all(self.sources.iter_mut().map(Source::head)).await;
-        let times = heads.iter().enumerate().filter_map(|(index, head)| match head {
-            Head::At(at) => Some((*at, index)),
-            Head::End | Head::Missing => None,
-        });
-        let oldest = times.min();
-        let found = match oldest {
-            Some((_, index)) => self.sources[index].lines.next().await,
-            None => None,
-        };
-        let mut left = Vec::with_capacity(self.sources.len());
-        for (source, head) in self.sources.drain(..).zip(&heads) {
-            match head {
-                Head::At(_) => left.push(source),
-                Head::End => {}
-                Head::Missing => self.missing.push(source.task),
-            }
-        }
-        self.sources = left;
-        found.and_then(Result::ok)
-    }
-
-    /// The tasks that could not be read, or not to their ends.
-    pub(super) fn missing(self) -> Vec<LogTask> {
-        self.missing
-    }
 }
 
 #[cfg(test)]
