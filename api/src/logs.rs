@@ -75,7 +75,7 @@ impl Drop for Place {
 pub(crate) enum Piece {
     /// Lines, and how many were dropped before them.
     Lines(Vec<LogLine>, u64),
-    /// Of these tasks nothing can be read now.
+    /// Of these tasks lines are missing here.
     Missing(Vec<LogTask>),
     /// There is nothing now.
     Beat,

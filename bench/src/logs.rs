@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
 use futures::future::{join, try_join_all};
 use serde_json::json;
@@ -138,13 +138,15 @@ async fn steady(
     step.done(&format!("{} followed it, a worker was killed", settings.followers));
     let lines: u64 = followed.iter().map(|one| one.heard.lines).sum();
     let dropped: u64 = followed.iter().map(|one| one.heard.dropped).sum();
+    let missing: u64 = followed.iter().map(|one| one.heard.missing).sum();
+    ensure!(dropped + missing == 0, "{dropped} lines were dropped, {missing} gaps beside them");
     let stalled = followed.iter().filter(|one| one.longest_pause > Duration::from_secs(5)).count();
     let late = Spread::of(followed.iter().flat_map(|one| one.late.iter().copied()).collect())?;
     let per_second = lines as f64 / time.as_secs_f64();
     let cost = |nanoseconds: u64| nanoseconds as f64 / 1e3 / lines as f64;
     Ok(format!(
         "{} followers of {} lines/s for {} s, one of two workers killed half-way ({stalled} logs moved):\n\
-         lines                    {lines} ({per_second:.0}/s), each once and in order; {dropped} dropped\n\
+         lines                    {lines} ({per_second:.0}/s), each once and in order\n\
          late by                  {late} ms (those that waited for another worker included)\n\
          CPU of a line            {:.0} µs in the API, {:.0} µs in the worker that lived\n\
          resident memory at most  {:.0} MB the API, {:.0} MB the worker",

@@ -82,7 +82,7 @@ pub enum LogEvent {
         /// Lines before them that were too many, and are not given.
         dropped: u64,
     },
-    /// How far was read by now, beyond the lines that were given: those that are not asked for, and those of tasks that are gone.
+    /// How far was read by now, beyond the lines that were given: over those that are not asked for, and without the tasks that are gone.
     Read {
         /// As far as this.
         cursor: LogCursor,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use db::Database;
 use db::log_subjects::{LogSubject, log_subject};
-use model::log::{LogCursor, LogEvent, LogRequest, LogTask};
+use model::log::{LogCursor, LogEvent, LogRequest, LogTask, MAX_CURSOR_TASKS};
 use queue::streams::{Gone, Outlet};
 use tokio::time::timeout_at;
 
@@ -23,10 +23,11 @@ use crate::swarm::{Swarm as _, SwarmError, Task, TaskState};
 use batch::Batch;
 use lost::Lost;
 use merged::Merged;
-use reader::{Reader, Start};
+use reader::{Reader, Start, named};
 
-/// Tasks that are read at most: those that run, then those that ended last.
-const MOST_TASKS: usize = 128;
+/// Tasks that are read at most, those that run before those that do not, and of each the newest: twice as many as an app may have replicas, and
+/// as many as a cursor tells of.
+const MOST_TASKS: usize = MAX_CURSOR_TASKS;
 
 /// Gives logs.
 pub struct Logs {
@@ -54,14 +55,23 @@ impl Logs {
         // Of what there is not, nothing was printed.
         let Some(subject) = self.subject(request).await? else { return Ok(()) };
         let there = self.there(&subject, request).await?;
-        let (read, missing) = self.history(&there.tasks, request, outlet).await?;
+        let (mut read, missing) = self.history(&there.tasks, request, outlet).await?;
         if !missing.is_empty() {
             outlet.send(LogEvent::Missing { tasks: missing.clone() }).await?;
+        }
+        // Of who has printed nothing that is asked for, everything is given from then on.
+        for task in there.tasks.iter().filter(|task| !missing.contains(&named(task))) {
+            read.know(&task.id, request.since.unwrap_or(0));
+        }
+        // What was printed after the end that is asked for, was read and not given.
+        if request.until.is_none() {
+            read.catch_up(there.newest);
+            outlet.send(LogEvent::Read { cursor: read.clone() }).await?;
         }
         if !request.follow {
             return Ok(());
         }
-        following::follow(self, (request, subject), (there, read, missing), outlet).await
+        following::follow(self, (request, subject), (&there, read, missing), outlet).await
     }
 
     async fn subject(&self, request: &LogRequest) -> Result<Option<LogSubject>, End> {

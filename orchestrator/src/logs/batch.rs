@@ -62,6 +62,8 @@ pub(super) struct Waiting {
     /// What was dropped before them.
     dropped: u64,
     missing: Vec<LogTask>,
+    /// Whether how far was read is to be told behind them.
+    is_read: bool,
     /// When the first of them came.
     begun: Instant,
     /// Bytes that may be sent at `counted`.
@@ -79,7 +81,17 @@ impl Waiting {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let (pieces, missing) = (VecDeque::new(), Vec::new());
-        Self { pieces, bytes: 0, dropped: 0, missing, begun: now, allowance: RATE, counted: now }
+        let (allowance, counted) = (RATE, now);
+        Self {
+            pieces,
+            bytes: 0,
+            dropped: 0,
+            missing,
+            is_read: false,
+            begun: now,
+            allowance,
+            counted,
+        }
     }
 
     pub(super) fn push(&mut self, line: LogLine) {
@@ -103,15 +115,33 @@ impl Waiting {
         self.push_back(Piece::Missing(task));
     }
 
+    /// How far was read is to be told, lines or not.
+    pub(super) fn tell(&mut self) {
+        if self.is_empty() {
+            self.begun = Instant::now();
+        }
+        self.is_read = true;
+    }
+
     fn push_back(&mut self, piece: Piece) {
-        if self.pieces.is_empty() {
+        if self.is_empty() {
             self.begun = Instant::now();
         }
         self.pieces.push_back(piece);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.missing.is_empty()
+        self.pieces.is_empty() && self.missing.is_empty() && !self.is_read
+    }
+
+    /// Whether there is a batch, so that more may wait elsewhere.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.bytes >= BATCH
+    }
+
+    /// Whether a batch may be sent at once.
+    pub(super) fn is_due_now(&self, outlet: &Outlet) -> bool {
+        self.is_whole() && self.allowed(Instant::now()) >= BATCH as f64 && outlet.has_credit()
     }
 
     /// Until a batch is due, and there is credit for it.
@@ -127,18 +157,16 @@ impl Waiting {
         (self.allowance + (now - self.counted).as_secs_f64() * RATE).min(RATE)
     }
 
-    /// Sends the lines up to the next gap, in the order of their times and no more than a batch of them, and writes down in `given` what was
-    /// in it.
+    /// Sends the next: lines up to a gap, in the order of their times and no more than a batch of them, or the gap, or how far was read. Writes
+    /// down in `given` which lines were sent; those that were dropped before them are passed over with that.
     pub(super) async fn send(
         &mut self,
         given: &mut LogCursor,
         outlet: &Outlet,
     ) -> Result<(), Gone> {
         let (mut lines, mut bytes) = (Vec::new(), 0);
-        let dropped = std::mem::take(&mut self.dropped);
-        let mut missing = std::mem::take(&mut self.missing);
         while bytes < BATCH
-            && missing.is_empty()
+            && self.missing.is_empty()
             && let Some(piece) = self.pieces.pop_front()
         {
             match piece {
@@ -147,20 +175,28 @@ impl Waiting {
                     given.give(&line.task, line.output, line.at);
                     lines.push(line);
                 }
-                Piece::Missing(task) => missing.push(task),
+                Piece::Missing(task) => self.missing.push(task),
             }
         }
         let now = Instant::now();
         self.allowance = self.allowed(now) - bytes as f64;
-        (self.counted, self.begun) = (now, now);
+        self.counted = now;
+        if self.missing.is_empty() {
+            // What comes next waits for its own moment; a gap behind these lines does not.
+            self.begun = now;
+        }
         self.bytes -= bytes;
         lines.sort_by_key(|line| line.at);
-        if dropped > 0 || !lines.is_empty() {
-            outlet.send(LogEvent::Lines { lines, dropped }).await?;
-        }
-        if !missing.is_empty() {
-            outlet.send(LogEvent::Missing { tasks: missing }).await?;
-        }
-        Ok(())
+        let dropped = std::mem::take(&mut self.dropped);
+        outlet
+            .send(if dropped > 0 || !lines.is_empty() {
+                LogEvent::Lines { lines, dropped }
+            } else if self.missing.is_empty() {
+                self.is_read = false;
+                LogEvent::Read { cursor: given.clone() }
+            } else {
+                LogEvent::Missing { tasks: std::mem::take(&mut self.missing) }
+            })
+            .await
     }
 }

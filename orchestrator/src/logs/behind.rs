@@ -32,7 +32,7 @@ impl Behind {
         Self { skew: Some(0), ..Self::at_the_end() }
     }
 
-    /// Of one that begins again, of the same task.
+    /// Of one of the same task that begins before that.
     pub(super) fn again(&self) -> Self {
         Self { skew: self.skew.or(Some(0)), ..Self::at_the_end() }
     }

@@ -1,32 +1,31 @@
 //! Following: what tasks print from now on, of those that come as well. Whoever reads too slowly is given the newest lines, and told how many
 //! were dropped before them. A task whose log breaks off is read again from there; one that has ended is read to its last line.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use db::log_subjects::LogSubject;
 use futures::FutureExt as _;
 use futures::stream::{SelectAll, Stream, StreamExt as _, unfold};
-use model::log::{LogCursor, LogEvent, LogRequest, LogTask};
+use model::log::{LogCursor, LogRequest, LogTask};
 use queue::streams::Outlet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::batch::Waiting;
-use super::reader::{Found, Reader, Start, named};
+use super::reader::{Found, Reader, Start, named, now};
 use super::{End, Logs, There, made};
-use crate::swarm::{SwarmResult, Task};
+use crate::swarm::{SwarmResult, Task, TaskState};
 
 /// Between two looks for tasks that were made since.
 const LOOKS: Duration = Duration::from_secs(2);
 /// Looks in a row that may fail.
 const PATIENCE: u32 = 15;
 
-/// Lines that are taken at once.
-const BURST: usize = 256;
+/// Looks for which a task that is gone is read on.
+const LEAVING: u32 = 5;
 
 /// What comes of the tasks that are read.
 enum Heard {
@@ -39,17 +38,13 @@ enum Heard {
 pub(super) async fn follow(
     logs: &Logs,
     (request, subject): (&Arc<LogRequest>, LogSubject),
-    (there, mut read, missing): (There, LogCursor, Vec<LogTask>),
+    (there, mut read, missing): (&There, LogCursor, Vec<LogTask>),
     outlet: &Outlet,
 ) -> Result<(), End> {
-    let now = Utc::now().timestamp_nanos_opt().unwrap_or(0);
-    for task in &there.tasks {
-        // What could not be read was said to be missing: it is given from now on.
-        let is_missing = missing.contains(&named(task));
-        read.know(&task.id, if is_missing { now } else { 0 });
+    // What could not be read was said to be missing: it is given from now on.
+    for task in there.tasks.iter().filter(|task| missing.contains(&named(task))) {
+        read.know(&task.id, now());
     }
-    read.catch_up(there.newest);
-    outlet.send(LogEvent::Read { cursor: read.clone() }).await?;
     let over = there.tasks.iter().filter(|task| task.is_over());
     let mut following = Following {
         logs,
@@ -59,8 +54,11 @@ pub(super) async fn follow(
         read,
         reading: HashMap::new(),
         closed: over.map(|task| task.id.clone()).collect(),
+        ending: HashSet::new(),
+        leaving: HashMap::new(),
         missing: missing.into_iter().map(|task| task.task).collect(),
         too_late: HashSet::new(),
+        is_old: false,
         heard: SelectAll::new(),
         failed: 0,
     };
@@ -73,16 +71,22 @@ struct Following<'a> {
     subject: LogSubject,
     /// What was read of each task.
     read: LogCursor,
-    /// What was sent of it, or dropped.
+    /// What was sent of it.
     given: LogCursor,
     /// The tasks that are read now. Dropped, the reading ends.
     reading: HashMap<String, DropGuard>,
     /// Those of which there is no more.
     closed: HashSet<String>,
+    /// Those that are over, and are read to their ends.
+    ending: HashSet<String>,
+    /// Those that Swarm knows no more and that are read still, and since how many looks.
+    leaving: HashMap<String, u32>,
     /// Those that are missing, and were said to be.
     missing: HashSet<String>,
     /// Those of them that were read too late, and are read from what is newest on.
     too_late: HashSet<String>,
+    /// Whether the last line that came was printed before its reading began: those wait until there is room for them.
+    is_old: bool,
     heard: SelectAll<Pin<Box<dyn Stream<Item = Heard> + Send>>>,
     /// Looks in a row that failed.
     failed: u32,
@@ -94,11 +98,15 @@ impl Following<'_> {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = Waiting::new();
         loop {
+            if waiting.is_due_now(outlet) {
+                waiting.send(&mut self.given, outlet).await?;
+            }
+            let may_hear = !(self.is_old && waiting.is_whole());
             tokio::select! {
-                Some(heard) = self.heard.next() => {
+                Some(heard) = self.heard.next(), if may_hear => {
                     self.take(heard, &mut waiting);
                     // What is there already costs no timer of its own.
-                    for _ in 0..BURST {
+                    while !waiting.is_whole() {
                         let Some(Some(heard)) = self.heard.next().now_or_never() else { break };
                         self.take(heard, &mut waiting);
                     }
@@ -107,7 +115,7 @@ impl Following<'_> {
                     waiting.send(&mut self.given, outlet).await?;
                 }
                 _ = looks.tick() => {
-                    let is_all = self.look(&mut waiting, outlet).await?;
+                    let is_all = self.look(&mut waiting).await?;
                     if is_all && waiting.is_empty() {
                         return Ok(());
                     }
@@ -118,7 +126,8 @@ impl Following<'_> {
 
     fn take(&mut self, heard: Heard, waiting: &mut Waiting) {
         match heard {
-            Heard::Line(Found { line, is_asked_for, is_too_late }) => {
+            Heard::Line(Found { line, is_asked_for, is_old, is_too_late }) => {
+                self.is_old = is_old;
                 self.read.give(&line.task, line.output, line.at);
                 self.missing.remove(&line.task);
                 let task = LogTask { task: line.task.clone(), slot: line.slot };
@@ -133,9 +142,15 @@ impl Following<'_> {
             }
             Heard::Ended(task, outcome) => {
                 self.reading.remove(&task.task);
-                if let Err(error) = outcome {
-                    tracing::debug!(%error, task = task.task, "its log broke off");
-                    self.miss(task, waiting);
+                self.is_old = false;
+                let is_whole = self.ending.remove(&task.task);
+                match outcome {
+                    Ok(()) if is_whole => drop(self.closed.insert(task.task)),
+                    Ok(()) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, task = task.task, "its log broke off");
+                        self.miss(task, waiting);
+                    }
                 }
             }
         }
@@ -149,7 +164,7 @@ impl Following<'_> {
     }
 
     /// Looks for tasks to read; true: there is no more, and will be none.
-    async fn look(&mut self, waiting: &mut Waiting, outlet: &Outlet) -> Result<bool, End> {
+    async fn look(&mut self, waiting: &mut Waiting) -> Result<bool, End> {
         let there = match self.find().await {
             Ok(Some(there)) => there,
             // What there was is gone, and its tasks with it.
@@ -166,8 +181,8 @@ impl Following<'_> {
             if self.closed.contains(&task.id) {
                 continue;
             }
-            if task.node.as_ref().is_some_and(|node| lost.contains(node)) {
-                self.reading.remove(&task.id);
+            if is_lost(task, &lost) {
+                self.stop(&task.id);
                 self.miss(named(task), waiting);
             } else if !self.reading.contains_key(&task.id) {
                 self.begin(task);
@@ -176,23 +191,46 @@ impl Following<'_> {
         let listed: HashSet<&str> = there.tasks.iter().map(|task| task.id.as_str()).collect();
         let gone: Vec<String> =
             self.read.tasks().filter(|task| !listed.contains(task)).map(str::to_owned).collect();
-        if !gone.is_empty() {
-            for task in gone {
-                self.reading.remove(&task);
-                self.closed.remove(&task);
-                self.missing.remove(&task);
-                self.too_late.remove(&task);
-                self.read.forget(&task);
-                self.given.forget(&task);
-            }
-            self.read.catch_up(there.newest);
-            self.given.catch_up(there.newest);
-            outlet.send(LogEvent::Read { cursor: self.given.clone() }).await?;
+        for task in gone {
+            self.forget(&task);
+        }
+        self.read.catch_up(there.newest);
+        self.given.catch_up(there.newest);
+        if waiting.is_empty() && self.given != self.read {
+            // What was read and not given is not asked for.
+            self.given = self.read.clone();
+            waiting.tell();
         }
         let is_past = self.subject.to.is_some();
-        Ok(is_past
-            && self.reading.is_empty()
-            && there.tasks.iter().all(|task| self.closed.contains(&task.id)))
+        // One that nobody wants any more, on a node that is lost, is over as far as anybody can tell.
+        let is_done = |task: &Task| {
+            self.closed.contains(&task.id)
+                || (task.desired > TaskState::Running && is_lost(task, &lost))
+        };
+        Ok(is_past && self.reading.is_empty() && there.tasks.iter().all(is_done))
+    }
+
+    /// A task is gone: what it printed last may still be on its way.
+    fn forget(&mut self, task: &str) {
+        if self.reading.contains_key(task) {
+            let looks = self.leaving.entry(task.to_owned()).or_default();
+            *looks += 1;
+            if *looks < LEAVING {
+                return;
+            }
+        }
+        self.stop(task);
+        self.leaving.remove(task);
+        self.closed.remove(task);
+        self.missing.remove(task);
+        self.too_late.remove(task);
+        self.read.forget(task);
+        self.given.forget(task);
+    }
+
+    fn stop(&mut self, task: &str) {
+        self.reading.remove(task);
+        self.ending.remove(task);
     }
 
     /// The tasks that are there; `None`: what they are asked of is gone.
@@ -209,13 +247,13 @@ impl Following<'_> {
         let is_over = task.is_over();
         let is_known = self.read.knows(&task.id);
         let is_old = self.read.caught_up().is_some_and(|newest| made(task) <= newest);
-        if is_over {
-            // Read to its end this time, whatever becomes of that.
-            self.closed.insert(task.id.clone());
-        }
         if is_over && !is_known && is_old {
             // It was over before the log was asked for.
+            self.closed.insert(task.id.clone());
             return;
+        }
+        if is_over {
+            self.ending.insert(task.id.clone());
         }
         let is_late = self.too_late.remove(&task.id);
         let start = match (is_over, is_late) {
@@ -229,6 +267,10 @@ impl Following<'_> {
         self.reading.insert(task.id.clone(), goes_on.drop_guard());
         self.heard.push(Box::pin(heard(reader, named(task)).take_until(until)));
     }
+}
+
+fn is_lost(task: &Task, lost: &BTreeSet<String>) -> bool {
+    task.node.as_ref().is_some_and(|node| lost.contains(node))
 }
 
 /// What comes of a task, and its end.

@@ -23,7 +23,7 @@ const SILENT: Duration = Duration::from_secs(30);
 /// The same where much was printed: its log is rotated the more often.
 const SUDDENLY_SILENT: Duration = Duration::from_secs(1);
 /// So much, in bytes since its last line was asked for.
-const MUCH: usize = 256 * 1024;
+const MUCH: usize = 32 * 1024;
 /// How long a last line that was not heard may still be on its way.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How long it may take to be told what the last line is.
@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) line: LogLine,
     /// Whether it is one that is asked for.
     pub(super) is_asked_for: bool,
+    /// Whether it was printed before reading began: such lines wait, and none of them is dropped.
+    pub(super) is_old: bool,
     /// Whether so much was printed since that lines may be passed over from here on.
     pub(super) is_too_late: bool,
 }
@@ -45,7 +47,7 @@ pub(super) enum Start {
     LastGiven,
     /// There, and on with what comes.
     LastGivenOn,
-    /// With what comes.
+    /// With what comes after the last one that was printed.
     Now,
 }
 
@@ -59,6 +61,8 @@ pub(super) struct Reader {
     lines: RawLines,
     /// Whether it is read for its last line only, from which on it is followed.
     is_for_its_place: bool,
+    /// Whether its first line is that one.
+    is_after_its_first: bool,
     /// Of each output the line before.
     last: [Last; 2],
     /// What is known of a reading that goes on; of what was printed already Docker passes over nothing.
@@ -68,6 +72,8 @@ pub(super) struct Reader {
 type RawLines = Pin<Box<dyn Stream<Item = SwarmResult<RawLine>> + Send>>;
 
 struct GoingOn {
+    /// When it began, in nanoseconds since 1970: what was printed before then, Docker passes over nothing of.
+    began: i64,
     behind: Behind,
     /// Bytes that were heard since its last line was asked for.
     heard: usize,
@@ -76,8 +82,9 @@ struct GoingOn {
 }
 
 impl GoingOn {
-    const fn new(behind: Behind) -> Self {
-        Self { behind, heard: 0, is_suspect: false }
+    fn new(behind: Behind) -> Self {
+        // Where it began just now, a rotation may have been missed at once.
+        Self { began: now(), behind, heard: MUCH, is_suspect: false }
     }
 
     /// How long the next line is waited for.
@@ -110,7 +117,7 @@ impl Reader {
             Start::LastGivenOn => {
                 (tail.map(|lines| lines.max(1)), Some(GoingOn::new(Behind::before_the_end())))
             }
-            Start::Now => (Some(0), Some(GoingOn::new(Behind::at_the_end()))),
+            Start::Now => (Some(1), Some(GoingOn::new(Behind::at_the_end()))),
         };
         let lines = Lines {
             since: since.or(request.since).unwrap_or(0) / SECOND,
@@ -124,6 +131,7 @@ impl Reader {
             after: read.clone(),
             lines: Box::pin(swarm.lines(&task.id, lines)),
             is_for_its_place,
+            is_after_its_first: start == Start::Now,
             last: [Last::NOTHING; 2],
             going_on,
         }
@@ -145,16 +153,19 @@ impl Reader {
                 continue;
             }
             *last = last.then(at, is_ended);
+            if std::mem::take(&mut self.is_after_its_first) {
+                continue;
+            }
             if self.after.is_new(&self.task.task, output, at, last.passed) {
                 let LogTask { task, slot } = self.task.clone();
                 let line = LogLine { task, slot, output, at, text };
                 let is_asked_for = !self.is_for_its_place && self.wants(&line);
+                let is_old = self.going_on.as_ref().is_none_or(|going_on| at < going_on.began);
                 let is_too_late = self.going_on.as_mut().is_some_and(|going_on| {
-                    let now = Utc::now().timestamp_nanos_opt().unwrap_or(at);
                     going_on.heard = going_on.heard.saturating_add(line.text.len());
-                    going_on.behind.read(at, line.text.len(), now)
+                    !is_old && going_on.behind.read(at, line.text.len(), now())
                 });
-                return Some(Ok(Found { line, is_asked_for, is_too_late }));
+                return Some(Ok(Found { line, is_asked_for, is_old, is_too_late }));
             }
         }
     }
@@ -167,28 +178,29 @@ impl Reader {
                 going_on.is_suspect = false;
                 return line;
             }
-            going_on.heard = 0;
             if std::mem::take(&mut going_on.is_suspect) {
                 tracing::debug!(task = self.task.task, "its log stood still, and is read again");
                 self.begin_again();
-            } else {
-                let is_suspect = self.has_more().await;
-                if let Some(going_on) = &mut self.going_on {
-                    going_on.is_suspect = is_suspect;
-                }
+                continue;
+            }
+            let has_more = self.has_more().await;
+            if let (Some(going_on), Some(has_more)) = (&mut self.going_on, has_more) {
+                (going_on.heard, going_on.is_suspect) = (0, has_more);
             }
         }
     }
 
-    /// Whether there is a line that was not heard.
-    async fn has_more(&mut self) -> bool {
+    /// Whether there is a line that was not heard; `None`: that cannot be told now.
+    async fn has_more(&mut self) -> Option<bool> {
         let last = Lines { since: 0, tail: Some(1), follow: false };
         let mut last = pin!(self.swarm.lines(&self.task.task, last));
-        // Where it cannot be told now, it is asked again later.
-        let Ok(Some(Ok(last))) = timeout(TOLD, last.next()).await else { return false };
+        let Ok(last) = timeout(TOLD, last.next()).await else { return None };
+        // None at all is the last one of who printed nothing.
+        let Some(last) = last else { return Some(false) };
+        let last = last.ok()?;
         let heard = self.last.iter().map(|last| last.at).max();
         let heard = heard.max(self.after.newest(&self.task.task));
-        heard.is_none_or(|heard| heard < last.at)
+        Some(heard.is_none_or(|heard| heard < last.at))
     }
 
     /// Reads from the last line on that was heard.
@@ -200,6 +212,7 @@ impl Reader {
             }
         }
         self.last = [Last::NOTHING; 2];
+        self.is_after_its_first = false;
         let since = self.after.since(&self.task.task).or(self.request.since).unwrap_or(0);
         let lines = Lines { since: since / SECOND, tail: None, follow: true };
         self.lines = Box::pin(self.swarm.lines(&self.task.task, lines));
@@ -237,6 +250,11 @@ impl Last {
         let passed = if at == self.at { self.passed.saturating_add(1) } else { 0 };
         Self { at, passed, is_ended }
     }
+}
+
+/// The time, in nanoseconds since 1970.
+pub(super) fn now() -> i64 {
+    Utc::now().timestamp_nanos_opt().unwrap_or(0)
 }
 
 /// A task by its names.

@@ -63,6 +63,11 @@ impl Outlet {
         let _ = self.listener.credit.acquire().await;
     }
 
+    /// Whether something could be sent at once.
+    pub fn has_credit(&self) -> bool {
+        self.listener.credit.available_permits() > 0
+    }
+
     /// Sends what takes credit, when there is some.
     pub async fn send(&self, event: LogEvent) -> Result<(), Gone> {
         match timeout(CREDITED, self.listener.credit.acquire()).await {

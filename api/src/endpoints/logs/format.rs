@@ -60,7 +60,10 @@ impl Writer {
                     (Ok(self.lines(&lines, dropped, &cursor)), true)
                 }
                 (Some(Piece::Missing(tasks)), _) => (Ok(self.missing(&tasks)), true),
-                (Some(Piece::Beat), Format::Events) => (Ok(": still here\n\n".into()), true),
+                // An id without data is no event, and where a browser goes on from.
+                (Some(Piece::Beat), Format::Events) => {
+                    (Ok(format!("id: {cursor}\n: still here\n\n")), true)
+                }
                 (Some(Piece::Beat), Format::Lines) => {
                     (Ok(format!("{}\n", json!({ "cursor": cursor }))), true)
                 }
