@@ -140,10 +140,10 @@ impl Script {
             }
             "smallint" => i16::from_be_bytes(value.as_slice().try_into()?).to_string(),
             "boolean" => (value.as_slice() != [0]).to_string(),
-            // No app of the data set mounts a secret.
             "uuid[]" => {
-                ensure!(value.as_slice().starts_with(&[0; 4]), "an array that is not empty");
-                "{}".to_owned()
+                let made = elements(value).context("an array")?.into_iter();
+                let made: Vec<String> = made.map(|id| ids.expression(id)).collect();
+                return Ok(format!("ARRAY[{}]::uuid[]", made.join(", ")));
             }
             "bytea" => format!("\\x{}", hex::encode(value)),
             // One byte tells the version of the form.
@@ -197,6 +197,13 @@ const fn type_name(id: u32) -> Option<&'static str> {
     })
 }
 
+/// The ids of an array of one dimension, or none, in Postgres's binary form: a head of 12 bytes, of each dimension its length and lower bound,
+/// and each element behind its length.
+fn elements(array: &[u8]) -> Option<Vec<Uuid>> {
+    let Some(elements) = array.get(20..) else { return Some(Vec::new()) };
+    elements.chunks(20).map(|element| Uuid::from_slice(element.get(4..)?).ok()).collect()
+}
+
 /// A statement with an expression in the place of each `$1`.
 fn filled(text: &str, parameters: &[String]) -> Result<String> {
     let mut parts = text.split('$');
@@ -220,6 +227,20 @@ fn tps_in(told: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ids_of_an_array_are_found() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let head = [[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0x0b, 0x86], [0, 0, 0, 2], [0, 0, 0, 1]];
+        let mut array = head.concat();
+        for id in [one, other] {
+            array.extend([0, 0, 0, 16]);
+            array.extend(id.as_bytes());
+        }
+        assert_eq!(elements(&array), Some(vec![one, other]));
+        assert_eq!(elements(&head[..3].concat()), Some(Vec::new()));
+        assert_eq!(elements(&array[..30]), None);
+    }
 
     #[test]
     fn a_recorded_accept_becomes_one_of_any_app() {
