@@ -23,7 +23,6 @@ use crate::swarm::{SwarmResult, Task, TaskState};
 const LOOKS: Duration = Duration::from_secs(2);
 /// Looks in a row that may fail.
 const PATIENCE: u32 = 15;
-
 /// Looks for which a task that is gone is read on.
 const LEAVING: u32 = 5;
 
@@ -183,6 +182,7 @@ impl Following<'_> {
             }
             if is_lost(task, &lost) {
                 self.stop(&task.id);
+                self.read.know(&task.id, self.request.since.unwrap_or(0));
                 self.miss(named(task), waiting);
             } else if !self.reading.contains_key(&task.id) {
                 self.begin(task);
@@ -191,11 +191,12 @@ impl Following<'_> {
         let listed: HashSet<&str> = there.tasks.iter().map(|task| task.id.as_str()).collect();
         let gone: Vec<String> =
             self.read.tasks().filter(|task| !listed.contains(task)).map(str::to_owned).collect();
-        for task in gone {
-            self.forget(&task);
+        let forgotten = gone.iter().filter(|task| self.forget(task)).count();
+        if forgotten > 0 {
+            self.read.catch_up(there.newest);
+            self.given.catch_up(there.newest);
+            waiting.tell();
         }
-        self.read.catch_up(there.newest);
-        self.given.catch_up(there.newest);
         if waiting.is_empty() && self.given != self.read {
             // What was read and not given is not asked for.
             self.given = self.read.clone();
@@ -210,13 +211,13 @@ impl Following<'_> {
         Ok(is_past && self.reading.is_empty() && there.tasks.iter().all(is_done))
     }
 
-    /// A task is gone: what it printed last may still be on its way.
-    fn forget(&mut self, task: &str) {
+    /// A task is gone; false: what it printed last may still be on its way.
+    fn forget(&mut self, task: &str) -> bool {
         if self.reading.contains_key(task) {
             let looks = self.leaving.entry(task.to_owned()).or_default();
             *looks += 1;
             if *looks < LEAVING {
-                return;
+                return false;
             }
         }
         self.stop(task);
@@ -226,6 +227,7 @@ impl Following<'_> {
         self.too_late.remove(task);
         self.read.forget(task);
         self.given.forget(task);
+        true
     }
 
     fn stop(&mut self, task: &str) {
