@@ -4,6 +4,7 @@
 
 mod finish;
 mod routes;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -79,11 +79,12 @@ impl Found<'_> {
         self.content(Way::In, &body, before, after);
         for (status, before) in members(&old["responses"]) {
             let place = format!("{place}: {status}");
-            let after = &new["responses"][status];
-            if after.is_null() {
+            if new["responses"][status].is_null() {
                 self.tell(&place, "is gone");
                 continue;
             }
+            let before = &said(self.old, before).clone();
+            let after = &said(self.new, &new["responses"][status]).clone();
             for (name, _) in members(&before["headers"]) {
                 if after["headers"][name].is_null() {
                     self.tell(&format!("{place}: header {name}"), "is gone");
@@ -246,6 +247,12 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A response, or the shared one that it refers to.
+fn said<'a>(document: &'a Value, response: &'a Value) -> &'a Value {
+    let pointer = reference(response).and_then(|reference| reference.strip_prefix('#'));
+    pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(response)
 }
 
 fn same_parameter<'a>(operation: &'a Value, wanted: &Value) -> Option<&'a Value> {

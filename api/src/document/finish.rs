@@ -6,6 +6,7 @@ use model::error::ErrorCode;
 use model::policy::access::Action;
 use serde_json::{Map, Value, json};
 
+use super::shared::Shared;
 use crate::access::action::Needs;
 use crate::problem::{status_of, title_of};
 use crate::schema::ANY_TEXT;
@@ -45,14 +46,16 @@ const HEADERS: &[&str] = &["Location", "ETag", "Idempotency-Replayed"];
 /// Finishes the document.
 pub(super) fn finish(mut document: Value) -> Value {
     let schemas = document["components"]["schemas"].clone();
+    let mut shared = Shared::default();
     for (path, method, operation) in operations(&mut document) {
         add_variables(&path, operation);
         add_page(operation);
         add_filter(operation);
         add_log(operation);
         finish_body(&schemas, operation);
-        finish_responses(&path, &method, operation);
+        finish_responses(&path, &method, operation, &mut shared);
     }
+    shared.say(&mut document);
     for name in request_schemas(&document) {
         close(&mut document["components"]["schemas"][name]);
     }
@@ -212,7 +215,7 @@ fn finish_body(schemas: &Value, operation: &mut Value) {
     }
 }
 
-fn finish_responses(path: &str, method: &str, operation: &mut Value) {
+fn finish_responses(path: &str, method: &str, operation: &mut Value, shared: &mut Shared) {
     let takes = |name: &str| {
         let parameters = operation["parameters"].as_array();
         parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
@@ -249,6 +252,7 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value) {
         rename(response.get_mut("headers"), |name| {
             HEADERS.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|name| (*name).into())
         });
+        shared.refer(status, response);
     }
 }
 
@@ -349,6 +353,7 @@ fn rename(value: Option<&mut Value>, name: impl Fn(&str) -> Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::shared::resolved;
 
     fn operation() -> Value {
         json!({ "security": [{ "token": [] }], "responses": {
@@ -365,7 +370,8 @@ mod tests {
         let get = &document["paths"]["/v1/apps/{app}"]["get"];
         let statuses: Vec<&String> = get["responses"].as_object().unwrap().keys().collect();
         assert_eq!(statuses, ["200", "400", "403"]);
-        assert_eq!(get["responses"]["400"]["description"], "Codes: `invalid`.");
+        let problem = resolved(&document, &get["responses"]["400"]);
+        assert_eq!(problem["description"], "Codes: `invalid`.");
         assert!(get["responses"]["200"]["headers"]["Location"].is_object());
         assert!(get["responses"]["200"]["content"]["application/json"].is_object());
         assert_eq!(get["parameters"][0]["name"], "app");

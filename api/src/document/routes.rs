@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use poem::http::Method;
 use serde_json::Value;
 
+use super::shared::resolved;
+
 /// Paths that are served and not documented, each by GET only.
 pub(crate) const UNDOCUMENTED: &[&str] = &["/openapi.json", "/docs", crate::problems_page::PATH];
 
@@ -35,7 +37,7 @@ impl Routes {
                     .flatten()
                     .map(|(method, operation)| (method.to_uppercase(), query_names(operation)))
                     .collect(),
-                media_types: media_types(operations),
+                media_types: media_types(document, operations),
             })
             .collect();
         routes.extend(UNDOCUMENTED.iter().map(|path| Route {
@@ -97,10 +99,12 @@ fn query_names(operation: &Value) -> Vec<String> {
 }
 
 /// What the operations of a path answer with, problems included.
-fn media_types(operations: &Value) -> BTreeSet<String> {
+fn media_types(document: &Value, operations: &Value) -> BTreeSet<String> {
     let operations = operations.as_object().into_iter().flat_map(|operations| operations.values());
     let responses = operations.flat_map(|operation| operation["responses"].as_object()).flatten();
-    let contents = responses.flat_map(|(_, response)| response["content"].as_object()).flatten();
+    let contents = responses
+        .flat_map(|(_, response)| resolved(document, response)["content"].as_object())
+        .flatten();
     contents.map(|(media_type, _)| media_type.clone()).collect()
 }
 
