@@ -6,7 +6,7 @@ use model::error::ErrorCode;
 use model::policy::access::Action;
 use serde_json::{Map, Value, json};
 
-use super::shared::Shared;
+use super::shared::{Shared, tell_rates};
 use crate::access::action::Needs;
 use crate::problem::{status_of, title_of};
 use crate::schema::ANY_TEXT;
@@ -253,23 +253,6 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value, shared: &mu
             HEADERS.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|name| (*name).into())
         });
         shared.refer(status, response);
-    }
-}
-
-/// Every answer says how its asker stands, which no handler does.
-fn tell_rates(response: &mut Value) {
-    let about = [
-        (
-            "RateLimit-Policy",
-            "The class of the request, requests a minute (`q`), the minute's seconds (`w`)",
-        ),
-        (
-            "RateLimit",
-            "The class, the requests that are left (`r`), seconds until the next minute (`t`)",
-        ),
-    ];
-    for (name, about) in about {
-        response["headers"][name] = json!({ "description": about, "schema": { "type": "string" } });
     }
 }
 

@@ -39,6 +39,23 @@ fn refer(known: &mut Map<String, Value>, kind: &str, name: &str, value: &mut Val
     }
 }
 
+/// Every answer says how its asker stands, which no handler does.
+pub(super) fn tell_rates(response: &mut Value) {
+    let about = [
+        (
+            "RateLimit-Policy",
+            "The class of the request, requests a minute (`q`), the minute's seconds (`w`)",
+        ),
+        (
+            "RateLimit",
+            "The class, the requests that are left (`r`), seconds until the next minute (`t`)",
+        ),
+    ];
+    for (name, about) in about {
+        response["headers"][name] = json!({ "description": about, "schema": { "type": "string" } });
+    }
+}
+
 /// What a value is, or refers to.
 pub(super) fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let reference = value.get("$ref").and_then(Value::as_str);
