@@ -104,7 +104,17 @@ fn a_deployments_log_is_of_its_own_tasks() -> Outcome {
         spec["env"] = json!({ "APP_DRAIN_SECONDS": "0", "APP_PRINT": "5" });
         acme.create_app("web", spec).await?;
         let first = acme.deploy_live("web", json!({})).await?;
+        let path = format!("{}/logs?follow=true", acme.deployment_path(&first)?);
+        let mut follow = Follow::begin(&acme.client, &path).await?;
         let second = acme.deploy_live("web", json!({ "force": true })).await?;
+        // With the last of its tasks, which the next one replaced.
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut followed = Heard::default();
+        while let Some(objects) = follow.next().await? {
+            ensure!(Instant::now() < until, "{:?}", followed.last);
+            followed.hear(&objects)?;
+        }
+        assert_eq!((followed.last.len(), followed.drained.len()), (1, 1), "{followed:?}");
         let tasks = async |deployment: &Value| {
             let path = format!("{}/logs?tail=1000", acme.deployment_path(deployment)?);
             let answer = acme

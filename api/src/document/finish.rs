@@ -252,7 +252,9 @@ fn finish_responses(path: &str, method: &str, operation: &mut Value, shared: &mu
         rename(response.get_mut("headers"), |name| {
             HEADERS.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|name| (*name).into())
         });
-        shared.refer(status, response);
+        if path.starts_with("/v1") {
+            shared.refer(status, response);
+        }
     }
 }
 

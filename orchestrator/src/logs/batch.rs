@@ -62,8 +62,9 @@ pub(super) struct Waiting {
     /// What was dropped before them.
     dropped: u64,
     missing: Vec<LogTask>,
-    /// Whether how far was read is to be told behind them.
+    /// Whether how far was read is to be told before them, and whether somewhere among them.
     is_read: bool,
+    is_told: bool,
     /// When the first of them came.
     begun: Instant,
     /// Bytes that may be sent at `counted`.
@@ -75,6 +76,8 @@ enum Piece {
     Line(LogLine),
     /// Of this task lines are missing here.
     Missing(LogTask),
+    /// How far was read is to be told here.
+    Read,
 }
 
 impl Waiting {
@@ -88,6 +91,7 @@ impl Waiting {
             dropped: 0,
             missing,
             is_read: false,
+            is_told: false,
             begun: now,
             allowance,
             counted,
@@ -106,8 +110,13 @@ impl Waiting {
                     self.dropped += 1;
                 }
                 Piece::Missing(task) => self.missing.push(task),
+                Piece::Read => self.read(),
             }
         }
+    }
+
+    fn read(&mut self) {
+        (self.is_read, self.is_told) = (true, false);
     }
 
     /// Of this task lines are missing here.
@@ -117,10 +126,9 @@ impl Waiting {
 
     /// How far was read is to be told, lines or not.
     pub(super) fn tell(&mut self) {
-        if self.is_empty() {
-            self.begun = Instant::now();
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.push_back(Piece::Read);
         }
-        self.is_read = true;
     }
 
     fn push_back(&mut self, piece: Piece) {
@@ -167,6 +175,7 @@ impl Waiting {
         let (mut lines, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH
             && self.missing.is_empty()
+            && !self.is_read
             && let Some(piece) = self.pieces.pop_front()
         {
             match piece {
@@ -176,13 +185,14 @@ impl Waiting {
                     lines.push(line);
                 }
                 Piece::Missing(task) => self.missing.push(task),
+                Piece::Read => self.read(),
             }
         }
         let now = Instant::now();
         self.allowance = self.allowed(now) - bytes as f64;
         self.counted = now;
-        if self.missing.is_empty() {
-            // What comes next waits for its own moment; a gap behind these lines does not.
+        if self.missing.is_empty() && !self.is_read {
+            // What comes next waits for its own moment; what is to be told behind these lines does not.
             self.begun = now;
         }
         self.bytes -= bytes;

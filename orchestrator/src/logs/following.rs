@@ -23,6 +23,8 @@ use crate::swarm::{SwarmResult, Task, TaskState};
 const LOOKS: Duration = Duration::from_secs(2);
 /// Looks in a row that may fail.
 const PATIENCE: u32 = 15;
+/// Lines that are taken at once.
+const BURST: usize = 256;
 /// Looks for which a task that is gone is read on.
 const LEAVING: u32 = 5;
 
@@ -40,11 +42,13 @@ pub(super) async fn follow(
     (there, mut read, missing): (&There, LogCursor, Vec<LogTask>),
     outlet: &Outlet,
 ) -> Result<(), End> {
-    // What could not be read was said to be missing: it is given from now on.
-    for task in there.tasks.iter().filter(|task| missing.contains(&named(task))) {
+    // What could not be read was said to be missing: of those that run it is given from now on, those that are over are read again.
+    let (over, running): (Vec<&Task>, Vec<&Task>) =
+        there.tasks.iter().partition(|task| task.is_over());
+    for task in running.into_iter().filter(|task| missing.contains(&named(task))) {
         read.know(&task.id, now());
     }
-    let over = there.tasks.iter().filter(|task| task.is_over());
+    let closed = over.into_iter().filter(|task| !missing.contains(&named(task)));
     let mut following = Following {
         logs,
         request,
@@ -52,7 +56,7 @@ pub(super) async fn follow(
         given: read.clone(),
         read,
         reading: HashMap::new(),
-        closed: over.map(|task| task.id.clone()).collect(),
+        closed: closed.map(|task| task.id.clone()).collect(),
         ending: HashSet::new(),
         leaving: HashMap::new(),
         missing: missing.into_iter().map(|task| task.task).collect(),
@@ -105,7 +109,10 @@ impl Following<'_> {
                 Some(heard) = self.heard.next(), if may_hear => {
                     self.take(heard, &mut waiting);
                     // What is there already costs no timer of its own.
-                    while !waiting.is_whole() {
+                    for _ in 0..BURST {
+                        if waiting.is_whole() {
+                            break;
+                        }
                         let Some(Some(heard)) = self.heard.next().now_or_never() else { break };
                         self.take(heard, &mut waiting);
                     }
@@ -186,6 +193,10 @@ impl Following<'_> {
                 self.miss(named(task), waiting);
             } else if !self.reading.contains_key(&task.id) {
                 self.begin(task);
+            } else if task.is_over() && !self.ending.contains(&task.id) {
+                // Docker never ends what is followed (moby #36626).
+                self.stop(&task.id);
+                self.begin(task);
             }
         }
         let listed: HashSet<&str> = there.tasks.iter().map(|task| task.id.as_str()).collect();
@@ -249,11 +260,12 @@ impl Following<'_> {
         let is_over = task.is_over();
         let is_known = self.read.knows(&task.id);
         let is_old = self.read.caught_up().is_some_and(|newest| made(task) <= newest);
-        if is_over && !is_known && is_old {
+        if is_over && !is_known && is_old && !self.missing.contains(&task.id) {
             // It was over before the log was asked for.
             self.closed.insert(task.id.clone());
             return;
         }
+        self.read.know(&task.id, self.request.since.unwrap_or(0));
         if is_over {
             self.ending.insert(task.id.clone());
         }

@@ -16,8 +16,6 @@ use crate::swarm::docker::logs::{Lines, RawLine};
 use crate::swarm::{SwarmResult, Task};
 
 const SECOND: i64 = 1_000_000_000;
-/// A line that is older than the one before by more than this was printed after the node's clock was set back, in nanoseconds.
-const SET_BACK: i64 = 60 * SECOND;
 /// How long a task may be silent before its last line is asked for.
 const SILENT: Duration = Duration::from_secs(30);
 /// The same where much was printed: its log is rotated the more often.
@@ -34,7 +32,7 @@ pub(super) struct Found {
     pub(super) line: LogLine,
     /// Whether it is one that is asked for.
     pub(super) is_asked_for: bool,
-    /// Whether it was printed before reading began: such lines wait, and none of them is dropped.
+    /// Whether it was printed before reading began: such lines wait for room.
     pub(super) is_old: bool,
     /// Whether so much was printed since that lines may be passed over from here on.
     pub(super) is_too_late: bool,
@@ -240,10 +238,9 @@ impl Last {
     const NOTHING: Self = Self { at: i64::MIN, passed: 0, is_ended: true };
 
     /// Whether a line is one that came already. When a container's log is rotated, Docker's reader may begin with the new file, and then
-    /// once more at its beginning (seen with Docker 20.10: up to 237 lines).
+    /// once more at its beginning (seen with Docker 20.10: up to 237 lines); a node whose daemon was started again gives all of it once more.
     const fn is_repeated(self, at: i64) -> bool {
-        let back = self.at.saturating_sub(at);
-        (0 < back && back < SET_BACK) || (back == 0 && self.is_ended)
+        at < self.at || (at == self.at && self.is_ended)
     }
 
     const fn then(self, at: i64, is_ended: bool) -> Self {
@@ -289,11 +286,5 @@ mod tests {
     fn pieces_of_a_line_are_of_one_time() {
         let lines = [(1, false), (1, false), (1, true), (1, true), (2, false), (2, true)];
         assert_eq!(taken(&lines), [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_is_followed() {
-        let lines = [100, 101, 30, 31].map(|at| (at, true));
-        assert_eq!(taken(&lines), [100, 101, 30, 31].map(|at| (at, 0)));
     }
 }

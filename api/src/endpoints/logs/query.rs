@@ -16,7 +16,7 @@ use crate::schema::{RESUME_PATTERN, TASK_PATTERN};
 /// Longest text that lines are looked through for, in characters.
 const MAX_TEXT: usize = 256;
 /// Longest cursor.
-const MAX_CURSOR: usize = 16 * 1024;
+const MAX_CURSOR: usize = 32 * 1024;
 /// Lines of each replica, where nothing is said.
 const TAIL: u32 = 100;
 

@@ -16,7 +16,7 @@ pub(crate) struct Lines {
     pub(crate) since: i64,
     /// The last so many; `None`: all.
     pub(crate) tail: Option<u32>,
-    /// Go on with what comes, until its container ends.
+    /// Go on with what comes: for ever, also when its container has ended.
     pub(crate) follow: bool,
 }
 
