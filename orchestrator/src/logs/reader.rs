@@ -1,5 +1,6 @@
 //! Reading a task from where it was given up to, and going on with what it prints. Docker's own reader may stand still at a rotation until
-//! the next one, and then pass over what lies between (seen with Docker 20.10): who follows and hears nothing asks what the last line is.
+//! the next one, and then pass over what lies between (a file was seen to be missing with Docker 20.10; how,
+//! its source says): who follows and hears nothing asks what the last line is.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
