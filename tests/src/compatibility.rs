@@ -83,8 +83,8 @@ impl Found<'_> {
                 self.tell(&place, "is gone");
                 continue;
             }
-            let before = &said(self.old, before).clone();
-            let after = &said(self.new, &new["responses"][status]).clone();
+            let before = said(self.old, before);
+            let after = said(self.new, &new["responses"][status]);
             for (name, _) in members(&before["headers"]) {
                 if after["headers"][name].is_null() {
                     self.tell(&format!("{place}: header {name}"), "is gone");

@@ -199,7 +199,7 @@ impl Reader {
         let last = last.ok()?;
         let heard = self.last.iter().map(|last| last.at).max();
         let heard = heard.max(self.after.newest(&self.task.task));
-        Some(heard.is_none_or(|heard| heard < last.at))
+        Some(heard < Some(last.at))
     }
 
     /// Reads from the last line on that was heard.
